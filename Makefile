@@ -1,0 +1,25 @@
+# make run: all notebooks, headless, on the sample, ends in runs/quick/report.html
+# make test: every test; make lab: JupyterLab; make notebooks: execute the committed notebooks anew
+# Each makes .venv by itself when it is missing or older than requirements.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lab notebooks
+
+run: .venv/installed
+	@$(BIN)/python -m carvana_lib run
+
+test: .venv/installed
+	@$(BIN)/python -m pytest
+
+lab: .venv/installed
+	@$(BIN)/jupyter lab notebooks/01_data.ipynb
+
+notebooks: .venv/installed
+	@CARVANA_RUNS=$$(mktemp -d) $(BIN)/python -m carvana_lib refresh
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

@@ -1,0 +1,133 @@
+"""Every parameter of the course: its type, range, unit, meaning and default, in one place.
+
+The parameters cells of the notebooks, the YAML files under `notebooks/params/`, the command line and the table in
+the README all speak of the fields below; tests keep them in agreement.
+"""
+
+import ast
+import difflib
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+
+class ParameterError(ValueError):
+    """A parameter that does not exist, has the wrong type or lies outside its range; the message is one sentence."""
+
+
+class Params(BaseModel):
+    """All parameters of a run. The defaults are the quick tier: the rendered sample on two CPU cores."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data_dir: str = Field("sample", description="folder with train/, train_masks/, metadata.csv; relative to the repo")
+    run_name: str = Field("quick", pattern=r"^\w[\w.-]*$", description="results go to runs/<run_name>/")
+    seed: int = Field(0, ge=0, lt=2**31, description="governs split, shuffling, augmentation and initial weights")
+    image_size: int = Field(128, ge=16, le=2048, multiple_of=16, description="side of the square input, pixels")
+    base_channels: int = Field(16, ge=1, le=256, description="channels of the first U-Net stage; the last has 16 times")
+    batch_size: int = Field(8, ge=1, description="images a step")
+    epochs: int = Field(5, ge=1, description="passes over the training images")
+    learning_rate: float | None = Field(None, gt=0, le=1, description="of AdamW; None: the winner of notebook 03")
+    weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
+    grad_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    loss: Literal["bce", "dice", "bce_dice"] | None = Field(None, description="None: the winner of notebook 03")
+    scheduler: Literal["none", "step"] = Field("none", description="step: StepLR, halved every 5 epochs")
+    val_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the cars kept for validation")
+    test_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the cars kept for the test")
+    subset: int | None = Field(None, ge=1, description="train on at most so many images; None: all")
+    tuning_epochs: int = Field(1, ge=1, description="epochs of one grid-search trial")
+    tuning_subset: int | None = Field(1000, ge=1, description="training images of one trial at most; None: all")
+    precision: Literal["auto", "float32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU if there is one")
+    num_workers: int = Field(0, ge=0, le=64, description="loader processes; 0 suits the prepared cache")
+    num_processes: int = Field(1, ge=1, le=1, description="training processes; more than one is not built yet")
+    resume: bool = Field(True, description="continue an unfinished training of the same parameters")
+    strict: bool = Field(False, description="stop at any faulty picture instead of leaving it out")
+
+    def __init__(self, **values):
+        unknown = [name for name in values if name not in type(self).model_fields]
+        if unknown:
+            raise ParameterError(unknown_parameter(unknown[0]))
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ParameterError("; ".join(explain(fault) for fault in error.errors())) from None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_booleans_for_numbers(cls, value, info):
+        if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
+            raise ValueError("true/false is not meant here")
+        return value
+
+    @model_validator(mode="after")
+    def leave_cars_to_train_on(self):
+        if self.val_fraction + self.test_fraction > 0.8:
+            raise ValueError("val_fraction + test_fraction leave less than a fifth of the cars for training")
+        return self
+
+    def replace(self, **changes) -> "Params":
+        """A copy with some parameters changed, validated like any other."""
+        return Params(**{**self.model_dump(), **changes})
+
+    @classmethod
+    def load(cls, *files, **overrides) -> "Params":
+        """Defaults, overlaid by YAML files in their order, overlaid by keyword overrides.
+
+        Raises ParameterError for an unreadable file and for any unknown or ill-typed parameter.
+        """
+        values = {}
+        for file in files:
+            values.update(read_yaml(file))
+        return cls(**{**values, **overrides})
+
+    @classmethod
+    def from_notebook(cls, namespace: dict) -> "Params":
+        """The parameters that a notebook's parameters cell (and papermill's injected one) assigned.
+
+        Both cells begin with the comment "# Parameters", so a misspelt name in either is refused here rather than
+        ignored. Call it as `Params.from_notebook(globals())` in the cell after them.
+        """
+        for source in namespace.get("In", []):
+            if source.startswith("# Parameters"):
+                for name in assigned_names(source):
+                    if name not in cls.model_fields:
+                        raise ParameterError(unknown_parameter(name))
+        return cls(**{name: namespace[name] for name in cls.model_fields if name in namespace})
+
+
+def unknown_parameter(name: str) -> str:
+    """One sentence that names the closest valid parameter."""
+    close = difflib.get_close_matches(name, Params.model_fields, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'?" if close else f"valid ones: {', '.join(Params.model_fields)}"
+    return f"unknown parameter '{name}'; {hint}"
+
+
+def explain(fault: dict) -> str:
+    """One pydantic fault as a sentence with the parameter, its value and what is allowed."""
+    reason = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+    if not fault["loc"]:
+        return reason
+    name = str(fault["loc"][0])
+    return f"{name}={fault['input']!r}: {reason} ({Params.model_fields[name].description})"
+
+
+def assigned_names(source: str) -> list[str]:
+    """Names that the top level of a piece of Python assigns."""
+    statements = (s for s in ast.parse(source).body if isinstance(s, ast.Assign))
+    return [target.id for s in statements for target in s.targets if isinstance(target, ast.Name)]
+
+
+def read_yaml(file) -> dict:
+    """A YAML file that holds a mapping. Raises ParameterError, with the file's name, where it does not."""
+    try:
+        values = yaml.safe_load(Path(file).read_text(encoding="utf8")) or {}
+    except OSError as error:
+        raise ParameterError(f"parameter file '{file}' cannot be read: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"parameter file '{file}' is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ParameterError(f"parameter file '{file}' must hold lines of the form 'name: value'")
+    return values

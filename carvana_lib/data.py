@@ -1,0 +1,244 @@
+"""From a folder of photos to arrays and a split: pairs, audit, prepared cache, split by car.
+
+Layout, as in the Carvana challenge: `train/<car_id>_<view>.jpg`, `train_masks/<car_id>_<view>_mask.gif` (PNG masks
+work too) and `metadata.csv` (id, year, make, model, trim1, trim2; optional).
+"""
+
+import hashlib
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from carvana_lib.frontend import progress
+from carvana_lib.runs import ROOT, Run, atomic, runs_folder, write_csv
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2})")  # 00087a6bd4dc_01: the car, and which of its 16 views
+AUDIT_COLUMNS = ["image_id", "car_id", "view", "image", "mask", "width", "height", "area", "problem"]
+
+
+class DataError(ValueError):
+    """Pictures that cannot be used; the message names the folder or file and the remedy."""
+
+
+@dataclass
+class Carvana:
+    """Pictures and masks of one folder at one size, with everything known about them.
+
+    images: (N, S, S, 3) uint8 RGB and masks: (N, S, S) uint8 {0, 1}, both memory-mapped; row i of `table` describes
+    picture i (image_id, car_id, view, width, height, area as share of the picture, metadata columns, split).
+    audit: one row for every file found, `problem` empty where it is fine.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+    images: np.ndarray
+    masks: np.ndarray
+    audit: pd.DataFrame
+    seconds_to_prepare: float  # 0.0 when the cache was there
+
+    @property
+    def rendered(self) -> bool:
+        """True for pictures whose metadata says that they were rendered, as the sample's does."""
+        return "trim2" in self.table and bool((self.table["trim2"] == "rendered").all())
+
+    def rows(self, split: str) -> np.ndarray:
+        """Positions of the pictures of 'train', 'val' or 'test'."""
+        return np.flatnonzero(self.table["split"] == split)
+
+
+def data_folder(data_dir: str) -> Path:
+    """Resolve `data_dir` (relative paths start at the repository) and check that it holds pictures and masks."""
+    folder = (ROOT / data_dir).resolve()
+    for name in ("train", "train_masks"):
+        if not (folder / name).is_dir():
+            raise DataError(
+                f"data_dir '{data_dir}' has no folder {name}/ (looked in {folder}); see 'Real data' in the README"
+            )
+    return folder
+
+
+def find_pairs(folder: Path) -> pd.DataFrame:
+    """Pair pictures and masks by name: image_id, car_id, view, image, mask, problem; one row a picture or lone mask.
+
+    `image` and `mask` are paths relative to `folder`, empty where one is missing. Raises DataError for a folder
+    without any picture.
+    """
+    images = {f.stem: f for f in visible(folder / "train") if f.suffix.lower() in IMAGE_SUFFIXES}
+    masks = {
+        f.stem.removesuffix("_mask"): f for f in visible(folder / "train_masks") if f.suffix.lower() in (".gif", ".png")
+    }
+    if not images:
+        raise DataError(
+            f"{folder / 'train'} holds no pictures ({', '.join(IMAGE_SUFFIXES)}); see 'Real data' in the README"
+        )
+    rows = []
+    for image_id in sorted(images | masks):
+        name = NAME.fullmatch(image_id)
+        problem = (
+            ("" if name else "name is not <car_id>_<two-digit view>") if image_id in images else "mask without image"
+        )
+        if image_id not in masks:
+            problem = "image without mask"
+        paths = [str(found[image_id].relative_to(folder)) if image_id in found else "" for found in (images, masks)]
+        rows.append((image_id, name["car_id"] if name else "", int(name["view"]) if name else 0, *paths, problem))
+    return pd.DataFrame(rows, columns=["image_id", "car_id", "view", "image", "mask", "problem"])
+
+
+def visible(folder: Path) -> list[Path]:
+    """Files of a folder in order, without hidden ones such as those that a killed download leaves."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def read_image(path: Path, at_least: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. With `at_least`, a JPEG may be decoded at 1/2, 1/4 or 1/8 size, no side below it.
+
+    Raises OSError for a file that is not a picture or is truncated.
+    """
+    with Image.open(path) as image:
+        if at_least:
+            image.draft("RGB", (at_least, at_least))
+        return np.asarray(image.convert("RGB"))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) uint8 {0, 1}. Palette masks are read as indices, so that no colour table can change them.
+
+    Raises DataError for a mask with other than two values, OSError for an unreadable file.
+    """
+    with Image.open(path) as image:
+        values = np.asarray(image if image.mode in ("P", "L", "1") else image.convert("L")).astype(np.uint8)
+    if ((values != 0) & (values != values.max())).any():
+        raise DataError(f"{len(np.unique(values))} values in the mask instead of two")
+    return (values > 0).astype(np.uint8)
+
+
+def resize(array: np.ndarray, size: int) -> np.ndarray:
+    """Area resize to (size, size); a 0/1 mask becomes 1 where at least half of the covered area is 1."""
+    if array.ndim == 3:
+        return cv2.resize(array, (size, size), interpolation=cv2.INTER_AREA)
+    return (cv2.resize(array * np.uint8(255), (size, size), interpolation=cv2.INTER_AREA) > 127).astype(np.uint8)
+
+
+def inspect(folder: Path, pair: dict, size: int) -> tuple[dict, np.ndarray | None, np.ndarray | None]:
+    """Read one pair: (its row of the audit, picture, mask), both resized, or None where something is wrong."""
+    row = dict.fromkeys(AUDIT_COLUMNS) | pair
+    if row["problem"]:
+        return row, None, None
+    try:
+        with Image.open(folder / pair["image"]) as header:
+            row["width"], row["height"] = header.size
+        image = read_image(folder / pair["image"], at_least=size)
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, DecompressionBombError ... by format
+        return row | {"problem": f"unreadable image: {error}".replace(str(folder) + os.sep, "")}, None, None
+    try:
+        mask = read_mask(folder / pair["mask"])
+    except DataError as error:
+        return row | {"problem": str(error)}, None, None
+    except Exception as error:
+        return row | {"problem": f"unreadable mask: {error}".replace(str(folder) + os.sep, "")}, None, None
+    row["area"] = float(mask.mean())
+    if mask.shape != (row["height"], row["width"]):
+        height, width = mask.shape
+        row["problem"] = f"mask is {width}x{height}, image is {row['width']}x{row['height']}"
+    elif not mask.any():
+        row["problem"] = "empty mask"
+    return row, resize(image, size), resize(mask, size)
+
+
+def fingerprint(folder: Path, pairs: pd.DataFrame) -> str:
+    """12 hex digits that change when any picture or mask is added, removed, renamed or rewritten."""
+    digest = hashlib.sha256()
+    for name in [*pairs["image"], *pairs["mask"]]:
+        if name:
+            status = (folder / name).stat()
+            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def prepare(folder: Path, size: int) -> tuple[Path, float]:
+    """Decode and resize every pair once, on all cores: (folder of the cache, seconds it took; 0.0 if it was there).
+
+    The cache holds images.npy, masks.npy (usable pictures only, in the audit's order) and audit.csv. It is written
+    to a temporary folder and renamed, so a killed preparation leaves nothing that would be read.
+    """
+    pairs = find_pairs(folder)
+    cache = runs_folder() / ".cache" / f"{fingerprint(folder, pairs)}-{size}"
+    if cache.is_dir():
+        return cache, 0.0
+    started = time.perf_counter()
+    with atomic(cache, folder=True) as temporary, ThreadPoolExecutor(os.cpu_count()) as threads:
+        shape = (len(pairs), size, size)
+        images = np.lib.format.open_memmap(temporary / "images.npy", mode="w+", dtype=np.uint8, shape=(*shape, 3))
+        masks = np.lib.format.open_memmap(temporary / "masks.npy", mode="w+", dtype=np.uint8, shape=shape)
+        results = threads.map(lambda pair: inspect(folder, pair, size), pairs.to_dict("records"))
+        rows, usable = [], 0
+        for row, image, mask in progress(results, "preparing pictures", len(pairs)):
+            rows.append(row)
+            if not row["problem"]:
+                images[usable], masks[usable] = image, mask
+                usable += 1
+        pd.DataFrame(rows, columns=AUDIT_COLUMNS).to_csv(temporary / "audit.csv", index=False)
+        images.flush(), masks.flush()
+    return cache, time.perf_counter() - started
+
+
+def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fraction: float) -> list[str]:
+    """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side.
+
+    318 cars at 15 % and 15 % give 222, 48 and 48. With two cars only, the second one's odd views become validation
+    and its even views test. Raises DataError for one car.
+    """
+    cars = sorted(set(table["car_id"]))
+    if len(cars) < 2:
+        raise DataError(f"{len(cars)} usable car(s) cannot be split by car; add pictures of at least 3 cars")
+    order = np.random.default_rng(seed).permutation(cars).tolist()
+    if len(cars) == 2:
+        held_out = np.where(table["view"] % 2 == 1, "val", "test")
+        return np.where(table["car_id"] == order[0], held_out, "train").tolist()
+    n_val, n_test = (max(1, round(fraction * len(cars))) for fraction in (val_fraction, test_fraction))
+    names = ["val"] * n_val + ["test"] * n_test + ["train"] * (len(cars) - n_val - n_test)
+    return table["car_id"].map(dict(zip(order, names, strict=True))).tolist()
+
+
+def read_metadata(folder: Path) -> pd.DataFrame:
+    """metadata.csv as car_id, year, make, model, trim1, trim2 (text, unknown cells empty); only car_id if missing."""
+    if not (folder / "metadata.csv").exists():
+        return pd.DataFrame(columns=["car_id"])
+    return pd.read_csv(folder / "metadata.csv", dtype=str, keep_default_na=False).rename(columns={"id": "car_id"})
+
+
+def open_data(params) -> Carvana:
+    """Prepare (or find) the cache, join the metadata, split by car, and leave audit.csv and split.csv in the run.
+
+    Raises DataError where no usable picture is left, where the cars cannot be split, and, with `params.strict`,
+    where the audit found any fault.
+    """
+    folder, run = data_folder(params.data_dir), Run(params.run_name)
+    cache, seconds = prepare(folder, params.image_size)
+    audit = pd.read_csv(cache / "audit.csv", dtype={"image_id": str, "car_id": str}, keep_default_na=False)
+    audit[["width", "height", "area"]] = audit[["width", "height", "area"]].apply(pd.to_numeric)
+    write_csv(run.audit, audit)
+    faults = audit[audit["problem"] != ""]
+    if params.strict and len(faults):
+        first = faults.iloc[0]
+        raise DataError(
+            f"{len(faults)} faulty picture(s), first {first['image_id']}: {first['problem']}; see {run.audit}, "
+            "mend or remove them, or set strict=False to go on without them"
+        )
+    table = audit[audit["problem"] == ""].drop(columns="problem").reset_index(drop=True)
+    if table.empty:
+        raise DataError(f"none of the {len(audit)} pictures in {folder} is usable; see the reasons in {run.audit}")
+    table["split"] = split_by_car(table, params.seed, params.val_fraction, params.test_fraction)
+    write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
+    table = table.merge(read_metadata(folder), on="car_id", how="left")
+    images, masks = (np.load(cache / name, mmap_mode="r")[: len(table)] for name in ("images.npy", "masks.npy"))
+    return Carvana(folder, table, images, masks, audit, seconds)

@@ -1,0 +1,154 @@
+"""The per-image table of a trained net, and what is computed from it."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from carvana_lib.dataset import make_loader
+from carvana_lib.hardware import make_accelerator
+from carvana_lib.metrics import COUNTS, averagings, bootstrap_by_car, boundary_iou, confusion_counts, dice, iou, summary
+
+BINS = 200  # probabilities are counted in steps of 0.005 for the threshold curve
+
+
+@torch.inference_mode()
+def predict(model, data, rows, params, flip: bool = False):
+    """Yield, batch by batch, (rows (B,), probability (B, 1, S, S) float32, masks (B, 1, S, S) uint8), on the device.
+
+    `flip=True` averages the probabilities of each picture and its mirror image (test-time augmentation).
+    """
+    accelerator = make_accelerator(params)
+    net = accelerator.prepare_model(model, evaluation_mode=True).eval()
+    for images, masks, batch_rows in accelerator.prepare(make_loader(data, rows, params)):
+        probability = net(images).sigmoid()
+        if flip:
+            probability = (probability + net(images.flip(-1)).sigmoid().flip(-1)) / 2
+        yield batch_rows, probability, masks
+    accelerator.unwrap_model(net, keep_fp32_wrapper=False)
+
+
+def per_image(model, data, rows, params, flip: bool = False) -> tuple[pd.DataFrame, np.ndarray]:
+    """Score each picture: (table with a row an image, histogram of its probabilities).
+
+    The table joins the data's columns with tp, fp, fn, tn (pixels at probability 0.5), soft_tp, soft_union, iou, dice
+    and boundary_iou. The histogram is (N, 2, BINS) pixels: background and car, by probability. Nothing else is kept,
+    so memory does not grow with the size of the pictures.
+    """
+    parts, histograms = [], []
+    for batch_rows, probability, masks in predict(model, data, rows, params, flip):
+        predicted, soft_tp = probability >= 0.5, (probability * masks).sum((1, 2, 3))
+        part = pd.DataFrame(confusion_counts(predicted, masks).cpu().numpy(), columns=COUNTS, index=batch_rows.tolist())
+        part["soft_tp"] = soft_tp.cpu().numpy()
+        part["soft_union"] = (probability.sum((1, 2, 3)) + masks.sum((1, 2, 3)) - soft_tp).cpu().numpy()
+        pairs = zip(predicted[:, 0].cpu().numpy(), masks[:, 0].cpu().numpy(), strict=True)
+        part["boundary_iou"] = [boundary_iou(p, y) for p, y in pairs]
+        parts.append(part)
+        histograms.append(histogram(probability, masks).cpu().numpy())
+    scores = pd.concat(parts)
+    scores["iou"], scores["dice"] = iou(scores.tp, scores.fp, scores.fn), dice(scores.tp, scores.fp, scores.fn)
+    return data.table.loc[scores.index].join(scores).reset_index(names="row"), np.concatenate(histograms)
+
+
+def histogram(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """(B, 1, S, S) probabilities and masks -> (B, 2, BINS) pixel counts of background and car."""
+    size = len(probability)
+    cell = (probability * BINS).long().clamp_(max=BINS - 1) + BINS * masks.long()
+    cell += 2 * BINS * torch.arange(size, device=cell.device).view(-1, 1, 1, 1)
+    return torch.bincount(cell.flatten(), minlength=2 * BINS * size).view(size, 2, BINS)
+
+
+def threshold_curve(histograms: np.ndarray) -> pd.DataFrame:
+    """mIoU at each threshold of the probability: threshold, miou. Exact, since every image's pixels are counted."""
+    above = histograms[:, :, ::-1].cumsum(-1)[:, :, ::-1]  # pixels at or above each bin's lower edge
+    fp, tp = above[:, 0], above[:, 1]
+    fn = histograms[:, 1].sum(-1, keepdims=True) - tp
+    return pd.DataFrame({"threshold": np.arange(BINS) / BINS, "miou": iou(tp, fp, fn).mean(0)})
+
+
+def metrics(
+    val: pd.DataFrame, test: pd.DataFrame, history: pd.DataFrame, n_train: int, parameters: int, params
+) -> dict:
+    """The numbers of a run, as metrics.json holds them, from the per-image tables of validation and test."""
+    score = summary(test["iou"])
+    low, high = bootstrap_by_car(test, seed=params.seed)
+    return {
+        "val_miou": float(val["iou"].mean()),
+        "test_miou": score["mean"],
+        "test_iou_std": score["std"],
+        "test_iou_min": score["min"],
+        "test_iou_max": score["max"],
+        "test_miou_ci95": [low, high],
+        "test_dice": float(test["dice"].mean()),
+        "test_boundary_iou": float(test["boundary_iou"].mean()),
+        "test_averagings": dict(averagings(test, params.batch_size)[["averaging", "value"]].to_numpy().tolist()),
+        "seconds_per_epoch": float(history["seconds"].mean()),
+        "epochs": len(history),
+        "images_seen": int(history["images"].sum()),
+        "n_train": n_train,
+        "n_val": len(val),
+        "n_test": len(test),
+        "parameters": parameters,
+    }
+
+
+CLAIMED = {
+    "val_miou": 0.9521,
+    "test_miou": 0.97996,
+    "test_iou_std": 0.0075,
+    "test_iou_min": 0.9293,
+    "test_iou_max": 0.9900,
+    "seconds_per_epoch": 306.0,
+    "n_test": 760,
+}  # the document's table of results
+
+
+def claimed_and_measured(measured: dict) -> pd.DataFrame:
+    """The document's results beside this run's: quantity, document, this run, difference."""
+    rows = [(name, claim, measured[name], measured[name] - claim) for name, claim in CLAIMED.items()]
+    return pd.DataFrame(rows, columns=["quantity", "document", "this run", "difference"])
+
+
+def verdicts(
+    measured: dict, history: pd.DataFrame, params, tuning: pd.DataFrame, n_images: int, rendered: bool
+) -> pd.DataFrame:
+    """The protocol's eight claims, each with what this run says: claim, this run, verdict.
+
+    A run on rendered pictures judges only what does not depend on the photographs.
+    """
+    best, gap = history["val_miou"].head(5).max(), measured["test_miou"] - measured["val_miou"]
+    averages = measured["test_averagings"]
+    spread = max(averages.values()) - min(averages.values())
+    by_loss = tuning.groupby("loss")["val_miou"].max()
+    here = "cannot be told from rendered pictures" if rendered else None
+    fast = params.scheduler == "none" or len(history) <= 5
+    rows = [
+        ("1 pretraining gives about 0.5 % IoU", "no pretrained net in this run", "not tested here"),
+        (
+            "2 mIoU above 0.93 within 5 epochs",
+            f"best of the first 5: {best:.4f}",
+            here or ("holds" if best > 0.93 else "does not hold"),
+        ),
+        (
+            "3 Dice copes with class imbalance",
+            "best trial " + ", ".join(f"{loss}: {v:.4f}" for loss, v in by_loss.items()),
+            "cannot be told from one seed",
+        ),
+        (
+            "4 gap between val and test under 0.03",
+            f"test - val: {gap:+.4f}; averagings differ by {spread:.4f}",
+            here or ("holds" if abs(gap) < 0.03 else "does not hold"),
+        ),
+        ("5 split strictly by car", "no car on two sides (asserted in notebook 01)", "holds"),
+        (
+            "6 StepLR(5) or none",
+            f"learning rate over {len(history)} epochs: {sorted(set(history['learning_rate']))}",
+            "no difference within 5 epochs" if fast else "StepLR acted after epoch 5",
+        ),
+        (
+            "7 5087 pictures, 760 of them test",
+            f"{n_images} pictures, {measured['n_test']} test",
+            here or ("318 cars x 16 views are 5088" if n_images == 5088 else "cannot be told: not the full set"),
+        ),
+        ("8 three configurations", f"{len(tuning)} trials", "3 learning rates x 2 losses are 6"),
+    ]
+    return pd.DataFrame(rows, columns=["claim", "this run", "verdict"])

@@ -1,0 +1,21 @@
+"""Is somebody watching? Bars and live figures are for people; headless runs get plain lines."""
+
+import os
+import sys
+
+
+def is_live() -> bool:
+    """True in a kernel that Jupyter's server started for a person (it sets JPY_SESSION_NAME); False under papermill,
+    nbconvert, nbval and in plain scripts."""
+    return "JPY_SESSION_NAME" in os.environ
+
+
+def progress(iterable, description: str, total: int | None = None):
+    """A tqdm bar over `iterable` in JupyterLab and in terminals; the bare iterable where nobody watches."""
+    if is_live():
+        from tqdm.notebook import tqdm
+    elif sys.stderr.isatty():
+        from tqdm import tqdm
+    else:
+        return iterable
+    return tqdm(iterable, desc=description, total=total, leave=False)

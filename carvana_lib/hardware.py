@@ -1,0 +1,56 @@
+"""Which device and which precision, decided once and said aloud."""
+
+import platform
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from carvana_lib.config import ParameterError
+
+MODES = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names -> Accelerate's
+
+
+def pick_device(params) -> str:
+    """'cpu', 'cuda' or 'mps'. Raises ParameterError for a device that is asked for and not there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if params.device == "auto":
+        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if not there[params.device]:
+        raise ParameterError(f"device='{params.device}' is not available on this machine; use device='auto'")
+    return params.device
+
+
+def pick_precision(params) -> str:
+    """'float32', 'bf16' or 'fp16'. 'auto' takes bf16 where the hardware computes with it; a CPU that would only
+    emulate it is faster in float32. Raises ParameterError for fp16 without CUDA: its gradients need a scaler there.
+    """
+    device = pick_device(params)
+    if params.precision == "fp16" and device != "cuda":
+        raise ParameterError(f"precision='fp16' needs device 'cuda', not '{device}'; use precision='auto'")
+    if params.precision != "auto":
+        return params.precision
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    capable = torch.cpu.get_capabilities()
+    return "bf16" if device == "cpu" and (capable.get("avx512_bf16") or capable.get("amx_bf16")) else "float32"
+
+
+def make_accelerator(params) -> Accelerator:
+    """Accelerate's handle on device, precision and processes, for these parameters.
+
+    Accelerate keeps its first choice for the whole process; a notebook may choose twice, so the choice is reset.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(mixed_precision=MODES[pick_precision(params)], cpu=pick_device(params) == "cpu")
+
+
+def describe_device(params) -> str:
+    """For example 'cpu (AMD EPYC, 2 threads), bf16'."""
+    device = pick_device(params)
+    if device == "cuda":
+        name = torch.cuda.get_device_name()
+    else:
+        name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+        name = f"{name}, {torch.get_num_threads()} threads"
+    return f"{device} ({name}), {pick_precision(params)}"

@@ -1,0 +1,29 @@
+"""The three losses of the protocol, all from logits (B, 1, H, W) and masks (B, 1, H, W) in {0, 1} to one number.
+
+Everything is computed in float32: in half precision the sums of Dice overflow and logarithms underflow.
+"""
+
+import torch
+import torch.nn.functional as F
+
+
+def bce(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy, averaged over pixels: each pixel counts alike, whatever the car's size."""
+    return F.binary_cross_entropy_with_logits(logits.float(), masks.float())
+
+
+def dice(logits: torch.Tensor, masks: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
+    """1 - soft Dice of each image, averaged over images: overlap counts, however small the car.
+
+    `smooth` keeps 0/0 away where mask and prediction are empty (Milletari, Navab, Ahmadi 2016, section 3).
+    """
+    p, y = logits.float().sigmoid().flatten(1), masks.float().flatten(1)  # (B, H*W)
+    return (1 - (2 * (p * y).sum(1) + smooth) / (p.sum(1) + y.sum(1) + smooth)).mean()
+
+
+def bce_dice(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Half of each, as in the protocol."""
+    return 0.5 * bce(logits, masks) + 0.5 * dice(logits, masks)
+
+
+LOSSES = {"bce": bce, "dice": dice, "bce_dice": bce_dice}

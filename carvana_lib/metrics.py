@@ -1,0 +1,94 @@
+"""IoU and Dice, and the several things that people call "mIoU".
+
+The score of the course: IoU of the car for each image at probability 0.5, averaged over images. An image where mask
+and prediction are both empty scores 1.
+"""
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+COUNTS = ["tp", "fp", "fn", "tn"]  # pixels: hit, false alarm, missed, rightly left out
+
+
+def confusion_counts(predicted: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """(B, ...) masks of any integer or boolean type -> (B, 4) int64 pixels for each image: tp, fp, fn, tn."""
+    p, y = predicted.flatten(1).bool(), masks.flatten(1).bool()
+    return torch.stack([(p & y).sum(1), (p & ~y).sum(1), (~p & y).sum(1), (~p & ~y).sum(1)], dim=1)
+
+
+def ratio(numerator, denominator):
+    """Elementwise numerator / denominator, and 1 where both are 0: nothing to find, nothing found."""
+    numerator, denominator = np.asarray(numerator, float), np.asarray(denominator, float)
+    return np.divide(numerator, denominator, out=np.ones_like(denominator), where=denominator != 0)
+
+
+def iou(tp, fp, fn):
+    """Intersection over union from pixel counts (numbers or arrays)."""
+    tp, fp, fn = map(np.asarray, (tp, fp, fn))
+    return ratio(tp, tp + fp + fn)
+
+
+def dice(tp, fp, fn):
+    """Dice coefficient (the F1 score of pixels) from pixel counts; always at least the IoU."""
+    tp, fp, fn = map(np.asarray, (tp, fp, fn))
+    return ratio(2 * tp, 2 * tp + fp + fn)
+
+
+def boundary_iou(predicted: np.ndarray, mask: np.ndarray, share: float = 0.02) -> float:
+    """IoU of two bands along the outlines (Cheng et al. 2021, section 4): what full-picture IoU hides.
+
+    Masks (H, W) of 0 and 1; the band reaches `share` of the picture's diagonal inwards.
+    """
+    width = max(1, round(share * float(np.hypot(*mask.shape))))
+
+    def band(full):
+        padded = np.pad(full.astype(np.uint8), 1)  # the picture's edge is an outline too
+        return full.astype(bool) & ~cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1].astype(
+            bool
+        )
+
+    p, y = band(predicted), band(mask)
+    return float(ratio((p & y).sum(), (p | y).sum()))
+
+
+def summary(ious) -> dict:
+    """Mean, standard deviation (over the images, n), least and greatest."""
+    ious = np.asarray(ious, float)
+    return {"mean": float(ious.mean()), "std": float(ious.std()), "min": float(ious.min()), "max": float(ious.max())}
+
+
+def averagings(table: pd.DataFrame, batch_size: int) -> pd.DataFrame:
+    """The same predictions under each averaging that goes by the name mIoU: name, value, what is averaged.
+
+    `table` has one row an image with tp, fp, fn, tn and, from probabilities without a threshold, soft_tp (sum of p
+    over the car) and soft_union (sum of p, plus car pixels, minus soft_tp).
+    """
+    counts = table[COUNTS]
+    total, batches = counts.sum(), counts.groupby(np.arange(len(table)) // batch_size).sum()
+    car = iou(counts.tp, counts.fp, counts.fn)
+    background = iou(counts.tn, counts.fn, counts.fp)
+    rows = [
+        ("per image", car.mean(), "IoU of the car for each image, then the mean over images (the course's mIoU)"),
+        ("micro", iou(total.tp, total.fp, total.fn), "pixels of all images added up, then one IoU"),
+        (
+            "batch mean",
+            iou(batches.tp, batches.fp, batches.fn).mean(),
+            f"one IoU for each {batch_size} images, then the mean",
+        ),
+        ("both classes", ((car + background) / 2).mean(), "mean of car and background IoU, then over images"),
+        ("soft", ratio(table.soft_tp, table.soft_union).mean(), "probabilities instead of a yes or no for each pixel"),
+    ]
+    return pd.DataFrame(
+        [(name, float(value), what) for name, value, what in rows], columns=["averaging", "value", "what is averaged"]
+    )
+
+
+def bootstrap_by_car(table: pd.DataFrame, column: str = "iou", draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean, by drawing whole cars with replacement: the 16 views of a car are not independent."""
+    cars = table.groupby("car_id")[column].agg(["sum", "count"]).to_numpy()
+    picks = np.random.default_rng(seed).integers(len(cars), size=(draws, len(cars)))
+    means = cars[picks, 0].sum(1) / cars[picks, 1].sum(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)

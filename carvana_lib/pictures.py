@@ -1,0 +1,77 @@
+"""Photos with masks on them: overlays, error maps and labelled grids."""
+
+import io
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from carvana_lib.plots import BLUE, ORANGE, PURPLE, figure
+from carvana_lib.runs import atomic
+
+ERROR_COLORS = {"hit": BLUE, "missed": ORANGE, "false alarm": PURPLE}
+
+
+def overlay(image: np.ndarray, mask: np.ndarray, color: str = ORANGE, opacity: float = 0.5) -> np.ndarray:
+    """Tint the pixels of a mask: image (H, W, 3) uint8 and mask (H, W) -> (H, W, 3) uint8."""
+    tint = 255 * np.array(to_rgb(color))
+    blended = (1 - opacity) * image + opacity * tint
+    return np.where(mask[..., None] > 0, blended, image).round().astype(np.uint8)
+
+
+def error_map(image: np.ndarray, mask: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The photo in grey, with hit, missed and false-alarm pixels in three colours; (H, W, 3) uint8."""
+    picture = np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
+    truth, said = mask > 0, predicted > 0
+    for name, where in {"hit": truth & said, "missed": truth & ~said, "false alarm": ~truth & said}.items():
+        opacity = 0.35 if name == "hit" else 0.9
+        picture = overlay(picture, where, ERROR_COLORS[name], opacity)
+    return picture
+
+
+def grid(pictures, titles=None, columns: int = 4, width: float = 9, legend: dict | None = None):
+    """Pictures of one size in rows with a title above each; `legend` maps names to colours.
+
+    Returns a JPEG for the notebook to show: photographs as PNG would make it ten times larger.
+    """
+    pictures = list(pictures)
+    rows = -(-len(pictures) // columns)
+    height, tall = pictures[0].shape[:2], 0.26 if titles is not None else 0.04
+    cell = width / columns
+    fig, axes = figure(
+        columns,
+        rows,
+        width=width,
+        height=rows * (cell * height[0] / height[1] + tall) + 0.35 * bool(legend),
+        squeeze=False,
+    )
+    for i, ax in enumerate(axes.flat):
+        ax.axis("off")
+        if i < len(pictures):
+            ax.imshow(pictures[i], cmap="gray", vmin=0, vmax=None if pictures[i].ndim == 3 else pictures[i].max() or 1)
+            if titles is not None:
+                ax.set_title(titles[i], fontsize=9, pad=3)
+    if legend:
+        fig.legend(
+            handles=[Patch(color=color, label=name) for name, color in legend.items()],
+            ncols=len(legend),
+            loc="outside lower center",
+            frameon=False,
+        )
+    return as_jpeg(fig)
+
+
+def as_jpeg(fig: Figure):
+    """A figure as an IPython image of JPEG bytes."""
+    from IPython.display import Image
+
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="jpg", pil_kwargs={"quality": 85})
+    return Image(buffer.getvalue(), format="jpeg")
+
+
+def save(picture, path) -> None:
+    """Write what `grid` or `as_jpeg` returned to a file."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(picture.data)

@@ -1,0 +1,194 @@
+"""All notebooks headless: one run, a batch of runs, the comparison table and the single-file report."""
+
+import html
+import itertools
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import papermill
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+from papermill.engines import NBClientEngine, papermill_engines
+from tqdm import tqdm
+
+from carvana_lib.config import ParameterError, Params, read_yaml
+from carvana_lib.runs import ROOT, Run, RunError, atomic, read_json, runs_folder, write_csv
+
+NOTEBOOKS = ROOT / "notebooks"
+SUMMARY = ["val_miou", "test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "seconds_per_epoch"]
+
+
+class BarEngine(NBClientEngine):
+    """Papermill's own engine, reporting each finished cell to one bar over all notebooks."""
+
+    bar = None
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
+        complete = nb_man.cell_complete
+
+        def cell_complete(cell, **details):
+            complete(cell, **details)
+            cls.bar.update()
+
+        nb_man.cell_complete = cell_complete
+        quiet = ["--log-level=ERROR"]  # ipykernel 7 warns at every start that it speaks TCP on this machine
+        return super().execute_managed_notebook(nb_man, kernel_name, extra_arguments=quiet, **kwargs)
+
+
+papermill_engines.register("one-bar", BarEngine)
+
+
+def find_notebooks(start: str | None = None, only: list[str] | None = None) -> list[Path]:
+    """The numbered notebooks in order; from `start` on, or just those in `only` ('03' or '03_tuning').
+
+    Raises ParameterError for a number that no notebook has.
+    """
+    found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    numbers = [path.stem[:2] for path in found]
+    for wanted in [*([start] if start else []), *(only or [])]:
+        if wanted[:2] not in numbers:
+            raise ParameterError(f"there is no notebook '{wanted}'; there are {', '.join(numbers)}")
+    keep = {name[:2] for name in only} if only else {n for n in numbers if not start or n >= start[:2]}
+    return [path for path in found if path.stem[:2] in keep]
+
+
+def run(params: Params, start: str | None = None, only: list[str] | None = None) -> Run:
+    """Execute the notebooks with these parameters and write `runs/<run_name>/`, report included.
+
+    Raises RunError that names notebook, cell and reason where one fails; its executed copy shows the traceback.
+    """
+    target, paths = Run.start(params), find_notebooks(start, only)
+    target.notebooks.mkdir(parents=True, exist_ok=True)
+    cells = sum(len(nbformat.read(path, 4).cells) + 1 for path in paths)  # papermill adds one cell to each
+    with tqdm(total=cells, unit="cell", dynamic_ncols=True) as BarEngine.bar:
+        for path in paths:
+            BarEngine.bar.set_description(path.stem)
+            try:
+                papermill.execute_notebook(
+                    path,
+                    target.notebooks / path.name,
+                    params.model_dump(),
+                    cwd=str(NOTEBOOKS),
+                    engine_name="one-bar",
+                    progress_bar=False,
+                )
+            except papermill.PapermillExecutionError as error:
+                raise RunError(
+                    f"{path.name}, cell {error.cell_index}: {error.ename}: {error.evalue} "
+                    f"(see {target.notebooks / path.name})"
+                ) from None
+    write_report(target)
+    return target
+
+
+def summary(runs: list[Run]) -> pd.DataFrame:
+    """One row a finished run: its name and the numbers that a reader asks for first."""
+    rows = [
+        {"run": run.name} | {key: read_json(run.metrics).get(key) for key in SUMMARY}
+        for run in runs
+        if run.metrics.exists()
+    ]
+    return pd.DataFrame(rows, columns=["run", *SUMMARY])
+
+
+def read_sets(files: list[Path]) -> list[Params]:
+    """The parameter sets of a batch: one a file, or for a file with a `grid:` one for each combination in it.
+
+    A set without run_name is called after its file, and after the values that its grid varies. Raises ParameterError
+    for anything wrong in any file, before anything runs.
+    """
+    sets = []
+    for file in map(Path, files):
+        values = read_yaml(file)
+        grid = values.pop("grid", {})
+        if not isinstance(grid, dict) or not all(isinstance(options, list) for options in grid.values()):
+            raise ParameterError(f"parameter file '{file}': grid must hold lines of the form 'name: [value, value]'")
+        base = values.pop("run_name", file.stem)
+        for combination in itertools.product(*grid.values()):
+            chosen = dict(zip(grid, combination, strict=True))
+            name = "-".join([base, *(f"{key}-{value}" for key, value in chosen.items())])
+            sets.append(Params(**{**values, **chosen, "run_name": name}))
+    names = [params.run_name for params in sets]
+    if len(set(names)) < len(names):
+        raise ParameterError(
+            f"two parameter sets are called '{max(names, key=names.count)}'; give them different run_name"
+        )
+    return sets
+
+
+def is_finished(params: Params) -> bool:
+    """True where a run of exactly these parameters has written its report."""
+    target = Run(params.run_name)
+    return (
+        target.report.exists() and target.params.exists() and read_json(target.params)["params"] == params.model_dump()
+    )
+
+
+def batch(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
+    """Run every parameter set that is not finished yet; one that fails does not stop the rest.
+
+    Writes `runs/comparison.csv` and `.html` over the sets of this batch. Returns the table and the failures.
+    """
+    sets, failures = read_sets(files), []
+    for number, params in enumerate(sets, 1):
+        finished = is_finished(params)
+        print(f"[{number}/{len(sets)}] {params.run_name}: {'finished before' if finished else 'running'}", flush=True)
+        try:
+            finished or run(params)
+        except RunError as error:
+            failures.append(f"{params.run_name}: {error}")
+    done = [params for params in sets if is_finished(params)]
+    varied = [
+        name for name in Params.model_fields if len({str(getattr(p, name)) for p in sets}) > 1 and name != "run_name"
+    ]
+    table = summary([Run(params.run_name) for params in done])
+    for position, name in enumerate(varied, 1):
+        table.insert(position, name, [getattr(params, name) for params in done])
+    write_csv(runs_folder() / "comparison.csv", table)
+    with atomic(runs_folder() / "comparison.html") as temporary:
+        temporary.write_text(
+            "<!doctype html><meta charset='utf-8'><title>Comparison of runs</title>"
+            + table.to_html(index=False, float_format="{:.4f}".format),
+            encoding="utf8",
+        )
+    return table, failures
+
+
+def write_report(target: Run) -> None:
+    """Join the executed notebooks of a run into one HTML file that needs no network."""
+    book = nbformat.v4.new_notebook()
+    record = read_json(target.params)
+    facts = f"device {record['device']}, commit {record['commit']}, seed {record['seed']}, python {record['python']}"
+    table = summary([target]).to_html(index=False, float_format="{:.4f}".format)
+    links = []
+    for path in sorted(target.notebooks.glob("[0-9][0-9]_*.ipynb")):
+        notebook = nbformat.read(path, 4)
+        links.append(f"<li><a href='#{path.stem}'>{path.stem}</a></li>")
+        book.cells.append(nbformat.v4.new_markdown_cell(f"<div id='{path.stem}'></div>"))
+        book.cells += [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+    head = f"# Run {html.escape(target.name)}\n\n{html.escape(facts)}\n\n{table}\n\n<ul>{''.join(links)}</ul>"
+    book.cells.insert(0, nbformat.v4.new_markdown_cell(head))
+    for number, cell in enumerate(book.cells):
+        cell["id"] = f"cell-{number}"
+    exporter = HTMLExporter(
+        mathjax_url="", require_js_url="", mermaid_js_url="", exclude_input_prompt=True, exclude_output_prompt=True
+    )
+    page, _ = exporter.from_notebook_node(book, resources={"metadata": {"name": f"Run {target.name}"}})
+    with atomic(target.report) as temporary:
+        temporary.write_text(page, encoding="utf8")
+
+
+def refresh() -> None:
+    """Execute the committed notebooks in place with their own defaults: for authors, after a change."""
+    for path in find_notebooks():
+        print(path.name, flush=True)
+        notebook = nbformat.read(path, 4)
+        NotebookClient(
+            notebook, resources={"metadata": {"path": str(NOTEBOOKS)}}, extra_arguments=["--log-level=ERROR"]
+        ).execute()
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)  # times of day, which differ at every execution
+        with atomic(path) as temporary:
+            nbformat.write(notebook, temporary)

@@ -1,0 +1,209 @@
+"""Every chart of the notebooks. Pictures with masks are drawn in `pictures.py`.
+
+Functions return a Figure; as the last line of a cell it is shown once. Colours are Okabe and Ito's eight, which
+people with any colour vision can tell apart.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from carvana_lib.frontend import is_live
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#F0E442",
+    "#000000",
+)
+SPLIT_COLORS = {"train": BLUE, "val": ORANGE, "test": GREEN}
+plt.rcParams.update(
+    {
+        "figure.dpi": 90,
+        "font.size": 12,
+        "axes.grid": True,
+        "grid.alpha": 0.3,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.constrained_layout.use": True,
+    }
+)
+
+
+def figure(columns: int = 1, rows: int = 1, width: float = 8, height: float = 3.6, **kwargs):
+    """A Figure and its axes; closed for pyplot, so that a notebook shows it only where a cell returns it."""
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), **kwargs)
+    plt.close(fig)
+    return fig, axes
+
+
+def area_by_view(table):
+    """Car area as a share of the picture, by view: every picture as a dot, medians as a line."""
+    fig, ax = figure()
+    shift = np.random.default_rng(0).uniform(-0.2, 0.2, len(table))
+    ax.scatter(table["view"] + shift, table["area"], s=8, color=SKY, label="one picture")
+    medians = table.groupby("view")["area"].median()
+    ax.plot(medians.index, medians, "o-", color=BLUE, label="median")
+    ax.set(xlabel="view (22.5 degrees a step)", ylabel="car area, % of the picture", xticks=range(1, 17))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend()
+    return fig
+
+
+def split_bars(table):
+    """Pictures and cars in train, val and test."""
+    fig, axes = figure(2, height=2.4)
+    for ax, counts, unit in zip(
+        axes,
+        (table["split"].value_counts(), table.groupby("split")["car_id"].nunique()),
+        ("pictures", "cars"),
+        strict=True,
+    ):
+        bars = ax.barh(list(SPLIT_COLORS), [counts[name] for name in SPLIT_COLORS], color=SPLIT_COLORS.values())
+        ax.bar_label(bars, padding=3)
+        ax.set(xlabel=unit, xlim=(0, 1.15 * counts.max()))
+        ax.invert_yaxis()
+        ax.grid(False)
+    return fig
+
+
+def unet_diagram(stages):
+    """The U, drawn from `model.trace_shapes`: a box a stage, with its channels and its size."""
+    fig, ax = figure(width=9, height=5)
+    sizes = sorted({row["size"] for row in stages}, reverse=True)
+    down = [row for row in stages if row["stage"].startswith("encoder")]
+    bottom = [row for row in stages if row["stage"] == "bottleneck"]
+    up = [row for row in stages if row["stage"].startswith("decoder")]
+    columns = {**{row["stage"]: i for i, row in enumerate(down + bottom + up)}}
+    for row in down + bottom + up:
+        x, y = columns[row["stage"]], -sizes.index(row["size"])
+        color = BLUE if row in down else ORANGE if row in bottom else GREEN
+        ax.text(
+            x,
+            y,
+            f"{row['channels']} ch\n{row['size']} px",
+            ha="center",
+            va="center",
+            color="white",
+            fontsize=10,
+            bbox={"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": "none"},
+        )
+    arrow = {"arrowstyle": "-|>", "shrinkA": 24, "shrinkB": 24, "linewidth": 1.4}
+    path = [(columns[row["stage"]], -sizes.index(row["size"])) for row in down + bottom + up]
+    for start, end in zip(path[:-1], path[1:], strict=True):
+        ax.annotate("", end, start, arrowprops=arrow | {"color": BLACK})
+    for left, right in zip(down, reversed(up), strict=True):
+        start, end = ((columns[row["stage"]], -sizes.index(row["size"])) for row in (left, right))
+        ax.annotate(
+            "", end, start, arrowprops=arrow | {"color": PURPLE, "linestyle": "--", "shrinkA": 30, "shrinkB": 30}
+        )
+    ax.text(len(down), 0.18, "skip connections", color=PURPLE, ha="center", fontsize=11)
+    ax.set(xlim=(-0.7, len(path) - 0.3), ylim=(-len(sizes) + 0.5, 0.55))
+    ax.axis("off")
+    return fig
+
+
+def bars(names, values, xlabel: str, label_format: str = "{:,.1f}", color=BLUE, height: float | None = None):
+    """Horizontal bars with their values written beside them."""
+    fig, ax = figure(height=height or 0.42 * len(names) + 1)
+    drawn = ax.barh(list(names), list(values), color=color)
+    ax.bar_label(drawn, labels=[label_format.format(v) for v in values], padding=3)
+    ax.set(xlabel=xlabel, xlim=(0, 1.2 * max(values)))
+    ax.invert_yaxis()
+    ax.grid(False)
+    return fig
+
+
+def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False, height: float = 3.6):
+    """Lines by name, {name: (x, y)}, told apart by colour and by dash."""
+    fig, ax = figure(height=height)
+    styles = zip((BLUE, ORANGE, GREEN, PURPLE, RED), ("-", "--", "-.", ":", "-"), strict=True)
+    for (name, (x, y)), (color, dash) in zip(lines.items(), styles, strict=False):
+        ax.plot(x, y, dash, color=color, linewidth=2, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
+    if len(lines) > 1:
+        ax.legend()
+    return fig
+
+
+def heat_map(table):
+    """Validation mIoU over learning rate and loss, from the table of `tuning.search`."""
+    grid = table.pivot(index="loss", columns="learning_rate", values="val_miou")
+    fig, ax = figure(width=6, height=2.6)
+    shown = ax.imshow(grid, cmap="cividis", aspect="auto")
+    middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
+    for (row, column), value in np.ndenumerate(grid.to_numpy()):
+        ax.text(column, row, f"{value:.3f}", ha="center", va="center", color="black" if value > middle else "white")
+    ax.set(
+        xticks=range(len(grid.columns)),
+        xticklabels=[f"{rate:g}" for rate in grid.columns],
+        xlabel="learning rate",
+        yticks=range(len(grid.index)),
+        yticklabels=grid.index,
+        ylabel="loss",
+    )
+    ax.grid(False)
+    fig.colorbar(shown, label="val mIoU")
+    return fig
+
+
+def learning_curves(history):
+    """Loss of training and validation, and validation mIoU, by epoch."""
+    fig, (left, right) = figure(2)
+    left.plot(history["epoch"], history["train_loss"], "o-", color=BLUE, label="train")
+    left.plot(history["epoch"], history["val_loss"], "s--", color=ORANGE, label="val")
+    left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    left.legend()
+    right.plot(history["epoch"], history["val_miou"], "s--", color=ORANGE)
+    right.set(xlabel="epoch", ylabel="val mIoU")
+    for ax in (left, right):
+        ax.set_xticks(history["epoch"])
+    return fig
+
+
+def iou_histogram(ious, mean: float):
+    """Distribution of the IoU over images, with its mean."""
+    fig, ax = figure()
+    ax.hist(ious, bins=30, color=SKY, edgecolor="white")
+    ax.axvline(mean, color=RED, linestyle="--", label=f"mean {mean:.3f}")
+    ax.set(xlabel="IoU of one image", ylabel="images")
+    ax.legend(loc="upper left")
+    return fig
+
+
+def polar_by_view(table):
+    """Mean IoU over the 16 angles of the turntable; view 1 at the top, clockwise."""
+    means = table.groupby("view")["iou"].mean()
+    angles = (np.asarray(means.index) - 1) * 2 * np.pi / 16
+    fig, ax = figure(width=5, height=4.6, subplot_kw={"projection": "polar"})
+    ax.set_theta_zero_location("N")
+    ax.set_theta_direction(-1)
+    ax.plot([*angles, angles[0]], [*means, means.iloc[0]], "o-", color=BLUE)
+    ax.set_xticks(np.arange(16) * 2 * np.pi / 16, [str(v) for v in range(1, 17)])
+    ax.set_ylim(np.floor(means.min() * 20 - 1) / 20, 1)
+    ax.set_rlabel_position(101)
+    ax.yaxis.set_major_locator(MaxNLocator(4))
+    ax.set_title("mean IoU by view", fontsize=12)
+    return fig
+
+
+def watch(history) -> None:
+    """Report the newest epoch: one line headless, and in JupyterLab curves that grow as the training goes on."""
+    lines = "\n".join(
+        f"epoch {row.epoch}: train loss {row.train_loss:.4f}, val loss {row.val_loss:.4f}, "
+        f"val mIoU {row.val_miou:.4f}, {row.seconds:.1f} s"
+        for row in history.itertuples()
+    )
+    if is_live():
+        from IPython.display import clear_output, display
+
+        clear_output(wait=True)
+        print(lines)
+        display(learning_curves(history))
+    else:
+        print(lines.splitlines()[-1])

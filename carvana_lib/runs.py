@@ -1,0 +1,122 @@
+"""Where a run keeps its results, and how they are written.
+
+Every artefact has its name here and nowhere else. Files are written under a temporary name and renamed, so a killed
+process or a full disk never leaves half a file behind.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("torch", "torchvision", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
+
+
+class RunError(RuntimeError):
+    """A run folder that cannot be used; the message says why and what to do."""
+
+
+def runs_folder() -> Path:
+    """The folder that holds all runs: `runs/` in the repository, or what CARVANA_RUNS names."""
+    return Path(os.environ.get("CARVANA_RUNS") or ROOT / "runs").resolve()
+
+
+class Run:
+    """The folder `runs/<name>/` and the names of the artefacts in it."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.folder = runs_folder() / name
+        self.params = self.folder / "params.json"  # what was asked for, and with which versions, commit and device
+        self.audit = self.folder / "audit.csv"  # 01: one row a picture, with what is wrong with it
+        self.split = self.folder / "split.csv"  # 01: one row a usable picture: train, val or test
+        self.model = self.folder / "model.json"  # 02: parameters, GFLOPs, overfit-one-batch curve
+        self.study = self.folder / "study.journal"  # 03: Optuna's journal, so that a search can go on
+        self.tuning = self.folder / "tuning.csv"  # 03: one row a trial
+        self.best = self.folder / "best.json"  # 03: the winning learning rate and loss
+        self.history = self.folder / "history.csv"  # 04: one row an epoch
+        self.last = self.folder / "checkpoints" / "last"  # 04: after the latest epoch, with optimizer
+        self.best_checkpoint = self.folder / "checkpoints" / "best"  # 04: the epoch of the highest val mIoU
+        self.per_image = self.folder / "per_image.csv"  # 05: one row a test picture
+        self.metrics = self.folder / "metrics.json"  # 05: the run's numbers
+        self.figures = self.folder / "figures"
+        self.notebooks = self.folder / "notebooks"  # executed copies
+        self.report = self.folder / "report.html"
+
+    @classmethod
+    def start(cls, params, device: str = "") -> "Run":
+        """Make the folder and write params.json. Raises RunError where the folder cannot be written."""
+        run = cls(params.run_name)
+        record = {"params": params.model_dump(), "seed": params.seed, "device": device, **environment()}
+        write_json(run.params, record)
+        return run
+
+
+def environment() -> dict:
+    """Versions, commit and machine: what someone needs who wants the same numbers again."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, timeout=10).stdout.strip() or "unknown"
+    except (OSError, subprocess.TimeoutExpired):
+        commit = "unknown"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "commit": commit,
+        "versions": versions,
+    }
+
+
+@contextmanager
+def atomic(path: Path, folder: bool = False):
+    """Yield a temporary path beside `path`, and rename it to `path` once the block has ended well.
+
+    With `folder=True` the temporary path is a new folder; if another process has made `path` meanwhile, its copy
+    stays. Raises RunError with the system's reason where writing fails; what stood at `path` is then untouched.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if folder:
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        else:
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+            os.close(handle)
+            temporary = Path(name)
+        yield temporary
+        temporary.chmod(0o755 if folder else 0o644)
+        if not (folder and path.exists()):
+            os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"cannot write {path}: {reason}; free or change that place and run again") from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink()
+
+
+def write_json(path: Path, value: dict) -> None:
+    """Write a dictionary as indented JSON."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf8")
+
+
+def write_csv(path: Path, table) -> None:
+    """Write a pandas DataFrame without its index."""
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def read_json(path: Path, made_by: str = "") -> dict:
+    """Read a JSON artefact. Raises RunError naming the notebook to run (`made_by`) where it does not exist."""
+    if not Path(path).exists():
+        raise RunError(f"{path} does not exist; run {made_by or 'the notebook that makes it'} first")
+    return json.loads(Path(path).read_text(encoding="utf8"))

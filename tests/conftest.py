@@ -1,0 +1,89 @@
+"""Every test writes to a temporary runs folder: neither a reader's own runs nor the tests' order can matter."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL = ROOT.parent / "shared" / "data"
+
+
+def pytest_configure(config):
+    config.runs = tempfile.mkdtemp(prefix="carvana-runs-")
+    os.environ["CARVANA_RUNS"] = config.runs  # the notebooks' kernels inherit it
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(config.runs, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def runs(tmp_path, monkeypatch):
+    """A fresh runs folder for each test."""
+    monkeypatch.setenv("CARVANA_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+def write_pair(folder: Path, image_id: str, size=(48, 32), seed: int = 0) -> None:
+    """A noisy picture with a bright rectangle as its car, and the mask of the rectangle."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 4 : 3 * height // 4, width // 4 : 3 * width // 4 + seed % 5] = 1
+    photo = (rng.integers(0, 90, (height, width, 3)) + 150 * mask[..., None]).astype(np.uint8)
+    for name in ("train", "train_masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    Image.fromarray(photo).save(folder / "train" / f"{image_id}.jpg")
+    gif = Image.fromarray(mask, "P")
+    gif.putpalette([0, 0, 0, 255, 255, 255])
+    gif.save(folder / "train_masks" / f"{image_id}_mask.gif")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten made-up cars with four views each, in Carvana's layout."""
+    target = tmp_path / "cars"
+    for car in range(10):
+        for view in range(1, 5):
+            write_pair(target, f"{car:012x}_{view:02d}", seed=10 * car + view)
+    rows = "".join(f"{car:012x},2020,Make{car % 3},Model,T,made up\n" for car in range(10))
+    (target / "metadata.csv").write_text("id,year,make,model,trim1,trim2\n" + rows)
+    return target
+
+
+@pytest.fixture
+def params(folder):
+    """The same code path as a real run, shrunk to seconds."""
+    from carvana_lib.config import Params
+
+    return Params(
+        data_dir=str(folder),
+        run_name="tiny",
+        image_size=32,
+        base_channels=4,
+        epochs=2,
+        learning_rate=1e-3,
+        loss="bce_dice",
+        precision="float32",
+        tuning_subset=8,
+    )
+
+
+@pytest.fixture
+def data(params):
+    from carvana_lib.data import open_data
+
+    return open_data(params)
+
+
+@pytest.fixture
+def real():
+    """The folder of real Carvana pictures, where the machine has one beside the repository."""
+    if not REAL.is_dir():
+        pytest.skip(f"no real pictures at {REAL}: they may not be redistributed")
+    return REAL

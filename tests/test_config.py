@@ -1,0 +1,120 @@
+import ast
+import re
+
+import nbformat
+import pytest
+import yaml
+from conftest import ROOT
+
+from carvana_lib.config import ParameterError, Params
+
+
+def test_a_typo_is_refused_with_the_closest_parameter():
+    with pytest.raises(ParameterError, match="unknown parameter 'learning_rat'; did you mean 'learning_rate'"):
+        Params(learning_rat=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("epochs", 0, "greater than or equal to 1"),
+        ("epochs", "many", "valid integer"),
+        ("epochs", 2.5, "integer"),
+        ("epochs", True, "true/false is not meant"),
+        ("image_size", 100, "multiple of 16"),
+        ("loss", "focal", "'bce', 'dice' or 'bce_dice'"),
+        ("learning_rate", 0, "greater than 0"),
+        ("precision", "half", "'auto', 'float32', 'bf16' or 'fp16'"),
+        ("run_name", "../elsewhere", "pattern"),
+        ("run_name", ".cache", "pattern"),
+        ("num_processes", 2, "less than or equal to 1"),
+        ("val_fraction", 0.5, "less than 0.5"),
+    ],
+)
+def test_bad_values_are_one_sentence_naming_parameter_and_range(name, value, message):
+    with pytest.raises(ParameterError, match=message) as caught:
+        Params(**{name: value})
+    assert str(caught.value).startswith(f"{name}=") and "\n" not in str(caught.value)
+
+
+def test_fractions_must_leave_cars_for_training():
+    with pytest.raises(ParameterError, match="less than a fifth"):
+        Params(val_fraction=0.45, test_fraction=0.45)
+
+
+def test_text_from_yaml_becomes_a_number():
+    assert Params(learning_rate="1e-4").learning_rate == 1e-4  # YAML 1.1 reads 1e-4 as text
+
+
+def test_files_and_overrides_are_laid_over_the_defaults(tmp_path):
+    (tmp_path / "a.yaml").write_text("epochs: 3\nseed: 1\n")
+    (tmp_path / "b.yaml").write_text("seed: 2\n")
+    params = Params.load(tmp_path / "a.yaml", tmp_path / "b.yaml", batch_size=4)
+    assert (params.epochs, params.seed, params.batch_size) == (3, 2, 4)
+
+
+@pytest.mark.parametrize("text", ["- a list", "epochs: [", "just text"])
+def test_a_broken_parameter_file_is_named(tmp_path, text):
+    (tmp_path / "broken.yaml").write_text(text)
+    with pytest.raises(ParameterError, match="broken.yaml"):
+        Params.load(tmp_path / "broken.yaml")
+    with pytest.raises(ParameterError, match="absent.yaml.*cannot be read"):
+        Params.load(tmp_path / "absent.yaml")
+
+
+def test_replace_validates_and_keeps_the_rest():
+    params = Params(seed=3)
+    assert params.replace(epochs=2) == Params(seed=3, epochs=2)
+    with pytest.raises(ParameterError):
+        params.replace(epochs=0)
+
+
+def test_from_notebook_reads_assignments_and_refuses_misspelt_ones():
+    cell = "# Parameters\nepochs = 2\nlearning_rat = 3e-4\n"
+    with pytest.raises(ParameterError, match="learning_rate"):
+        Params.from_notebook({"In": ["", cell], "epochs": 2, "learning_rat": 3e-4})
+    other = "epoch = 7  # not a parameters cell"
+    assert Params.from_notebook({"In": ["", other], "epochs": 2, "epoch": 7}) == Params(epochs=2)
+
+
+def notebooks():
+    return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_parameters_cells_agree_with_the_defaults(path):
+    cells = [c for c in nbformat.read(path, 4).cells if "parameters" in c.metadata.get("tags", [])]
+    assert len(cells) == 1
+    source = cells[0].source
+    values = {s.targets[0].id: ast.literal_eval(s.value) for s in ast.parse(source).body}
+    assert values == Params().model_dump()
+    assert list(values) == list(Params.model_fields)
+    comments = dict(re.findall(r"^(\w+) = .*?  # (.*)$", source, re.M))
+    assert comments == {name: field.description for name, field in Params.model_fields.items()}
+
+
+def test_protocol_yaml_holds_exactly_the_published_numbers():
+    values = yaml.safe_load((ROOT / "notebooks/params/protocol.yaml").read_text())
+    published = {
+        "image_size": 256,
+        "base_channels": 64,
+        "batch_size": 8,
+        "epochs": 5,
+        "learning_rate": 1e-4,
+        "weight_decay": 1e-4,
+        "grad_clip": 1.0,
+        "loss": "bce_dice",
+        "scheduler": "none",
+        "val_fraction": 0.15,
+        "test_fraction": 0.15,
+        "subset": None,
+        "tuning_epochs": 1,
+        "tuning_subset": 1000,
+    }
+    assert {name: values[name] for name in published} == published
+    assert set(values) - set(published) == {"data_dir", "run_name"}
+    Params(**values)
+
+
+def test_quick_yaml_is_the_defaults():
+    assert Params.load(ROOT / "notebooks/params/quick.yaml") == Params()

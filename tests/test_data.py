@@ -1,0 +1,193 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import write_pair
+from PIL import Image
+
+from carvana_lib import data as D
+from carvana_lib.config import Params
+from carvana_lib.runs import Run
+
+
+def audit(folder, size=32):
+    rows = [D.inspect(folder, pair, size)[0] for pair in D.find_pairs(folder).to_dict("records")]
+    return {row["image_id"]: row["problem"] for row in rows}
+
+
+def test_pairs_are_found_by_name_and_arrays_follow_the_table(data, folder):
+    assert data.images.shape == (40, 32, 32, 3) and data.images.dtype == np.uint8
+    assert data.masks.shape == (40, 32, 32) and set(np.unique(data.masks)) == {0, 1}
+    for row in (0, 17, 39):
+        image_id = data.table["image_id"][row]
+        mask = D.read_mask(folder / "train_masks" / f"{image_id}_mask.gif")
+        assert (data.masks[row] == D.resize(mask, 32)).all()
+        assert data.table["area"][row] == pytest.approx(mask.mean())
+
+
+def test_every_fault_is_named_in_the_audit(folder):
+    ids = [f"{car:012x}_01" for car in range(8)]
+    image = lambda i: folder / "train" / f"{ids[i]}.jpg"  # noqa: E731
+    mask = lambda i: folder / "train_masks" / f"{ids[i]}_mask.gif"  # noqa: E731
+    mask(0).unlink()
+    image(1).unlink()
+    Image.new("L", (24, 16), 1).save(mask(2))
+    image(3).write_bytes(image(3).read_bytes()[:-300])
+    Image.new("L", (48, 32), 0).save(mask(4))
+    Image.radial_gradient("L").resize((48, 32)).save(mask(5))
+    mask(6).write_bytes(b"GIF89a nonsense")
+    (folder / "train" / "holiday.jpg").write_bytes(image(7).read_bytes())
+    (folder / "train_masks" / "holiday_mask.gif").write_bytes(mask(7).read_bytes())
+    found = audit(folder)
+    assert found[ids[0]] == "image without mask"
+    assert found[ids[1]] == "mask without image"
+    assert found[ids[2]] == "mask is 24x16, image is 48x32"
+    assert found[ids[3]].startswith("unreadable image: image file is truncated")
+    assert found[ids[4]] == "empty mask"
+    assert "values in the mask instead of two" in found[ids[5]]
+    assert found[ids[6]].startswith("unreadable mask")
+    assert found["holiday"].startswith("name is not <car_id>_<two-digit view>")
+    assert found[ids[7]] == ""
+
+
+def test_faulty_pictures_are_left_out_or_stop_a_strict_run(folder, params, runs):
+    (folder / "train_masks" / f"{0:012x}_01_mask.gif").unlink()
+    data = D.open_data(params)
+    assert len(data.table) == 39 and len(data.audit) == 40 and len(data.images) == 39
+    assert pd.read_csv(Run("tiny").audit)["problem"].notna().sum() == 1
+    with pytest.raises(D.DataError, match="1 faulty picture.*000000000000_01: image without mask.*strict=False"):
+        D.open_data(params.replace(strict=True))
+
+
+@pytest.mark.parametrize("missing", ["train", "train_masks"])
+def test_a_missing_folder_is_named(tmp_path, missing):
+    (tmp_path / {"train": "train_masks", "train_masks": "train"}[missing]).mkdir()
+    with pytest.raises(D.DataError, match=f"has no folder {missing}/"):
+        D.open_data(Params(data_dir=str(tmp_path)))
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train_masks").mkdir()
+    with pytest.raises(D.DataError, match="train holds no pictures"):
+        D.open_data(Params(data_dir=str(tmp_path)))
+
+
+def test_nothing_usable_is_said(tmp_path):
+    write_pair(tmp_path, "a_01")
+    (tmp_path / "train_masks" / "a_01_mask.gif").unlink()
+    with pytest.raises(D.DataError, match="none of the 1 pictures"):
+        D.open_data(Params(data_dir=str(tmp_path)))
+
+
+def test_one_car_cannot_be_split(tmp_path):
+    for view in range(1, 5):
+        write_pair(tmp_path, f"onlycar_{view:02d}")
+    with pytest.raises(D.DataError, match="1 usable car"):
+        D.open_data(Params(data_dir=str(tmp_path)))
+
+
+def test_png_masks_and_missing_metadata_work(tmp_path):
+    for car in range(3):
+        write_pair(tmp_path, f"car{car}_01", seed=car)
+        gif = tmp_path / "train_masks" / f"car{car}_01_mask.gif"
+        Image.fromarray(D.read_mask(gif) * 255).save(gif.with_suffix(".png"))
+        gif.unlink()
+    data = D.open_data(Params(data_dir=str(tmp_path), image_size=32))
+    assert sorted(data.table["split"]) == ["test", "train", "val"] and "make" not in data.table
+
+
+def cars(n, views=16):
+    return pd.DataFrame(
+        {"car_id": np.repeat([f"{i:012x}" for i in range(n)], views), "view": np.tile(np.arange(1, views + 1), n)}
+    )
+
+
+@pytest.mark.parametrize(("n", "counts"), [(318, (222, 48, 48)), (32, (22, 5, 5)), (3, (1, 1, 1)), (4, (2, 1, 1))])
+def test_the_split_keeps_cars_whole_and_covers_everything(n, counts):
+    table = cars(n).assign(split=D.split_by_car(cars(n), seed=0, val_fraction=0.15, test_fraction=0.15))
+    assert (table.groupby("car_id")["split"].nunique() == 1).all()
+    found = table.groupby("split")["car_id"].nunique()
+    assert tuple(found[name] for name in ("train", "val", "test")) == counts
+
+
+def test_the_split_follows_the_seed_and_not_the_order_of_the_rows():
+    table = cars(20)
+    first = pd.Series(D.split_by_car(table, 0, 0.15, 0.15))
+    shuffled = table.sample(frac=1, random_state=1)
+    again = pd.Series(D.split_by_car(shuffled, 0, 0.15, 0.15), index=shuffled.index)
+    assert (first == again.sort_index()).all()
+    assert (first != pd.Series(D.split_by_car(table, 1, 0.15, 0.15))).any()
+
+
+def test_two_cars_share_nothing_with_training():
+    table = cars(2).assign(split=D.split_by_car(cars(2), 0, 0.15, 0.15))
+    assert table["split"].value_counts().to_dict() == {"train": 16, "val": 8, "test": 8}
+    assert set(table.loc[table["split"] == "train", "car_id"]).isdisjoint(
+        table.loc[table["split"] != "train", "car_id"]
+    )
+
+
+def test_the_cache_is_reused_until_a_picture_changes(folder, params):
+    first = D.open_data(params)
+    assert first.seconds_to_prepare > 0 and D.open_data(params).seconds_to_prepare == 0
+    write_pair(folder, f"{0:012x}_01", seed=99)
+    changed = D.open_data(params)
+    assert changed.seconds_to_prepare > 0 and (changed.images[0] != first.images[0]).any()
+    assert D.open_data(params.replace(image_size=16)).images.shape[1] == 16
+
+
+def test_arrays_are_memory_mapped(data):
+    assert isinstance(data.images, np.memmap) and isinstance(data.masks, np.memmap)
+
+
+def test_a_killed_preparation_leaves_nothing_that_is_read(folder, params, runs):
+    """Kill the process while it prepares; the next one must prepare everything."""
+    code = f"""
+import time
+from carvana_lib import data as D
+slow = D.inspect
+def inspect(*args):
+    time.sleep(0.05)
+    return slow(*args)
+D.inspect = inspect
+print("preparing", flush=True)
+D.prepare(D.data_folder({str(folder)!r}), 32)
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
+    child.stdout.readline()
+    while not list(runs.glob(".cache/.*")):
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not [path for path in (runs / ".cache").iterdir() if not path.name.startswith(".")]
+    assert len(D.open_data(params).images) == 40
+
+
+def test_reduced_decoding_is_close_to_full_decoding(real):
+    differences = []
+    for path in sorted((real / "carvana-native" / "train").glob("*.jpg"))[::6]:
+        full = D.resize(D.read_image(path), 256).astype(int)
+        reduced = D.resize(D.read_image(path, at_least=256), 256)
+        assert D.read_image(path, at_least=256).shape == (320, 480, 3)
+        differences.append(np.abs(full - reduced).mean())
+    assert np.mean(differences) < 1.5
+
+
+def test_real_pictures_pass_the_audit(real):
+    data = D.open_data(Params(data_dir=str(real / "carvana-native"), image_size=128))
+    assert len(data.table) == 32 and (data.audit["problem"] == "").all()
+    assert 0.09 < data.table["area"].min() and data.table["area"].max() < 0.41
+    assert set(data.table["width"]) == {1918} and not data.rendered
+
+
+def test_resized_masks_are_thresholded_areas():
+    mask = np.random.default_rng(0).integers(0, 2, (64, 96)).astype(np.uint8)
+    area = mask.reshape(16, 4, 16, 6).mean((1, 3))
+    clear = np.abs(area - 0.5) > 0.01
+    assert (D.resize(mask, 16)[clear] == (area > 0.5)[clear]).all()

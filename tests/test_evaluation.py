@@ -1,0 +1,119 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from carvana_lib import evaluation
+from carvana_lib.metrics import iou
+from carvana_lib.training import make_model, train
+
+
+class Oracle(torch.nn.Module):
+    """Says car where the picture is bright, less surely the darker it is; needs no training."""
+
+    def forward(self, images):
+        return images.float().mean(1, keepdim=True) / 20 - 6
+
+
+def test_each_row_is_its_own_picture(data, params):
+    rows = data.rows("test")
+    table, histograms = evaluation.per_image(Oracle(), data, rows, params)
+    assert (
+        table["row"].tolist() == rows.tolist() and (table["image_id"] == data.table["image_id"][rows].to_numpy()).all()
+    )
+    for i, row in enumerate(rows):
+        predicted = torch.sigmoid(Oracle()(torch.tensor(data.images[row]).permute(2, 0, 1)[None]))[0, 0].numpy() >= 0.5
+        truth = data.masks[row] > 0
+        assert table["iou"][i] == pytest.approx((predicted & truth).sum() / (predicted | truth).sum())
+    assert (histograms.sum((1, 2)) == 32 * 32).all() and (histograms[:, 1].sum(1) == data.masks[rows].sum((1, 2))).all()
+
+
+def test_the_threshold_curve_is_exact(data, params):
+    rows = data.rows("val")
+    table, histograms = evaluation.per_image(Oracle(), data, rows, params)
+    curve = evaluation.threshold_curve(histograms).set_index("threshold")["miou"]
+    assert curve[0.5] == pytest.approx(table["iou"].mean())
+    for threshold in (0.25, 0.9):
+        scores = []
+        for _, probability, masks in evaluation.predict(Oracle(), data, rows, params):
+            p, y = (probability >= threshold).flatten(1), masks.flatten(1) > 0
+            scores += iou((p & y).sum(1), (p & ~y).sum(1), (~p & y).sum(1)).tolist()
+        assert curve[threshold] == pytest.approx(np.mean(scores))
+
+
+def test_flip_averages_both_directions(data, params):
+    class LeftHanded(torch.nn.Module):
+        def forward(self, images):
+            logits = torch.full_like(images[:, :1], -4.0, dtype=torch.float32)
+            logits[..., :16] = 4.0
+            return logits
+
+    rows = data.rows("val")
+    plain = next(evaluation.predict(LeftHanded(), data, rows, params))[1]
+    both = next(evaluation.predict(LeftHanded(), data, rows, params, flip=True))[1]
+    assert plain[..., :16].min() > 0.9 and torch.allclose(both, torch.full_like(both, 0.5), atol=1e-6)
+
+
+def test_prediction_leaves_the_model_as_it_was(data, params):
+    model = make_model(params)
+    list(evaluation.predict(model, data, data.rows("val"), params.replace(precision="bf16")))
+    assert "autocast" not in repr(model.forward) and model(torch.zeros(2, 3, 32, 32)).dtype == torch.float32
+
+
+def test_metrics_have_the_promised_names(data, params):
+    model, history = train(data, params)
+    val, test = (evaluation.per_image(model, data, data.rows(name), params)[0] for name in ("val", "test"))
+    found = evaluation.metrics(val, test, history, 28, 123, params)
+    promised = {
+        "val_miou",
+        "test_miou",
+        "test_iou_std",
+        "test_iou_min",
+        "test_iou_max",
+        "test_miou_ci95",
+        "test_dice",
+        "seconds_per_epoch",
+        "n_train",
+        "n_val",
+        "n_test",
+        "parameters",
+    }
+    assert promised <= set(found)
+    assert found["val_miou"] == pytest.approx(history["val_miou"].iloc[-1])  # training's validation says the same
+    assert found["test_iou_min"] <= found["test_miou"] <= found["test_iou_max"]
+    low, high = found["test_miou_ci95"]
+    assert low <= found["test_miou"] <= high and (found["n_val"], found["n_test"]) == (len(val), len(test))
+
+
+@pytest.fixture
+def measured():
+    averages = {"per image": 0.98, "soft": 0.95}
+    return {"val_miou": 0.975, "test_miou": 0.98, "n_test": 768, "test_averagings": averages}
+
+
+def judge(measured, params, rendered=False, miou=0.97, n_images=5088, epochs=5):
+    history = pd.DataFrame({"val_miou": [0.5] + [miou] * (epochs - 1), "learning_rate": [1e-4] * epochs})
+    tuning = pd.DataFrame({"loss": ["bce", "bce_dice"], "val_miou": [0.9, 0.91]})
+    table = evaluation.verdicts(measured, history, params, tuning, n_images, rendered)
+    return dict(zip(table["claim"].str[0], table["verdict"], strict=True))
+
+
+def test_verdicts_follow_the_numbers(measured, params):
+    found = judge(measured, params)
+    assert len(found) == 8 and found["2"] == "holds" and found["4"] == "holds"
+    assert judge(measured, params, miou=0.92)["2"] == "does not hold"
+    assert judge(measured | {"val_miou": 0.94}, params)["4"] == "does not hold"
+    assert found["7"] == "318 cars x 16 views are 5088"
+    assert judge(measured, params, n_images=4320)["7"] == "cannot be told: not the full set"
+
+
+def test_verdicts_on_rendered_pictures_are_withheld(measured, params):
+    found = judge(measured, params, rendered=True)
+    assert all(found[claim] == "cannot be told from rendered pictures" for claim in "247")
+
+
+def test_the_documents_table_is_compared(measured):
+    measured |= dict.fromkeys(evaluation.CLAIMED, 1.0)
+    table = evaluation.claimed_and_measured(measured)
+    assert table["document"].tolist() == [0.9521, 0.97996, 0.0075, 0.9293, 0.99, 306.0, 760]
+    assert (table["difference"] == table["this run"] - table["document"]).all()

@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch import nn
+
+from carvana_lib.model import MEAN, STD, Normalize, UNet, count_gflops, count_parameters, receptive_field, trace_shapes
+
+
+def test_parameters_are_the_published_number():
+    assert count_parameters(UNet(64)) == 31_037_633
+    assert sum(row["parameters"] for row in trace_shapes(UNet(64), 256)) == 31_037_633
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (32, 48), (64, 16)])
+def test_logits_have_the_size_of_the_picture(height, width):
+    net = UNet(2).eval()
+    assert net(torch.zeros(2, 3, height, width, dtype=torch.uint8)).shape == (2, 1, height, width)
+
+
+def test_a_size_that_cannot_be_halved_four_times_is_refused():
+    with pytest.raises(ValueError, match="picture of 40x32: both sides must be divisible by 16"):
+        UNet(2)(torch.zeros(1, 3, 32, 40))
+
+
+def test_bytes_and_floats_mean_the_same():
+    images = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
+    net = UNet(2).eval()
+    assert torch.equal(net(images), net(images.float()))
+
+
+def test_normalisation_is_the_protocols():
+    images = torch.rand(2, 3, 4, 4)
+    expected = torch.stack([(images[:, c] - MEAN[c]) / STD[c] for c in range(3)], dim=1)
+    assert torch.allclose(Normalize()(images * 255), expected, atol=1e-5)
+
+
+def test_skips_carry_detail_and_can_be_cut():
+    with_skips, without = UNet(4), UNet(4, skips=False)
+    assert count_parameters(without) < count_parameters(with_skips)
+    assert without(torch.zeros(2, 3, 16, 16)).shape == (2, 1, 16, 16)
+
+
+def test_shapes_are_traced_without_touching_the_model():
+    net = UNet(4)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    rows = {row["stage"]: row for row in trace_shapes(net, 64)}
+    assert rows["encoder 1"]["size"] == 64 and rows["bottleneck"] == rows["bottleneck"] | {"channels": 64, "size": 4}
+    assert rows["decoder 1"]["channels"] == 4 and rows["head"]["channels"] == 1
+    assert net.training and all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert not any(m._forward_hooks for m in net.modules())
+
+
+def test_gflops_of_a_convolution_are_counted_right():
+    layer = nn.Conv2d(3, 5, 3, padding=1, bias=False)
+    assert count_gflops(layer, 32) == pytest.approx(2 * 3 * 3 * 3 * 5 * 32 * 32 / 1e9)
+
+
+def test_the_receptive_field_is_what_the_gradient_reaches():
+    """Count the input pixels that one output of each stage really depends on, with ReLU and BatchNorm out of the way."""
+    net = UNet(1)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.ones_(module.weight)
+    for rows in receptive_field(net)[:4]:
+        x = torch.ones(1, 3, 256, 256, requires_grad=True)
+        y = x
+        for i, block in enumerate(net.encoder):
+            if i:
+                y = nn.functional.avg_pool2d(y, 2)  # max would hide pixels that lost
+            for layer in block:
+                y = layer(y) if isinstance(layer, nn.Conv2d) else y
+            if f"encoder {i + 1}" == rows["stage"]:
+                break
+        middle = y.shape[-1] // 2
+        y[0, 0, middle, middle].backward()
+        assert (x.grad[0, 0].abs().sum(0) > 0).sum() == rows["pixels"]

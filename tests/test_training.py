@@ -1,0 +1,203 @@
+import pickle
+
+import pandas as pd
+import pytest
+import torch
+
+from carvana_lib import training
+from carvana_lib.config import ParameterError, Params
+from carvana_lib.hardware import make_accelerator, pick_precision
+from carvana_lib.runs import Run
+from carvana_lib.training import (
+    CheckpointError,
+    Checkpoints,
+    TrainingError,
+    fit,
+    load_model,
+    load_trained,
+    make_model,
+    train,
+)
+
+
+def run_fit(data, params, folder=None, **kwargs):
+    files = Checkpoints(folder / "last", folder / "best") if folder else Checkpoints()
+    model = make_model(params)
+    history = fit(model, data, data.rows("train"), data.rows("val"), params, files, **kwargs)
+    return model, history
+
+
+def weights(model):
+    return torch.cat([value.flatten().float() for value in model.state_dict().values()])
+
+
+def test_training_learns(data, params):
+    _, history = run_fit(data, params.replace(epochs=12, learning_rate=3e-3))
+    assert list(history["epoch"]) == list(range(1, 13))
+    assert history["train_loss"].iloc[-1] < 0.7 * history["train_loss"].iloc[0]
+    assert history["val_miou"].iloc[-1] > 0.6
+    assert history["images"].tolist() == [24] * 12  # 7 cars x 4 views, less a last batch of 4 ... never of one
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(data, params):
+    first, again, other = (run_fit(data, params.replace(seed=seed))[0] for seed in (0, 0, 1))
+    assert torch.equal(weights(first), weights(again)) and not torch.equal(weights(first), weights(other))
+
+
+@pytest.mark.parametrize("scheduler", ["none", "step"])
+def test_resumed_equals_uninterrupted_bit_for_bit(data, params, tmp_path, scheduler):
+    params = params.replace(scheduler=scheduler, epochs=7)
+    whole, history = run_fit(data, params, tmp_path / "whole")
+
+    class Interrupted(Exception):
+        pass
+
+    def stop_after_three(history):
+        if len(history) == 3:
+            torch.rand(5)  # whatever else the process did with random numbers
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run_fit(data, params, tmp_path / "parts", on_epoch=stop_after_three)
+    resumed, resumed_history = run_fit(data, params, tmp_path / "parts")
+    assert torch.equal(weights(whole), weights(resumed))
+    drop = ["seconds"]
+    pd.testing.assert_frame_equal(history.drop(columns=drop), resumed_history.drop(columns=drop))
+    rates = history["learning_rate"] / params.learning_rate
+    assert rates.tolist() == ([1] * 5 + [0.5] * 2 if scheduler == "step" else [1] * 7)
+
+
+def test_a_finished_training_or_other_parameters_start_anew(data, params, tmp_path):
+    first, _ = run_fit(data, params, tmp_path)
+    again, history = run_fit(data, params, tmp_path)
+    assert torch.equal(weights(first), weights(again)) and len(history) == 2
+    _, longer = run_fit(data, params.replace(epochs=3), tmp_path)
+    assert longer["seconds"].iloc[0] == history["seconds"].iloc[0]  # epochs 1 and 2 were not trained again
+    _, other = run_fit(data, params.replace(epochs=4, learning_rate=5e-3), tmp_path)
+    assert other["learning_rate"].tolist() == [5e-3] * 4
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_and_kept(data, params, tmp_path):
+    run_fit(data, params, tmp_path)
+    before = (tmp_path / "last").read_bytes()
+    with pytest.raises(
+        CheckpointError, match="'base_channels': 4.*ask for.*'base_channels': 8.*run_name.*resume=False"
+    ):
+        run_fit(data, params.replace(base_channels=8), tmp_path)
+    assert (tmp_path / "last").read_bytes() == before
+    run_fit(data, params.replace(base_channels=8, resume=False), tmp_path)
+    assert load_model(tmp_path / "last").base_channels == 8
+
+
+class Bomb:
+    def __reduce__(self):
+        return (exec, ("import builtins; builtins.bomb_went_off = True",))
+
+
+def test_foreign_and_damaged_checkpoints_are_refused_without_running_them(data, params, tmp_path):
+    import builtins
+
+    run_fit(data, params, tmp_path)
+    good = (tmp_path / "last").read_bytes()
+    (tmp_path / "cut").write_bytes(good[: len(good) // 2])
+    (tmp_path / "bomb").write_bytes(pickle.dumps(Bomb(), protocol=2))
+    torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign")
+    torch.save([1, 2], tmp_path / "list")
+    for name in ("cut", "bomb", "foreign", "list"):
+        with pytest.raises(CheckpointError, match=f"{name} is not a checkpoint of this course, or is damaged"):
+            load_model(tmp_path / name)
+    with pytest.raises(CheckpointError, match="run notebook 04"):
+        load_model(tmp_path / "absent")
+    assert not hasattr(builtins, "bomb_went_off")
+
+
+def test_checkpoints_hold_tensors_and_plain_types_and_best_is_the_best(data, params, tmp_path):
+    _, history = run_fit(data, params.replace(epochs=6, learning_rate=5e-3), tmp_path)
+    last, best = (torch.load(tmp_path / name, weights_only=True) for name in ("last", "best"))
+    assert len(last["history"]) == 6 and {"optimizer", "scheduler", "rng"} <= set(last)
+    assert len(best["history"]) == history["val_miou"].idxmax() + 1
+    model = load_model(tmp_path / "best")
+    assert not model.training and all(torch.equal(v, best["model"][k]) for k, v in model.state_dict().items())
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_pictures_named(data, params, tmp_path, monkeypatch):
+    run_fit(data, params.replace(epochs=1), tmp_path)
+    kept = (tmp_path / "last").read_bytes()
+    good = training.LOSSES["bce_dice"]
+    calls = []
+
+    def breaks_at_the_second_step(logits, masks):
+        calls.append(1)
+        return good(logits, masks) * (float("nan") if len(calls) == 2 else 1)
+
+    monkeypatch.setitem(training.LOSSES, "bce_dice", breaks_at_the_second_step)
+    with pytest.raises(
+        TrainingError, match=r"became nan in epoch 2, step 2 \(pictures 0000000000.*learning_rate=0.001"
+    ):
+        run_fit(data, params, tmp_path)
+    assert (tmp_path / "last").read_bytes() == kept
+
+
+def test_the_gradient_is_clipped(data, params):
+    """With a clip near zero and no weight decay, AdamW's first step still has size lr, but SGD-like state stays tiny."""
+    accelerator_norms = []
+    original = torch.nn.utils.clip_grad_norm_
+
+    def spy(parameters, max_norm, *args, **kwargs):
+        accelerator_norms.append(max_norm)
+        return original(parameters, max_norm, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.utils, "clip_grad_norm_", spy)
+        run_fit(data, params.replace(epochs=1, grad_clip=0.25))
+    assert accelerator_norms and set(accelerator_norms) == {0.25}
+
+
+def test_bf16_trains_and_hands_back_a_float32_model(data, params):
+    model, history = run_fit(data, params.replace(precision="bf16"))
+    assert history["train_loss"].notna().all()
+    assert model.eval()(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    full, _ = run_fit(data, params)
+    assert not torch.equal(weights(full), weights(model))  # bf16 was really used
+
+
+def test_precision_and_device_that_are_not_there_are_refused(params):
+    with pytest.raises(ParameterError, match="fp16.*needs device 'cuda'"):
+        pick_precision(params.replace(precision="fp16", device="cpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(ParameterError, match="device='cuda' is not available"):
+            make_accelerator(params.replace(device="cuda"))
+
+
+def test_a_cpu_without_bf16_instructions_gets_float32(params, monkeypatch):
+    auto = params.replace(precision="auto", device="cpu")
+    for flags, expected in (({}, "float32"), ({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flags=flags: flags)
+        assert pick_precision(auto) == expected
+
+
+def test_train_uses_the_subset_and_writes_history(data, params):
+    _, history = train(data, params.replace(subset=9))
+    assert history["images"].tolist() == [
+        8,
+        8,
+    ]  # 9 pictures: one batch of 8, and a last one of a single picture left out
+    assert len(pd.read_csv(Run("tiny").history)) == 2
+
+
+def test_a_net_is_not_scored_on_cars_it_may_have_seen(data, params):
+    train(data, params)
+    model, trained, history = load_trained(params)
+    assert trained == params and len(history) == 2 and not model.training
+    for change in ({"seed": 1}, {"test_fraction": 0.3}, {"image_size": 64}):
+        with pytest.raises(CheckpointError, match=f"was trained with {next(iter(change))}="):
+            load_trained(params.replace(**change))
+
+
+def test_initial_weights_follow_from_the_seed():
+    torch.rand(3)
+    first = weights(make_model(Params(base_channels=4)))
+    assert torch.equal(first, weights(make_model(Params(base_channels=4))))
+    assert not torch.equal(first, weights(make_model(Params(base_channels=4, seed=1))))
+    assert first.isfinite().all()

@@ -1,0 +1,86 @@
+import math
+
+import pandas as pd
+import pytest
+
+from carvana_lib import tuning
+from carvana_lib.runs import Run, read_json
+from carvana_lib.tuning import GRID, planned_learning_rates, range_test, search, with_best
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Trials that do not train: the score is made up from the learning rate, and each is noted."""
+    tried = []
+
+    def fit(model, data, train_rows, val_rows, params, *args):
+        tried.append((params.learning_rate, params.loss, params.epochs, len(train_rows)))
+        return pd.DataFrame({"val_miou": [0.1, params.learning_rate * (1.5 if params.loss == "bce" else 1)]})
+
+    monkeypatch.setattr(tuning, "fit", fit)
+    return tried
+
+
+def test_the_grid_is_searched_once_each_and_the_best_is_kept(data, params, quick):
+    table = search(data, params.replace(tuning_epochs=3))
+    assert sorted(t[:2] for t in quick) == sorted((lr, loss) for lr in GRID["learning_rate"] for loss in GRID["loss"])
+    assert {t[2:] for t in quick} == {(3, 8)}  # tuning_epochs, tuning_subset
+    assert len(table) == math.prod(map(len, GRID.values())) == 6
+    best = read_json(Run("tiny").best)
+    assert (best["learning_rate"], best["loss"]) == (5e-4, "bce") and best["val_miou"] == table["val_miou"].max()
+    assert tuning.read_table(params)["val_miou"].is_monotonic_decreasing
+
+
+def test_an_interrupted_search_goes_on_and_repeats_nothing(data, params, quick, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    counting = tuning.fit
+
+    def dies_at_the_fourth(*args):
+        if len(quick) == 3:
+            raise Killed
+        return counting(*args)
+
+    monkeypatch.setattr(tuning, "fit", dies_at_the_fourth)
+    with pytest.raises(Killed):
+        search(data, params)
+    monkeypatch.setattr(tuning, "fit", counting)
+    assert len(search(data, params)) == 6 and len(quick) == 6 == len(set(quick))
+    search(data, params)
+    assert len(quick) == 6  # a finished search is not repeated
+
+
+def test_a_killed_trial_is_taken_up_again(data, params, quick):
+    tuning.open_study(params).ask()  # what a process leaves that dies inside a trial: one that runs for ever
+    assert len(search(data, params)) == 6 and len(set(quick)) == 6
+
+
+def test_other_parameters_are_another_search(data, params, quick):
+    search(data, params)
+    search(data, params.replace(base_channels=8))
+    assert len(quick) == 12
+
+
+def test_with_best_fills_only_what_is_not_set(data, params, quick):
+    both = with_best(params.replace(learning_rate=None, loss=None), data)
+    assert (both.learning_rate, both.loss) == (5e-4, "bce")
+    assert with_best(params.replace(learning_rate=None, loss="dice"), data).loss == "dice"
+    assert with_best(params.replace(learning_rate=0.01, loss=None), data).learning_rate == 0.01
+    assert with_best(params, data) is params
+
+
+def test_a_real_trial_trains(data, params):
+    table = search(data, params.replace(tuning_subset=None))
+    assert table["val_miou"].between(0, 1).all() and table["val_miou"].nunique() > 1 and (table["seconds"] > 0).all()
+
+
+def test_the_range_test_rises_to_its_end_or_to_divergence(data, params):
+    curve = range_test(data, params, steps=20)
+    assert curve["learning_rate"].is_monotonic_increasing and curve["learning_rate"].iloc[0] == pytest.approx(1e-6)
+    assert len(curve) <= 20 and curve["loss"].notna().all()
+
+
+def test_step_lr_cannot_act_within_five_epochs(params):
+    none, step = (planned_learning_rates(params, 12, scheduler) for scheduler in ("none", "step"))
+    assert none[:5] == step[:5] and step[5] == none[5] / 2 and step[10] == none[10] / 4
