@@ -59,7 +59,9 @@ def run(params: Params, start: str | None = None, only: list[str] | None = None)
 
     Raises RunError that names notebook, cell and reason where one fails; its executed copy shows the traceback.
     """
-    target, paths = Run.start(params), find_notebooks(start, only)
+    paths = find_notebooks(start, only)
+    Run(params.run_name).report.unlink(missing_ok=True)  # a batch takes a run with a report for finished
+    target = Run.start(params)
     target.notebooks.mkdir(parents=True, exist_ok=True)
     cells = sum(len(nbformat.read(path, 4).cells) + 1 for path in paths)  # papermill adds one cell to each
     with tqdm(total=cells, unit="cell", dynamic_ncols=True) as BarEngine.bar:

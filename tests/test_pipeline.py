@@ -1,0 +1,232 @@
+import json
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+from carvana_lib import pipeline
+from carvana_lib.__main__ import join_pairs, parse_pair
+from carvana_lib.config import ParameterError, Params
+from carvana_lib.runs import Run, RunError, write_json
+
+SMALL = [
+    "-p",
+    "image_size",
+    "64",
+    "-p",
+    "base_channels",
+    "8",
+    "-p",
+    "epochs",
+    "2",
+    "-p",
+    "subset",
+    "64",
+    "-p",
+    "tuning_subset",
+    "16",
+]
+
+
+def command(*words, **kwargs):
+    return subprocess.run(
+        [sys.executable, "-m", "carvana_lib", *map(str, words)], capture_output=True, text=True, cwd=ROOT, **kwargs
+    )
+
+
+def test_a_whole_headless_run_writes_every_artefact_and_a_report_that_needs_no_network(runs):
+    done = command("run", *SMALL, "--name", "whole")
+    assert done.returncode == 0, done.stderr
+    run = Run("whole")
+    for artefact in (
+        run.params,
+        run.audit,
+        run.split,
+        run.model,
+        run.study,
+        run.tuning,
+        run.best,
+        run.history,
+        run.last,
+        run.best_checkpoint,
+        run.per_image,
+        run.metrics,
+        run.report,
+    ):
+        assert artefact.exists(), artefact
+    assert re.search(r"val_miou +test_miou +test_iou_std", done.stdout) and f"report: {run.report}" in done.stdout
+    assert done.stderr.count("100%") == 1, "one bar over all notebooks"
+    record = json.loads(run.params.read_text())
+    assert record["params"]["epochs"] == 2 and record["device"] and record["commit"] and record["seed"] == 0
+
+    page = run.report.read_text()
+    assert page.count("<img ") > 20 and not re.search(r"""(?:src|href)=["']?https?://[^"'>]*\.(?:js|css)""", page)
+    assert not re.search(r"""<(?:script|img|iframe)[^>]*src=["'](?!data:)""", page) and "Traceback" not in page
+    for path in run.notebooks.glob("*.ipynb"):
+        outputs = [o for cell in nbformat.read(path, 4).cells for o in cell.get("outputs", [])]
+        assert not [o for o in outputs if o.get("name") == "stderr" or o["output_type"] == "error"], path
+
+    again = command("run", *SMALL, "--name", "whole", "--only", "05")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(run.metrics.read_text())["n_train"] == 64
+
+
+def test_papermill_itself_runs_one_notebook_alone_with_a_file_and_parameters(tmp_path, folder):
+    (tmp_path / "set.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "data_dir": str(folder),
+                "run_name": "alone",
+                "image_size": 32,
+                "base_channels": 4,
+                "learning_rate": 0.001,
+                "loss": "dice",
+            }
+        )
+    )
+    words = [
+        "papermill",
+        "notebooks/04_training.ipynb",
+        str(tmp_path / "out.ipynb"),
+        "-p",
+        "epochs",
+        "2",
+        "-f",
+        str(tmp_path / "set.yaml"),
+    ]
+    done = subprocess.run(
+        [os.path.join(os.path.dirname(sys.executable), words[0]), *words[1:]], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert "unknown parameter" not in done.stderr
+    history = pd.read_csv(Run("alone").history)
+    assert len(history) == 2 and (history["learning_rate"] == 0.001).all()
+
+
+def test_papermill_refuses_a_misspelt_parameter(tmp_path):
+    words = ["notebooks/01_data.ipynb", str(tmp_path / "out.ipynb"), "-p", "image_siz", "64"]
+    done = subprocess.run(
+        [os.path.join(os.path.dirname(sys.executable), "papermill"), *words], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode != 0 and "unknown parameter 'image_siz'; did you mean 'image_size'?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "-p", "epoch", "3"], "error: unknown parameter 'epoch'; did you mean 'epochs'?"),
+        (["run", "-p", "epochs", "0"], "error: epochs=0: it should be greater than or equal to 1"),
+        (["run", "-p", "image_size", "100"], "multiple of 16"),
+        (["run", "-p", "loss", "hinge"], "error: loss='hinge'"),
+        (["run", "-f", "absent.yaml"], "error: parameter file 'absent.yaml' cannot be read"),
+        (["run", "--only", "09"], "error: there is no notebook '09'"),
+        (["batch", "absent.yaml"], "error: parameter file 'absent.yaml'"),
+    ],
+)
+def test_mistakes_are_one_sentence_before_anything_runs(words, message, runs):
+    done = command(*words)
+    assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and not runs.exists()
+
+
+def test_a_failing_notebook_is_named_with_its_reason(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train_masks").mkdir()
+    done = command("run", "-p", "data_dir", tmp_path, "--name", "broken")
+    assert done.returncode == 1 and "01_data.ipynb, cell" in done.stderr and "train holds no pictures" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_pairs_are_read_as_papermill_reads_them():
+    words = ["run", "-p", "epochs", "2", "-f", "x.yaml", "--parameter", "loss", "bce"]
+    assert join_pairs(words) == ["run", "-p", "epochs=2", "-f", "x.yaml", "--parameter", "loss=bce"]
+    assert parse_pair("epochs=2") == ("epochs", 2) and parse_pair("subset=None") == ("subset", None)
+    assert parse_pair("subset=null") == ("subset", None) and parse_pair("data_dir=a=b") == ("data_dir", "a=b")
+    assert Params(**dict([parse_pair("learning_rate=1e-4")])).learning_rate == 1e-4
+
+
+def test_notebooks_are_chosen_by_number():
+    names = [path.stem[:2] for path in pipeline.find_notebooks()]
+    assert names[:5] == ["01", "02", "03", "04", "05"]
+    assert [path.stem[:2] for path in pipeline.find_notebooks(start="04")] == names[3:]
+    assert [path.stem[:2] for path in pipeline.find_notebooks(only=["03", "05_evaluation"])] == ["03", "05"]
+
+
+def test_a_grid_becomes_named_sets(tmp_path):
+    (tmp_path / "search.yaml").write_text("epochs: 1\ngrid:\n  seed: [0, 1]\n  loss: [bce, dice]\n")
+    (tmp_path / "one.yaml").write_text("run_name: mine\n")
+    sets = pipeline.read_sets([tmp_path / "search.yaml", tmp_path / "one.yaml"])
+    assert [p.run_name for p in sets] == [
+        *(f"search-seed-{s}-loss-{x}" for s in (0, 1) for x in ("bce", "dice")),
+        "mine",
+    ]
+    assert {(p.seed, p.loss, p.epochs) for p in sets[:4]} == {(s, x, 1) for s in (0, 1) for x in ("bce", "dice")}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grid: [1, 2]", "grid must hold"),
+        ("grid: {seed: 3}", "grid must hold"),
+        ("grid: {sed: [1]}", "did you mean 'seed'"),
+        ("epochs: 0", "epochs=0"),
+    ],
+)
+def test_a_wrong_set_is_refused_before_any_runs(tmp_path, text, message):
+    (tmp_path / "good.yaml").write_text("epochs: 1")
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(ParameterError, match=message):
+        pipeline.read_sets([tmp_path / "good.yaml", tmp_path / "bad.yaml"])
+    with pytest.raises(ParameterError, match="two parameter sets are called 'good'"):
+        pipeline.read_sets([tmp_path / "good.yaml"] * 2)
+
+
+def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_path, monkeypatch, runs, capsys):
+    ran = []
+
+    def run(params):
+        ran.append(params.run_name)
+        if params.seed == 1:
+            raise RunError("04_training.ipynb, cell 9: out of luck")
+        target = Run.start(params)
+        write_json(target.metrics, dict.fromkeys(pipeline.SUMMARY, 0.9))
+        target.report.touch()
+
+    monkeypatch.setattr(pipeline, "run", run)
+    (tmp_path / "b.yaml").write_text("grid: {seed: [0, 1, 2]}")
+    table, failures = pipeline.batch([tmp_path / "b.yaml"])
+    assert ran == ["b-seed-0", "b-seed-1", "b-seed-2"] and failures == [
+        "b-seed-1: 04_training.ipynb, cell 9: out of luck"
+    ]
+    assert table["run"].tolist() == ["b-seed-0", "b-seed-2"] and table["seed"].tolist() == [0, 2]
+    pipeline.batch([tmp_path / "b.yaml"])
+    assert ran[3:] == ["b-seed-1"]
+    assert len(pd.read_csv(runs / "comparison.csv")) == 2 and "b-seed-2" in (runs / "comparison.html").read_text()
+    assert "b-seed-0: finished before" in capsys.readouterr().out
+
+
+def test_a_batch_does_not_take_another_parameter_set_for_finished(tmp_path, runs):
+    target = Run.start(Params(run_name="x", epochs=2))
+    target.report.touch()
+    assert pipeline.is_finished(Params(run_name="x", epochs=2)) and not pipeline.is_finished(
+        Params(run_name="x", epochs=3)
+    )
+
+
+def test_html_in_a_notebooks_output_cannot_run_in_the_report(runs):
+    target = Run.start(Params(run_name="x"), "<script>alert(1)</script>")
+    target.notebooks.mkdir()
+    book = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("stream", text="<script>alert(2)</script>")])
+        ]
+    )
+    nbformat.write(book, target.notebooks / "01_data.ipynb")
+    pipeline.write_report(target)
+    assert "<script>alert" not in target.report.read_text()
