@@ -27,8 +27,9 @@ def run(
     from carvana_lib.config import Params
 
     overrides = dict(map(parse_pair, pairs)) | ({"run_name": name} if name else {})
-    target = pipeline.run(Params.load(*files, **overrides), start, only)
-    table = pipeline.summary([target])
+    params = Params.load(*files, **overrides)
+    target = pipeline.run(params, start, only)
+    table = pipeline.summary([params])
     typer.echo(
         "\n" + table.to_string(index=False, float_format="{:.4f}".format) if len(table) else "\nno metrics yet: run 05"
     )
@@ -82,8 +83,15 @@ def parse_pair(pair: str) -> tuple[str, object]:
     """'epochs=2' -> ('epochs', 2); values are read as YAML, and None as nothing."""
     import yaml
 
-    name, _, value = pair.partition("=")
-    return name, None if value == "None" else yaml.safe_load(value)
+    from carvana_lib.config import ParameterError
+
+    name, equals, value = pair.partition("=")
+    if not equals or not value:
+        raise ParameterError(f"-p takes a name and a value, as in '-p epochs 2', but '{name}' came without a value")
+    try:
+        return name, None if value == "None" else yaml.safe_load(value)
+    except yaml.YAMLError:
+        return name, value  # a path such as @data: text that YAML would read as syntax
 
 
 def join_pairs(words: list[str]) -> list[str]:
@@ -92,7 +100,8 @@ def join_pairs(words: list[str]) -> list[str]:
     for word in words:
         joined.append(word)
         if word in ("-p", "--parameter"):
-            joined.append(f"{next(words, '')}={next(words, '')}")
+            name = next(words, "")
+            joined.append(name if "=" in name else f"{name}={next(words, '')}")
     return joined
 
 

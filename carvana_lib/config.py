@@ -6,6 +6,7 @@ the README all speak of the fields below; tests keep them in agreement.
 
 import ast
 import difflib
+import itertools
 from pathlib import Path
 from typing import Literal
 
@@ -20,12 +21,12 @@ class ParameterError(ValueError):
 class Params(BaseModel):
     """All parameters of a run. The defaults are the quick tier: the rendered sample on two CPU cores."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data_dir: str = Field("sample", description="folder with train/, train_masks/, metadata.csv; relative to the repo")
     run_name: str = Field("quick", pattern=r"^\w[\w.-]*$", description="results go to runs/<run_name>/")
     seed: int = Field(0, ge=0, lt=2**31, description="governs split, shuffling, augmentation and initial weights")
-    image_size: int = Field(128, ge=16, le=2048, multiple_of=16, description="side of the square input, pixels")
+    image_size: int = Field(128, ge=32, le=2048, multiple_of=16, description="side of the square input, pixels")
     base_channels: int = Field(16, ge=1, le=256, description="channels of the first U-Net stage; the last has 16 times")
     batch_size: int = Field(8, ge=1, description="images a step")
     epochs: int = Field(5, ge=1, description="passes over the training images")
@@ -68,6 +69,11 @@ class Params(BaseModel):
             raise ValueError("val_fraction + test_fraction leave less than a fifth of the cars for training")
         return self
 
+    @property
+    def is_quick(self) -> bool:
+        """True for the defaults, whatever the run is called: what the notebooks' expectations of scores are about."""
+        return self.replace(run_name=type(self).model_fields["run_name"].default) == Params()
+
     def replace(self, **changes) -> "Params":
         """A copy with some parameters changed, validated like any other."""
         return Params(**{**self.model_dump(), **changes})
@@ -90,11 +96,11 @@ class Params(BaseModel):
         Both cells begin with the comment "# Parameters", so a misspelt name in either is refused here rather than
         ignored. Call it as `Params.from_notebook(globals())` in the cell after them.
         """
-        for source in namespace.get("In", []):
-            if source.startswith("# Parameters"):
-                for name in assigned_names(source):
-                    if name not in cls.model_fields:
-                        raise ParameterError(unknown_parameter(name))
+        before = reversed(namespace.get("In", [""])[:-1])  # the last one is the cell that calls
+        for source in itertools.takewhile(lambda source: source.startswith("# Parameters"), before):
+            for name in assigned_names(source):
+                if name not in cls.model_fields:
+                    raise ParameterError(unknown_parameter(name))
         return cls(**{name: namespace[name] for name in cls.model_fields if name in namespace})
 
 
@@ -128,6 +134,6 @@ def read_yaml(file) -> dict:
         raise ParameterError(f"parameter file '{file}' cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise ParameterError(f"parameter file '{file}' is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ParameterError(f"parameter file '{file}' must hold lines of the form 'name: value'")
     return values

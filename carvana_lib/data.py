@@ -7,6 +7,7 @@ work too) and `metadata.csv` (id, year, make, model, trim1, trim2; optional).
 import hashlib
 import os
 import re
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class Carvana:
     images: np.ndarray
     masks: np.ndarray
     audit: pd.DataFrame
+    fingerprint: str  # changes with any file
     seconds_to_prepare: float  # 0.0 when the cache was there
 
     @property
@@ -174,6 +176,9 @@ def prepare(folder: Path, size: int) -> tuple[Path, float]:
     cache = runs_folder() / ".cache" / f"{fingerprint(folder, pairs)}-{size}"
     if cache.is_dir():
         return cache, 0.0
+    for leftover in cache.parent.glob(".*"):  # of killed preparations; a day is longer than any takes
+        if time.time() - leftover.stat().st_mtime > 86_400:
+            shutil.rmtree(leftover, ignore_errors=True)
     started = time.perf_counter()
     with atomic(cache, folder=True) as temporary, ThreadPoolExecutor(os.cpu_count()) as threads:
         shape = (len(pairs), size, size)
@@ -188,6 +193,7 @@ def prepare(folder: Path, size: int) -> tuple[Path, float]:
                 usable += 1
         pd.DataFrame(rows, columns=AUDIT_COLUMNS).to_csv(temporary / "audit.csv", index=False)
         images.flush(), masks.flush()
+        del images, masks  # Windows renames no folder that holds an open file
     return cache, time.perf_counter() - started
 
 
@@ -210,10 +216,19 @@ def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fract
 
 
 def read_metadata(folder: Path) -> pd.DataFrame:
-    """metadata.csv as car_id, year, make, model, trim1, trim2 (text, unknown cells empty); only car_id if missing."""
-    if not (folder / "metadata.csv").exists():
+    """metadata.csv as car_id, year, make, model, trim1, trim2 (text, unknown cells empty), one row a car.
+
+    Without that file only an empty column car_id. Raises DataError for a file without a column id.
+    """
+    path = folder / "metadata.csv"
+    if not path.exists():
         return pd.DataFrame(columns=["car_id"])
-    return pd.read_csv(folder / "metadata.csv", dtype=str, keep_default_na=False).rename(columns={"id": "car_id"})
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns={"id": "car_id"})
+        known = [name for name in ("car_id", "year", "make", "model", "trim1", "trim2") if name in table]
+        return table[known].drop_duplicates("car_id")
+    except (ValueError, KeyError):  # pandas' parser and decoding errors are ValueErrors
+        raise DataError(f"{path} is not a table with the column 'id'; mend it, or remove it to go on without") from None
 
 
 def open_data(params) -> Carvana:
@@ -239,6 +254,6 @@ def open_data(params) -> Carvana:
         raise DataError(f"none of the {len(audit)} pictures in {folder} is usable; see the reasons in {run.audit}")
     table["split"] = split_by_car(table, params.seed, params.val_fraction, params.test_fraction)
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
-    table = table.merge(read_metadata(folder), on="car_id", how="left")
+    table = table.merge(read_metadata(folder), on="car_id", how="left", validate="many_to_one")
     images, masks = (np.load(cache / name, mmap_mode="r")[: len(table)] for name in ("images.npy", "masks.npy"))
-    return Carvana(folder, table, images, masks, audit, seconds)
+    return Carvana(folder, table, images, masks, audit, cache.name, seconds)

@@ -15,7 +15,7 @@ def bce(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
 def dice(logits: torch.Tensor, masks: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
     """1 - soft Dice of each image, averaged over images: overlap counts, however small the car.
 
-    `smooth` keeps 0/0 away where mask and prediction are empty (Milletari, Navab, Ahmadi 2016, section 3).
+    The idea is from Milletari, Navab, Ahmadi 2016 (V-Net), section 3; `smooth` keeps 0/0 away where all is empty.
     """
     p, y = logits.float().sigmoid().flatten(1), masks.float().flatten(1)  # (B, H*W)
     return (1 - (2 * (p * y).sum(1) + smooth) / (p.sum(1) + y.sum(1) + smooth)).mean()

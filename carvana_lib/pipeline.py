@@ -2,17 +2,20 @@
 
 import html
 import itertools
+import re
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import papermill
 from nbclient import NotebookClient
+from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from papermill.engines import NBClientEngine, papermill_engines
 from tqdm import tqdm
 
 from carvana_lib.config import ParameterError, Params, read_yaml
+from carvana_lib.hardware import describe_device
 from carvana_lib.runs import ROOT, Run, RunError, atomic, read_json, runs_folder, write_csv
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -48,7 +51,7 @@ def find_notebooks(start: str | None = None, only: list[str] | None = None) -> l
     found = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     numbers = [path.stem[:2] for path in found]
     for wanted in [*([start] if start else []), *(only or [])]:
-        if wanted[:2] not in numbers:
+        if wanted not in [*numbers, *(path.stem for path in found)]:
             raise ParameterError(f"there is no notebook '{wanted}'; there are {', '.join(numbers)}")
     keep = {name[:2] for name in only} if only else {n for n in numbers if not start or n >= start[:2]}
     return [path for path in found if path.stem[:2] in keep]
@@ -60,8 +63,7 @@ def run(params: Params, start: str | None = None, only: list[str] | None = None)
     Raises RunError that names notebook, cell and reason where one fails; its executed copy shows the traceback.
     """
     paths = find_notebooks(start, only)
-    Run(params.run_name).report.unlink(missing_ok=True)  # a batch takes a run with a report for finished
-    target = Run.start(params)
+    target = Run.start(params, describe_device(params))
     target.notebooks.mkdir(parents=True, exist_ok=True)
     cells = sum(len(nbformat.read(path, 4).cells) + 1 for path in paths)  # papermill adds one cell to each
     with tqdm(total=cells, unit="cell", dynamic_ncols=True) as BarEngine.bar:
@@ -76,22 +78,29 @@ def run(params: Params, start: str | None = None, only: list[str] | None = None)
                     engine_name="one-bar",
                     progress_bar=False,
                 )
+            except DeadKernelError:
+                raise RunError(
+                    f"{path.name}: the kernel died, most likely for want of memory; lower batch_size or image_size"
+                ) from None
             except papermill.PapermillExecutionError as error:
                 raise RunError(
                     f"{path.name}, cell {error.cell_index}: {error.ename}: {error.evalue} "
                     f"(see {target.notebooks / path.name})"
                 ) from None
-    write_report(target)
+    write_report(params)
     return target
 
 
-def summary(runs: list[Run]) -> pd.DataFrame:
-    """One row a finished run: its name and the numbers that a reader asks for first."""
-    rows = [
-        {"run": run.name} | {key: read_json(run.metrics).get(key) for key in SUMMARY}
-        for run in runs
-        if run.metrics.exists()
-    ]
+def has_metrics(params: Params) -> bool:
+    """True where the run's metrics.json was made with exactly these parameters."""
+    metrics = Run(params.run_name).metrics
+    return metrics.exists() and read_json(metrics)["params"] == params.model_dump()
+
+
+def summary(sets: list[Params]) -> pd.DataFrame:
+    """One row a set that has been evaluated: its name and the numbers that a reader asks for first."""
+    evaluated = [Run(params.run_name) for params in sets if has_metrics(params)]
+    rows = [{"run": run.name} | {key: read_json(run.metrics)[key] for key in SUMMARY} for run in evaluated]
     return pd.DataFrame(rows, columns=["run", *SUMMARY])
 
 
@@ -107,10 +116,11 @@ def read_sets(files: list[Path]) -> list[Params]:
         grid = values.pop("grid", {})
         if not isinstance(grid, dict) or not all(isinstance(options, list) for options in grid.values()):
             raise ParameterError(f"parameter file '{file}': grid must hold lines of the form 'name: [value, value]'")
-        base = values.pop("run_name", file.stem)
+        base = str(values.pop("run_name", file.stem))
         for combination in itertools.product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))
-            name = "-".join([base, *(f"{key}-{value}" for key, value in chosen.items())])
+            parts = [base, *(f"{key}-{value}" for key, value in chosen.items())]
+            name = re.sub(r"[^\w.-]+", "_", "-".join(parts))
             sets.append(Params(**{**values, **chosen, "run_name": name}))
     names = [params.run_name for params in sets]
     if len(set(names)) < len(names):
@@ -120,14 +130,6 @@ def read_sets(files: list[Path]) -> list[Params]:
     return sets
 
 
-def is_finished(params: Params) -> bool:
-    """True where a run of exactly these parameters has written its report."""
-    target = Run(params.run_name)
-    return (
-        target.report.exists() and target.params.exists() and read_json(target.params)["params"] == params.model_dump()
-    )
-
-
 def batch(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
     """Run every parameter set that is not finished yet; one that fails does not stop the rest.
 
@@ -135,17 +137,17 @@ def batch(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
     """
     sets, failures = read_sets(files), []
     for number, params in enumerate(sets, 1):
-        finished = is_finished(params)
+        finished = has_metrics(params) and Run(params.run_name).report.exists()
         print(f"[{number}/{len(sets)}] {params.run_name}: {'finished before' if finished else 'running'}", flush=True)
         try:
             finished or run(params)
         except RunError as error:
             failures.append(f"{params.run_name}: {error}")
-    done = [params for params in sets if is_finished(params)]
+    done = [params for params in sets if has_metrics(params)]
     varied = [
         name for name in Params.model_fields if len({str(getattr(p, name)) for p in sets}) > 1 and name != "run_name"
     ]
-    table = summary([Run(params.run_name) for params in done])
+    table = summary(done)
     for position, name in enumerate(varied, 1):
         table.insert(position, name, [getattr(params, name) for params in done])
     write_csv(runs_folder() / "comparison.csv", table)
@@ -158,25 +160,38 @@ def batch(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
     return table, failures
 
 
-def write_report(target: Run) -> None:
-    """Join the executed notebooks of a run into one HTML file that needs no network."""
-    book = nbformat.v4.new_notebook()
+def write_report(params: Params) -> None:
+    """Join the notebooks that were executed with these parameters into one HTML file that needs no network.
+
+    The parameters cells give way to one list at the top: what the run really used.
+    """
+    target, table = Run(params.run_name), summary([params])
     record = read_json(target.params)
-    facts = f"device {record['device']}, commit {record['commit']}, seed {record['seed']}, python {record['python']}"
-    table = summary([target]).to_html(index=False, float_format="{:.4f}".format)
-    links = []
+    facts = {name: record[name] for name in ("device", "commit", "seed", "python")} | record["params"]
+    used = pd.Series(facts, dtype=object).to_frame("value").to_html()
+    names, cells = [], []
     for path in sorted(target.notebooks.glob("[0-9][0-9]_*.ipynb")):
         notebook = nbformat.read(path, 4)
-        links.append(f"<li><a href='#{path.stem}'>{path.stem}</a></li>")
-        book.cells.append(nbformat.v4.new_markdown_cell(f"<div id='{path.stem}'></div>"))
-        book.cells += [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
-    head = f"# Run {html.escape(target.name)}\n\n{html.escape(facts)}\n\n{table}\n\n<ul>{''.join(links)}</ul>"
-    book.cells.insert(0, nbformat.v4.new_markdown_cell(head))
+        if notebook.metadata.get("papermill", {}).get("parameters") != params.model_dump():
+            continue  # left there by another run of this name
+        names.append(path.stem)
+        cells.append(nbformat.v4.new_markdown_cell(f"<div id='{path.stem}'></div>"))
+        for cell in notebook.cells:
+            if not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", [])):
+                cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](#\1)", cell.source)
+                cells.append(cell)
+    head = (
+        f"# Run {html.escape(target.name)}\n\n{table.to_html(index=False, float_format='{:.4f}'.format)}\n\n"
+        + "\n".join(f"- [{name}](#{name})" for name in names)
+        + f"\n\n<details><summary>Parameters, versions, device</summary>{used}</details>"
+    )
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(head), *cells])
     for number, cell in enumerate(book.cells):
         cell["id"] = f"cell-{number}"
-    exporter = HTMLExporter(
-        mathjax_url="", require_js_url="", mermaid_js_url="", exclude_input_prompt=True, exclude_output_prompt=True
+    no_network = dict.fromkeys(
+        ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url"), ""
     )
+    exporter = HTMLExporter(**no_network, exclude_input_prompt=True, exclude_output_prompt=True)
     page, _ = exporter.from_notebook_node(book, resources={"metadata": {"name": f"Run {target.name}"}})
     with atomic(target.report) as temporary:
         temporary.write_text(page, encoding="utf8")

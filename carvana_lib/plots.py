@@ -187,6 +187,7 @@ def polar_by_view(table):
     ax.set_xticks(np.arange(16) * 2 * np.pi / 16, [str(v) for v in range(1, 17)])
     ax.set_ylim(np.floor(means.min() * 20 - 1) / 20, 1)
     ax.set_rlabel_position(101)
+    ax.tick_params(axis="y", labelsize=9)
     ax.yaxis.set_major_locator(MaxNLocator(4))
     ax.set_title("mean IoU by view", fontsize=12)
     return fig

@@ -93,8 +93,11 @@ def atomic(path: Path, folder: bool = False):
             temporary = Path(name)
         yield temporary
         temporary.chmod(0o755 if folder else 0o644)
-        if not (folder and path.exists()):
+        try:
             os.replace(temporary, path)
+        except OSError:
+            if not (folder and path.is_dir()):  # a folder that is there already was made by another process
+                raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunError(f"cannot write {path}: {reason}; free or change that place and run again") from error

@@ -77,7 +77,7 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
         model.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True
     )
     scheduler = make_scheduler(optimizer, params)
-    history = resume(model, optimizer, scheduler, params, checkpoints.last)
+    history = resume(model, optimizer, scheduler, data, params, checkpoints.last)
     net, optimizer, train, val = accelerator.prepare(
         model, optimizer, make_loader(data, train_rows, params, train=True), make_loader(data, val_rows, params)
     )
@@ -106,12 +106,12 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
                 "val_loss": val_loss,
                 "val_miou": val_miou,
                 "seconds": time.perf_counter() - started,
-                "images": len(losses) * params.batch_size,
+                "images": sum(map(len, seen)) * accelerator.num_processes,
             }
         )
         scheduler.step()
         if accelerator.is_main_process:
-            save(checkpoints, model, optimizer, scheduler, history, params)
+            save(checkpoints, model, optimizer, scheduler, history, params, data.fingerprint)
             if on_epoch:
                 on_epoch(pd.DataFrame(history))
     accelerator.unwrap_model(net, keep_fp32_wrapper=False)  # the caller's model computes in float32 again
@@ -158,7 +158,7 @@ def validate(net, loader, criterion, accelerator) -> tuple[float, float]:
     return torch.cat(losses).mean().item(), float(iou(tp, fp, fn).mean())
 
 
-def save(checkpoints: Checkpoints, model, optimizer, scheduler, history, params) -> None:
+def save(checkpoints: Checkpoints, model, optimizer, scheduler, history, params, fingerprint: str) -> None:
     """Write `last`, and `best` if the newest epoch has the highest validation mIoU. Tensors and plain types only."""
     if checkpoints.last is None:
         return
@@ -166,6 +166,7 @@ def save(checkpoints: Checkpoints, model, optimizer, scheduler, history, params)
         "architecture": {"base_channels": model.base_channels, "skips": model.skips},
         "model": model.state_dict(),
         "params": params.model_dump(),
+        "fingerprint": fingerprint,
         "history": history,
     }
     training = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(), "rng": torch.get_rng_state()}
@@ -204,26 +205,34 @@ def load_model(path: Path) -> UNet:
     return model.eval()
 
 
-def load_trained(params):
+def finished_epochs(params) -> int:
+    """How many epochs the run's newest checkpoint has behind it; 0 without one."""
+    last = Run(params.run_name).last
+    return len(load_checkpoint(last)["history"]) if last.exists() else 0
+
+
+def load_trained(data, params):
     """The best net of a run, for evaluation: (model, the parameters it was trained with, history of all epochs).
 
-    Raises CheckpointError where it was trained on other pictures, another split or another size than `params` ask
-    for: its test cars could then be cars it has seen.
+    Raises CheckpointError where it was trained on other pictures or with other parameters than `params` ask for: its
+    test cars could then be cars it has seen, and its score would stand beside settings that it never had.
     """
     run = Run(params.run_name)
-    trained = Params(**load_checkpoint(run.best_checkpoint)["params"])
-    for name in ("data_dir", "seed", "val_fraction", "test_fraction", "image_size"):
-        if getattr(trained, name) != getattr(params, name):
+    last = load_checkpoint(run.last)
+    trained, remedy = Params(**last["params"]), "run notebook 04 with these parameters first, or name another run_name"
+    for name in ("base_channels", *SHAPES_TRAINING):
+        asked = getattr(params, name)
+        if getattr(trained, name) != asked and not (asked is None and name in ("learning_rate", "loss")):
             raise CheckpointError(
-                f"{run.best_checkpoint} was trained with {name}={getattr(trained, name)!r}, not "
-                f"{getattr(params, name)!r}; run notebook 04 with these parameters first"
+                f"{run.last} was trained with {name}={getattr(trained, name)!r}, not {asked!r}; {remedy}"
             )
-    history = pd.DataFrame(load_checkpoint(run.last)["history"])
-    device = {name: getattr(params, name) for name in ("device", "num_workers", "precision")}
-    return load_model(run.best_checkpoint), trained.replace(**device), history
+    if last["fingerprint"] != data.fingerprint:
+        raise CheckpointError(f"{run.last} was trained on other pictures than those in {data.folder}; {remedy}")
+    here = {name: getattr(params, name) for name in ("data_dir", "device", "num_workers")}
+    return load_model(run.best_checkpoint), trained.replace(**here), pd.DataFrame(last["history"])
 
 
-def resume(model, optimizer, scheduler, params, last: Path | None) -> list[dict]:
+def resume(model, optimizer, scheduler, data, params, last: Path | None) -> list[dict]:
     """Bring back an unfinished training and return its history; an empty one means to start from the first epoch.
 
     A finished training, one with other parameters, and resume=False start anew. Raises CheckpointError for a
@@ -239,7 +248,7 @@ def resume(model, optimizer, scheduler, params, last: Path | None) -> list[dict]
             "choose another run_name, or set resume=False to replace it"
         )
     changed = [name for name in SHAPES_TRAINING if state["params"][name] != getattr(params, name)]
-    if changed or state["params"]["data_dir"] != params.data_dir or len(state["history"]) >= params.epochs:
+    if changed or state["fingerprint"] != data.fingerprint or len(state["history"]) >= params.epochs:
         return []
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

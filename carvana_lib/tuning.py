@@ -3,23 +3,23 @@
 import hashlib
 import itertools
 import json
-import math
 
 import numpy as np
 import optuna
 import pandas as pd
 import torch
+from optuna.storages import journal
+from optuna.trial import TrialState
 
 from carvana_lib.dataset import make_loader, subsample
 from carvana_lib.frontend import progress
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
-from carvana_lib.runs import Run, read_json, write_csv, write_json
+from carvana_lib.runs import Run, write_csv, write_json
 from carvana_lib.training import fit, make_model, make_scheduler
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
 SHAPES_SEARCH = (
-    "data_dir",
     "seed",
     "image_size",
     "base_channels",
@@ -34,13 +34,20 @@ SHAPES_SEARCH = (
 )  # another value is another study
 
 
-def open_study(params) -> optuna.Study:
+def grid_points() -> list[dict]:
+    """Every combination in the grid."""
+    return [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+
+
+def open_study(data, params) -> optuna.Study:
     """The run's study in its journal file, new or with the trials that an earlier, interrupted search has finished."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH})
+    shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH} | {"data": data.fingerprint})
     run = Run(params.run_name)
     run.folder.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(run.study)))
+    storage = optuna.storages.JournalStorage(
+        journal.JournalFileBackend(str(run.study), lock_obj=journal.JournalFileOpenLock(str(run.study)))
+    )
     return optuna.create_study(
         storage=storage,
         study_name=hashlib.sha256(shape.encode()).hexdigest()[:12],
@@ -56,7 +63,7 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
     Writes tuning.csv and best.json and returns the table, best first: learning_rate, loss, val_miou, seconds.
     Finished trials are not repeated. `on_trial(table)` is called after each.
     """
-    study, run = open_study(params), Run(params.run_name)
+    study, run = open_study(data, params), Run(params.run_name)
     rows = subsample(data.rows("train"), params.tuning_subset, params.seed)
 
     def objective(trial) -> float:
@@ -73,10 +80,12 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
             on_trial(trials(study))
 
     finished = trials(study)[list(GRID)].to_dict("records")
-    for trial in study.trials:  # the sampler takes a failed point for visited; give it another try
-        if trial.state == optuna.trial.TrialState.FAIL and trial.params not in finished:
-            study.enqueue_trial(trial.params, skip_if_exists=False)
-    for _ in progress(range(math.prod(map(len, GRID.values())) - len(finished)), "grid search"):
+    missing = [point for point in grid_points() if point not in finished]
+    waiting = [t.system_attrs.get("fixed_params") for t in study.trials if t.state == TrialState.WAITING]
+    for point in missing:  # named one by one, since the sampler would take a trial that was interrupted for done
+        if point not in waiting:
+            study.enqueue_trial(point)
+    for _ in progress(missing, "grid search"):
         study.optimize(objective, n_trials=1, callbacks=[report])
     table = trials(study)
     write_csv(run.tuning, table)
@@ -86,7 +95,7 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
 
 def trials(study) -> pd.DataFrame:
     """The finished trials of a study, best first."""
-    done = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
+    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
     rows = [{**t.params, "val_miou": t.value, "seconds": t.duration.total_seconds()} for t in done]
     table = pd.DataFrame(rows, columns=[*GRID, "val_miou", "seconds"])
     return table.sort_values("val_miou", ascending=False, ignore_index=True)
@@ -99,13 +108,13 @@ def read_table(params) -> pd.DataFrame:
 
 
 def with_best(params, data):
-    """Fill in `learning_rate` and `loss` where they are None, from best.json, searching first if there is none."""
+    """Fill in `learning_rate` and `loss` where they are None, with the winner of the search for these very parameters.
+
+    A search that has finished costs nothing; one that has not, or that was made for others, is made now.
+    """
     if params.learning_rate is not None and params.loss is not None:
         return params
-    run = Run(params.run_name)
-    if not run.best.exists():
-        search(data, params)
-    best = read_json(run.best, made_by="notebook 03")
+    best = search(data, params).iloc[0]
     return params.replace(learning_rate=params.learning_rate or best["learning_rate"], loss=params.loss or best["loss"])
 
 

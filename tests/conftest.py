@@ -70,6 +70,7 @@ def params(folder):
         learning_rate=1e-3,
         loss="bce_dice",
         precision="float32",
+        device="cpu",
         tuning_subset=8,
     )
 

@@ -22,6 +22,7 @@ def test_a_typo_is_refused_with_the_closest_parameter():
         ("epochs", 2.5, "integer"),
         ("epochs", True, "true/false is not meant"),
         ("image_size", 100, "multiple of 16"),
+        ("grad_clip", float("inf"), "finite"),
         ("loss", "focal", "'bce', 'dice' or 'bce_dice'"),
         ("learning_rate", 0, "greater than 0"),
         ("precision", "half", "'auto', 'float32', 'bf16' or 'fp16'"),
@@ -53,7 +54,7 @@ def test_files_and_overrides_are_laid_over_the_defaults(tmp_path):
     assert (params.epochs, params.seed, params.batch_size) == (3, 2, 4)
 
 
-@pytest.mark.parametrize("text", ["- a list", "epochs: [", "just text"])
+@pytest.mark.parametrize("text", ["- a list", "epochs: [", "just text", "7: 3"])
 def test_a_broken_parameter_file_is_named(tmp_path, text):
     (tmp_path / "broken.yaml").write_text(text)
     with pytest.raises(ParameterError, match="broken.yaml"):
@@ -72,9 +73,11 @@ def test_replace_validates_and_keeps_the_rest():
 def test_from_notebook_reads_assignments_and_refuses_misspelt_ones():
     cell = "# Parameters\nepochs = 2\nlearning_rat = 3e-4\n"
     with pytest.raises(ParameterError, match="learning_rate"):
-        Params.from_notebook({"In": ["", cell], "epochs": 2, "learning_rat": 3e-4})
+        Params.from_notebook({"In": ["", "import os", cell, "calls"], "epochs": 2, "learning_rat": 3e-4})
     other = "epoch = 7  # not a parameters cell"
-    assert Params.from_notebook({"In": ["", other], "epochs": 2, "epoch": 7}) == Params(epochs=2)
+    assert Params.from_notebook({"In": ["", other, "calls"], "epochs": 2, "epoch": 7}) == Params(epochs=2)
+    corrected = ["", cell, "calls", "# Parameters\nlearning_rate = 3e-4", "calls"]
+    assert Params.from_notebook({"In": corrected, "learning_rate": 3e-4}) == Params(learning_rate=3e-4)
 
 
 def notebooks():

@@ -1,8 +1,6 @@
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -139,7 +137,7 @@ def test_the_cache_is_reused_until_a_picture_changes(folder, params):
     write_pair(folder, f"{0:012x}_01", seed=99)
     changed = D.open_data(params)
     assert changed.seconds_to_prepare > 0 and (changed.images[0] != first.images[0]).any()
-    assert D.open_data(params.replace(image_size=16)).images.shape[1] == 16
+    assert D.open_data(params.replace(image_size=64)).images.shape[1] == 64
 
 
 def test_arrays_are_memory_mapped(data):
@@ -149,24 +147,40 @@ def test_arrays_are_memory_mapped(data):
 def test_a_killed_preparation_leaves_nothing_that_is_read(folder, params, runs):
     """Kill the process while it prepares; the next one must prepare everything."""
     code = f"""
-import time
 from carvana_lib import data as D
-slow = D.inspect
-def inspect(*args):
-    time.sleep(0.05)
-    return slow(*args)
+whole = D.inspect
+def inspect(folder, pair, size):
+    if pair["image_id"].endswith("5_01"):
+        print("half way", flush=True)
+        time.sleep(60)
+    return whole(folder, pair, size)
 D.inspect = inspect
-print("preparing", flush=True)
 D.prepare(D.data_folder({str(folder)!r}), 32)
 """
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
-    child.stdout.readline()
-    while not list(runs.glob(".cache/.*")):
-        time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
+    assert child.stdout.readline() == b"half way\n"
+    child.kill()
     child.wait()
-    assert not [path for path in (runs / ".cache").iterdir() if not path.name.startswith(".")]
+    left = list((runs / ".cache").iterdir())
+    assert left and all(path.name.startswith(".") for path in left)
     assert len(D.open_data(params).images) == 40
+    os.utime(left[0], (0, 0))
+    D.open_data(params.replace(image_size=64))
+    assert not left[0].exists(), "what a killed preparation left is removed a day later"
+
+
+@pytest.mark.parametrize("text", ["", "make,model\nx,y\n"])
+def test_metadata_without_ids_is_named(folder, params, text):
+    (folder / "metadata.csv").write_text(text)
+    with pytest.raises(D.DataError, match="metadata.csv is not a table with the column 'id'"):
+        D.open_data(params)
+
+
+def test_a_car_twice_in_the_metadata_does_not_shift_the_pictures(folder, params):
+    with (folder / "metadata.csv").open("a") as file:
+        file.write("000000000001,2021,Again,Model,T,made up\n")
+    data = D.open_data(params)
+    assert len(data.table) == len(data.images) == 40 and (data.table["make"] != "Again").all()
 
 
 def test_reduced_decoding_is_close_to_full_decoding(real):

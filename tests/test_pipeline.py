@@ -7,6 +7,7 @@ import sys
 import nbformat
 import pandas as pd
 import pytest
+import torch
 import yaml
 from conftest import ROOT
 
@@ -61,13 +62,15 @@ def test_a_whole_headless_run_writes_every_artefact_and_a_report_that_needs_no_n
     ):
         assert artefact.exists(), artefact
     assert re.search(r"val_miou +test_miou +test_iou_std", done.stdout) and f"report: {run.report}" in done.stdout
-    assert done.stderr.count("100%") == 1, "one bar over all notebooks"
+    assert len(set(re.findall(r"\d+/(\d+) \[", done.stderr))) == 1, "one bar over all notebooks"
     record = json.loads(run.params.read_text())
     assert record["params"]["epochs"] == 2 and record["device"] and record["commit"] and record["seed"] == 0
 
     page = run.report.read_text()
-    assert page.count("<img ") > 20 and not re.search(r"""(?:src|href)=["']?https?://[^"'>]*\.(?:js|css)""", page)
-    assert not re.search(r"""<(?:script|img|iframe)[^>]*src=["'](?!data:)""", page) and "Traceback" not in page
+    assert page.count("<img ") > 20 and "Traceback" not in page and "cdn" not in re.findall(r"https?://(\w+)", page)
+    assert not re.search(r"""<(?:script|img|iframe|link)[^>]*(?:src|href)=["']?(?!data:)http""", page)
+    assert set(re.findall(r'href="#(\d\d_\w+)"', page)) <= set(re.findall(r"<div id=['\"](\d\d_\w+)['\"]", page))
+    assert re.search(r"<th>image_size</th>\s*<td>64</td>", page), "the report shows the parameters that were used"
     for path in run.notebooks.glob("*.ipynb"):
         outputs = [o for cell in nbformat.read(path, 4).cells for o in cell.get("outputs", [])]
         assert not [o for o in outputs if o.get("name") == "stderr" or o["output_type"] == "error"], path
@@ -125,6 +128,8 @@ def test_papermill_refuses_a_misspelt_parameter(tmp_path):
         (["run", "-p", "image_size", "100"], "multiple of 16"),
         (["run", "-p", "loss", "hinge"], "error: loss='hinge'"),
         (["run", "-f", "absent.yaml"], "error: parameter file 'absent.yaml' cannot be read"),
+        (["run", "-p", "epochs"], "error: -p takes a name and a value"),
+        (["run", "-p", "data_dir", "@nowhere", "--only", "01,05"], "error: there is no notebook '01,05'"),
         (["run", "--only", "09"], "error: there is no notebook '09'"),
         (["batch", "absent.yaml"], "error: parameter file 'absent.yaml'"),
     ],
@@ -143,10 +148,22 @@ def test_a_failing_notebook_is_named_with_its_reason(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_an_unwritable_run_folder_and_a_missing_device_are_one_sentence(runs):
+    runs.mkdir()
+    (runs / "blocked").write_text("a file where the run's folder should be")
+    done = command("run", "--name", "blocked")
+    assert done.returncode == 1 and done.stderr.startswith("error: cannot write") and "Traceback" not in done.stderr
+    if not torch.cuda.is_available():
+        done = command("run", "-p", "device", "cuda")
+        assert done.returncode == 1 and "device='cuda' is not available" in done.stderr and "01_data" not in done.stderr
+
+
 def test_pairs_are_read_as_papermill_reads_them():
     words = ["run", "-p", "epochs", "2", "-f", "x.yaml", "--parameter", "loss", "bce"]
     assert join_pairs(words) == ["run", "-p", "epochs=2", "-f", "x.yaml", "--parameter", "loss=bce"]
     assert parse_pair("epochs=2") == ("epochs", 2) and parse_pair("subset=None") == ("subset", None)
+    assert join_pairs(["-p", "epochs=3", "--name", "x"]) == ["-p", "epochs=3", "--name", "x"]
+    assert parse_pair("data_dir=@x") == ("data_dir", "@x")
     assert parse_pair("subset=null") == ("subset", None) and parse_pair("data_dir=a=b") == ("data_dir", "a=b")
     assert Params(**dict([parse_pair("learning_rate=1e-4")])).learning_rate == 1e-4
 
@@ -195,7 +212,7 @@ def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_
         if params.seed == 1:
             raise RunError("04_training.ipynb, cell 9: out of luck")
         target = Run.start(params)
-        write_json(target.metrics, dict.fromkeys(pipeline.SUMMARY, 0.9))
+        write_json(target.metrics, dict.fromkeys(pipeline.SUMMARY, 0.9) | {"params": params.model_dump()})
         target.report.touch()
 
     monkeypatch.setattr(pipeline, "run", run)
@@ -211,22 +228,27 @@ def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_
     assert "b-seed-0: finished before" in capsys.readouterr().out
 
 
-def test_a_batch_does_not_take_another_parameter_set_for_finished(tmp_path, runs):
-    target = Run.start(Params(run_name="x", epochs=2))
-    target.report.touch()
-    assert pipeline.is_finished(Params(run_name="x", epochs=2)) and not pipeline.is_finished(
-        Params(run_name="x", epochs=3)
-    )
+def test_scores_of_other_parameters_are_not_taken_for_this_runs(runs):
+    params = Params(run_name="x", epochs=2)
+    target = Run.start(params)
+    write_json(target.metrics, dict.fromkeys(pipeline.SUMMARY, 0.9) | {"params": params.model_dump()})
+    assert len(pipeline.summary([params])) == 1 and pipeline.has_metrics(params)
+    assert len(pipeline.summary([params.replace(epochs=3)])) == 0 and not pipeline.has_metrics(params.replace(epochs=3))
 
 
 def test_html_in_a_notebooks_output_cannot_run_in_the_report(runs):
-    target = Run.start(Params(run_name="x"), "<script>alert(1)</script>")
+    params = Params(run_name="x", data_dir="<script>alert(0)</script>")
+    target = Run.start(params, "<script>alert(1)</script>")
     target.notebooks.mkdir()
     book = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("stream", text="<script>alert(2)</script>")])
         ]
     )
+    book.metadata["papermill"] = {"parameters": params.model_dump()}
     nbformat.write(book, target.notebooks / "01_data.ipynb")
-    pipeline.write_report(target)
+    book.metadata["papermill"] = {"parameters": {}}
+    nbformat.write(book, target.notebooks / "02_model.ipynb")
+    pipeline.write_report(params)
+    assert "01_data" in target.report.read_text() and "02_model" not in target.report.read_text()
     assert "<script>alert" not in target.report.read_text()

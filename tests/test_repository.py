@@ -15,21 +15,24 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 
 
 def test_environment_yml_repeats_nothing_of_requirements():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf8"))
     python, pip, requirements = environment["dependencies"]
     assert python.startswith("python=3.") and pip == "pip" and requirements == {"pip": ["-r requirements.txt"]}
 
 
 def test_requirements_are_exact_and_cover_every_import():
-    lines = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    lines = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf8").splitlines()]
     pins = dict(line.lower().split("==") for line in lines if line and line != "-e .")
     assert all(re.fullmatch(r"\d[\w.]*", version) for version in pins.values())
     names = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", "IPython": "ipykernel"}
-    sources = [path.read_text() for path in [*(ROOT / "carvana_lib").glob("*.py"), *(ROOT / "tests").glob("*.py")]]
+    sources = [
+        path.read_text(encoding="utf8")
+        for path in [*(ROOT / "carvana_lib").glob("*.py"), *(ROOT / "tests").glob("*.py")]
+    ]
     for notebook in NOTEBOOKS:
         sources += [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
     local = {"carvana_lib", "conftest", "studio"}
-    optional = {"embreex", "playwright"}
+    optional = {"embreex"}  # of the studio, which has requirements of its own
     import sys
 
     for source in sources:
@@ -47,7 +50,7 @@ def test_requirements_are_exact_and_cover_every_import():
 
 @each_notebook
 def test_notebooks_are_committed_executed_quiet_and_small(path):
-    text = path.read_text()
+    text = path.read_text(encoding="utf8")
     cells = nbformat.reads(text, 4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
@@ -81,7 +84,7 @@ def test_scores_that_may_drift_are_tagged_and_still_asserted(path):
 
 @pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
 def test_the_readmes_table_of_parameters_is_configs(name):
-    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \| (.*) \|$", (ROOT / name).read_text(), re.M)
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \| (.*) \|$", (ROOT / name).read_text(encoding="utf8"), re.M)
     assert [row[0] for row in rows] == list(Params.model_fields)
     for field, default, description in rows:
         assert default == str(Params.model_fields[field].default)
@@ -90,18 +93,18 @@ def test_the_readmes_table_of_parameters_is_configs(name):
 
 @pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
 def test_links_and_commands_in_the_readmes_exist(name):
-    text = (ROOT / name).read_text()
+    text = (ROOT / name).read_text(encoding="utf8")
     for link in re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r'(?:src|href)="([^"#]+)"', text):
         assert link.startswith("http") or (ROOT / link).exists(), link
     for target in re.findall(r"`?make (\w+)`?", text):
-        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), target
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf8"), re.M), target
     for file in re.findall(r"notebooks/[\w/]+\.(?:ipynb|yaml)", text):
         assert (ROOT / file).exists(), file
 
 
 def test_the_library_is_thin_and_documented():
     for path in (ROOT / "carvana_lib").glob("*.py"):
-        source = path.read_text()
+        source = path.read_text(encoding="utf8")
         assert source.count("\n") <= 260, f"{path.name} is no longer thin"
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
@@ -128,5 +131,5 @@ def test_imports_run_one_way():
     for path in (ROOT / "carvana_lib").glob("*.py"):
         if path.stem == "__init__":
             continue
-        for name in re.findall(r"from carvana_lib\.(\w+) import", path.read_text()):
+        for name in re.findall(r"from carvana_lib\.(\w+) import", path.read_text(encoding="utf8")):
             assert ranks[name] <= ranks[path.stem] and name != path.stem, f"{path.stem} imports {name}"

@@ -1,4 +1,7 @@
+import os
 import pickle
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -12,6 +15,7 @@ from carvana_lib.training import (
     CheckpointError,
     Checkpoints,
     TrainingError,
+    finished_epochs,
     fit,
     load_model,
     load_trained,
@@ -139,7 +143,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_pictures_named(data, params, t
 
 
 def test_the_gradient_is_clipped(data, params):
-    """With a clip near zero and no weight decay, AdamW's first step still has size lr, but SGD-like state stays tiny."""
+    """Every step passes the parameter on to torch's clipping."""
     accelerator_norms = []
     original = torch.nn.utils.clip_grad_norm_
 
@@ -188,11 +192,15 @@ def test_train_uses_the_subset_and_writes_history(data, params):
 
 def test_a_net_is_not_scored_on_cars_it_may_have_seen(data, params):
     train(data, params)
-    model, trained, history = load_trained(params)
+    model, trained, history = load_trained(data, params)
     assert trained == params and len(history) == 2 and not model.training
-    for change in ({"seed": 1}, {"test_fraction": 0.3}, {"image_size": 64}):
+    for change in ({"seed": 1}, {"test_fraction": 0.3}, {"image_size": 64}, {"base_channels": 8}, {"loss": "bce"}):
         with pytest.raises(CheckpointError, match=f"was trained with {next(iter(change))}="):
-            load_trained(params.replace(**change))
+            load_trained(data, params.replace(**change))
+    load_trained(data, params.replace(loss=None, learning_rate=None))  # None asks for nothing in particular
+    data.fingerprint = "other"
+    with pytest.raises(CheckpointError, match="trained on other pictures"):
+        load_trained(data, params)
 
 
 def test_initial_weights_follow_from_the_seed():
@@ -201,3 +209,31 @@ def test_initial_weights_follow_from_the_seed():
     assert torch.equal(first, weights(make_model(Params(base_channels=4))))
     assert not torch.equal(first, weights(make_model(Params(base_channels=4, seed=1))))
     assert first.isfinite().all()
+
+
+def test_a_training_killed_in_the_middle_of_an_epoch_goes_on(data, params):
+    """SIGKILL after the second epoch's first step, then the same command again: equal to never having been killed."""
+    code = f"""
+from carvana_lib import training
+from carvana_lib.config import Params
+from carvana_lib.data import open_data
+params = Params(**{params.replace(epochs=3, run_name="killed").model_dump()!r})
+loss, steps = training.LOSSES["bce_dice"], []
+def counted(logits, masks):
+    steps.append(len(masks))
+    if steps.count(8) == 5 and len(masks) == 8:
+        print("second epoch", flush=True)
+        import time; time.sleep(60)
+    return loss(logits, masks)
+training.LOSSES["bce_dice"] = counted
+training.train(open_data(params), params)
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
+    assert child.stdout.readline() == b"second epoch\n"
+    child.kill()
+    child.wait()
+    killed = params.replace(epochs=3, run_name="killed")
+    assert finished_epochs(killed) == 1
+    resumed, history = train(data, killed)
+    whole, _ = train(data, params.replace(epochs=3))
+    assert torch.equal(weights(resumed), weights(whole)) and len(history) == 3

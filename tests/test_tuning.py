@@ -31,28 +31,27 @@ def test_the_grid_is_searched_once_each_and_the_best_is_kept(data, params, quick
     assert tuning.read_table(params)["val_miou"].is_monotonic_decreasing
 
 
-def test_an_interrupted_search_goes_on_and_repeats_nothing(data, params, quick, monkeypatch):
-    class Killed(Exception):
-        pass
+def test_a_search_interrupted_again_and_again_goes_on_and_repeats_nothing(data, params, quick, monkeypatch):
+    counting, interruptions = tuning.fit, []
 
-    counting = tuning.fit
-
-    def dies_at_the_fourth(*args):
-        if len(quick) == 3:
-            raise Killed
+    def stopped_twice_at_the_fourth(*args):
+        if len(quick) == 3 and len(interruptions) < 2:
+            interruptions.append(1)
+            raise KeyboardInterrupt
         return counting(*args)
 
-    monkeypatch.setattr(tuning, "fit", dies_at_the_fourth)
-    with pytest.raises(Killed):
-        search(data, params)
-    monkeypatch.setattr(tuning, "fit", counting)
-    assert len(search(data, params)) == 6 and len(quick) == 6 == len(set(quick))
+    monkeypatch.setattr(tuning, "fit", stopped_twice_at_the_fourth)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            search(data, params)
+    table = search(data, params)
+    assert len(table) == len(table.drop_duplicates(["learning_rate", "loss"])) == 6 == len(quick) == len(set(quick))
     search(data, params)
     assert len(quick) == 6  # a finished search is not repeated
 
 
 def test_a_killed_trial_is_taken_up_again(data, params, quick):
-    tuning.open_study(params).ask()  # what a process leaves that dies inside a trial: one that runs for ever
+    tuning.open_study(data, params).ask()  # what a process leaves that dies inside a trial: one that runs for ever
     assert len(search(data, params)) == 6 and len(set(quick)) == 6
 
 
@@ -68,6 +67,9 @@ def test_with_best_fills_only_what_is_not_set(data, params, quick):
     assert with_best(params.replace(learning_rate=None, loss="dice"), data).loss == "dice"
     assert with_best(params.replace(learning_rate=0.01, loss=None), data).learning_rate == 0.01
     assert with_best(params, data) is params
+    assert len(quick) == 6
+    with_best(params.replace(loss=None, image_size=64), data)
+    assert len(quick) == 12, "a search that was made for other parameters is not trusted"
 
 
 def test_a_real_trial_trains(data, params):
