@@ -35,6 +35,7 @@ class Run:
         self.folder = runs_folder() / name
         self.params = self.folder / "params.json"  # what was asked for, and with which versions, commit and device
         self.audit = self.folder / "audit.csv"  # 01: one row a picture, with what is wrong with it
+        self.review_masks = self.folder / "review_masks.csv"  # 01: pictures that a person marked in the mask browser
         self.split = self.folder / "split.csv"  # 01: one row a usable picture: train, val or test
         self.model = self.folder / "model.json"  # 02: parameters, GFLOPs, overfit-one-batch curve
         self.study = self.folder / "study.journal"  # 03: Optuna's journal, so that a search can go on
@@ -44,6 +45,7 @@ class Run:
         self.last = self.folder / "checkpoints" / "last"  # 04: after the latest epoch, with optimizer
         self.best_checkpoint = self.folder / "checkpoints" / "best"  # 04: the epoch of the highest val mIoU
         self.per_image = self.folder / "per_image.csv"  # 05: one row a test picture
+        self.review_predictions = self.folder / "review_predictions.csv"  # 05: the same for predictions
         self.metrics = self.folder / "metrics.json"  # 05: the run's numbers
         self.figures = self.folder / "figures"
         self.notebooks = self.folder / "notebooks"  # executed copies

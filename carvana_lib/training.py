@@ -183,7 +183,10 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(f"{path} does not exist; run notebook 04 with this run_name first")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        return {**state, "architecture": dict(state["architecture"])}
+        missing = {"architecture", "model", "params", "fingerprint", "history"} - set(state)
+        if missing:
+            raise ValueError(f"lacks {missing}")
+        return state
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"{path} is not a checkpoint of this course, or is damaged; train again with "

@@ -55,7 +55,7 @@ def test_gflops_of_a_convolution_are_counted_right():
 
 
 def test_the_receptive_field_is_what_the_gradient_reaches():
-    """Count the input pixels that one output of each stage really depends on, with ReLU and BatchNorm out of the way."""
+    """Count the input pixels that one output of each stage really depends on, without ReLU and BatchNorm."""
     net = UNet(1)
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
