@@ -470,7 +470,7 @@ def chromium():
         browser.close()
 
 
-def run_notebook(page, address: str, seconds: float = 30):
+def run_notebook(page, address: str, seconds: float = 120):
     """Open a notebook, run all its cells, and return the place of its mask browser once it is there."""
     page.set_default_timeout(seconds * 1000)
     page.goto(address)
@@ -512,7 +512,10 @@ def pixels(widget, i: int = 0) -> np.ndarray:
         .nth(i)
         .evaluate(
             """async image => {
-            await image.decode();
+            for (let left = 100; ; left--) {  // the kernel may replace the picture while it is decoded
+                try { await image.decode(); break; }
+                catch (error) { if (!left) throw error; await new Promise(again => setTimeout(again, 20)); }
+            }
             const canvas = document.createElement('canvas');
             [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
             canvas.getContext('2d').drawImage(image, 0, 0);
@@ -523,7 +526,7 @@ def pixels(widget, i: int = 0) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGB")).astype(int)
 
 
-def wait_for(condition, what: str, seconds: float = 15):
+def wait_for(condition, what: str, seconds: float = 60):
     """Wait until `condition()` holds; the page and the kernel need some milliseconds to agree."""
     end = time.monotonic() + seconds
     while not condition():
@@ -702,7 +705,7 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
     print(
         f"a step from click to picture: median {1000 * np.median(seconds):.0f} ms, worst {1000 * max(seconds):.0f} ms"
     )
-    assert np.median(seconds) < 0.5  # of a machine that may be busy
+    assert np.median(seconds) < 2  # a machine that is not broken; how fast it is, is a matter for the benchmark
     control(page, "beside it").select_option(layers.PHOTO)
     for width in (1100, 700):
         page.set_viewport_size({"width": width, "height": 1000})
@@ -730,7 +733,7 @@ def test_the_notebooks_show_it(chromium, lab, name):
             cell.outputs, cell.execution_count = [], None
     nbformat.write(notebook, folder / f"{name}.ipynb")
     page = chromium.new_page(viewport={"width": 1500, "height": 1000})
-    page.widget = run_notebook(page, address(f"{name}.ipynb"), seconds=60)
+    page.widget = run_notebook(page, address(f"{name}.ipynb"), seconds=300)
     assert pixels(page.widget).std() > 10
     screenshot(page, name)
     for change in ("view", "layer", *(["threshold"] if name.startswith("05") else [])):
