@@ -18,7 +18,7 @@ test: .venv/installed
 	@$(BIN)/python -m pytest
 
 lab: .venv/installed
-	@$(BIN)/jupyter lab notebooks/01_data.ipynb
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
 
 notebooks: .venv/installed
 	@CARVANA_RUNS=$$(mktemp -d) $(BIN)/python -m carvana_lib refresh
