@@ -182,6 +182,7 @@ class MaskBrowser(Album):
     def show(self, position: int | None):
         """Turn to a row of the table, or to nothing where no picture passes the filters; all controls follow."""
         self.here, count = position, len(self.order)
+        self.draw()  # first, since each control that follows costs the page some milliseconds
         if position is not None:
             row, shown = self.table.loc[position], self.table.loc[self.order]
             car = shown[shown["car_id"] == row["car_id"]].sort_values("view", kind="stable")
@@ -192,7 +193,6 @@ class MaskBrowser(Album):
             self.sync(play={"max": len(views) - 1, "value": place})
             self.sync(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
         self.sync(count={"value": f"of {count}"})
-        self.draw()
         self.look_ahead()
 
     def draw(self):

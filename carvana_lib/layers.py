@@ -17,7 +17,7 @@ ERRORS, HEAT, CUT_OUT = "error map", "heat map", "cut-out"
 LAYERS = (PHOTO, TRUE, PREDICTED, CONTOURS, ERRORS, HEAT, CUT_OUT)
 COLORS = {"true": ORANGE, "predicted": SKY}
 RAMP = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=-1)  # (1, 256, 3): each value a byte can have
-HEAT_COLORS = matplotlib.colormaps["cividis"](np.arange(256), bytes=True)[:, :3]  # (256, 3) uint8
+HEAT_COLORS = matplotlib.colormaps["cividis"](np.arange(256), bytes=True)[:, None, :3]  # (256, 1, 3) uint8
 STUDIO = (
     np.linspace(250, 190, 256).round().astype(np.uint8)[:, None, None].repeat(3, -1)
 )  # (256, 1, 3): grey, light at the top
@@ -122,7 +122,7 @@ def compose(
     if layer == ERRORS:
         return errors(photo, true, predicted)
     if layer == HEAT:
-        colors = HEAT_COLORS[(spread * 255).round().astype(np.uint8)]
+        colors = cv2.applyColorMap(cv2.convertScaleAbs(spread, alpha=255), HEAT_COLORS)
         return cv2.addWeighted(photo, 1 - opacity, colors, opacity, 0)
     ground = cv2.resize(STUDIO if background is None else background, shape[::-1])
     return cv2.copyTo(photo, true if predicted is None else predicted, ground)
@@ -162,7 +162,7 @@ def legend(layer: str, has_mask: bool, has_probability: bool) -> dict[str, str]:
     if layer == ERRORS:
         return ERROR_COLORS
     if layer == HEAT:
-        ends = {"probability 0": HEAT_COLORS[0], "0.5": HEAT_COLORS[128], "1": HEAT_COLORS[255]}
+        ends = {"probability 0": HEAT_COLORS[0, 0], "0.5": HEAT_COLORS[128, 0], "1": HEAT_COLORS[255, 0]}
         return {name: matplotlib.colors.to_hex(color / 255) for name, color in ends.items()}
     shown = {
         "true": layer == TRUE or layer == CONTOURS and has_mask,

@@ -71,7 +71,7 @@ def test_the_heat_map_shows_the_probability():
     photo, mask, probability = car(shift=5)
     assert (layers.compose(photo, mask, probability, layers.HEAT, opacity=0) == photo).all()
     full = layers.compose(photo, mask, probability, layers.HEAT, opacity=1)
-    assert (full == layers.HEAT_COLORS[(255 * probability).round().astype(int)]).all()
+    assert (full == layers.HEAT_COLORS[(255 * probability).round().astype(int), 0]).all()
 
 
 def test_the_cut_out_keeps_the_car_and_changes_the_rest():
