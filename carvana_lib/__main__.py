@@ -1,4 +1,4 @@
-"""The command line: python -m carvana_lib run | batch | download."""
+"""The command line: python -m carvana_lib run | batch | predict | download."""
 
 import sys
 from pathlib import Path
@@ -23,17 +23,17 @@ def run(
     only: Annotated[list[str], typer.Option(metavar="NN", help="Run just this notebook; may be repeated.")] = [],  # noqa: B006
 ):
     """Execute the notebooks in order and write runs/NAME/report.html."""
-    from carvana_lib import pipeline
+    from carvana_lib import pipeline, report
     from carvana_lib.config import Params
 
     overrides = dict(map(parse_pair, pairs)) | ({"run_name": name} if name else {})
     params = Params.load(*files, **overrides)
     target = pipeline.run(params, start, only)
-    table = pipeline.summary([params])
+    table = report.summary([params])
     typer.echo(
         "\n" + table.to_string(index=False, float_format="{:.4f}".format) if len(table) else "\nno metrics yet: run 05"
     )
-    typer.echo(f"\nreport: {target.report}")
+    typer.echo(f"\n{report.time_shares(report.time_table(target))}\nreport: {target.report}")
 
 
 @app.command()
@@ -48,6 +48,62 @@ def batch(files: Annotated[list[Path], typer.Argument(help="Parameter files; 'gr
     for failure in failures:
         typer.echo(f"failed: {failure}", err=True)
     raise typer.Exit(1 if failures else 0)
+
+
+@app.command()
+def experiment(
+    files: Annotated[list[Path], typer.Argument(help="Experiment files, as those in results/params/.")],
+    pairs: Annotated[list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="One parameter.")] = [],  # noqa: B006
+):
+    """Train and score experiments without notebooks; numbers go to results/. What has its JSON is not run again."""
+    from carvana_lib import experiments
+
+    found, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
+    results = [experiments.run(one, seed, **overrides) for one in found for seed in one.seeds]
+    typer.echo(experiments.table(results).to_string(index=False, float_format="{:.4f}".format))
+
+
+@app.command()
+def predict(
+    checkpoint: Annotated[Path, typer.Option(help="A trained net: runs/NAME/checkpoints/best.")],
+    images: Annotated[Path, typer.Option(help="Folder of photos, of any size and format.")],
+    out: Annotated[Path, typer.Option(help="Folder for masks/ and so on; what is there already is not done again.")],
+    cutout: Annotated[bool, typer.Option("--cutout", help="Write cars without background, cutouts/*.png.")] = False,
+    probability: Annotated[bool, typer.Option("--probability", help="Write probabilities/*.png.")] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Write photos with their mask, overlays/*.jpg.")] = False,
+    way: Annotated[str, typer.Option(help="whole, larger or tiles; see notebook 06.")] = "whole",
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror image; takes twice as long.")] = False,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Only the Ith of N parts, as in 1/4 to 4/4.")] = "1/1",
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Photos a step; if not given, what suits the device.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    submission: Annotated[Path | None, typer.Option(help="Write Kaggle's CSV too; gzip if it ends in .gz.")] = None,
+):
+    """Predict the masks of a folder of photos. 'accelerate launch -m carvana_lib predict ...' uses every GPU.
+
+    After the parts of --shard, the same command without it finds all masks there, and can write the --submission.
+    """
+    part = parse_shard(shard)
+    if submission and part[1] > 1:
+        raise typer.BadParameter("--submission needs all masks: run once more without --shard after the last part")
+    from carvana_lib import bulk
+
+    kinds = {"cutout": cutout, "probability": probability, "overlay": overlay}
+    ways = {"way": way, "flip": flip, "batch_size": batch_size, "device": device}
+    result = bulk.predict_folder(checkpoint, images, out, shard=part, **kinds, **ways)
+    if result.is_main:
+        typer.echo(f"{result} -> {out}")
+        for name, reason in result.failures:
+            typer.echo(f"failed: {name}: {reason}", err=True)
+        if result.failures and submission:
+            typer.echo(f"{submission} is not written: {len(result.failures)} photos have no mask", err=True)
+    if result.failures:
+        raise typer.Exit(1)
+    if result.is_main and submission:
+        from carvana_lib.submission import write_folder
+
+        typer.echo(f"{write_folder(result.masks, submission)} rows -> {submission}")
 
 
 @app.command()
@@ -77,6 +133,14 @@ def refresh():
     from carvana_lib import pipeline
 
     pipeline.refresh()
+
+
+def parse_shard(shard: str) -> tuple[int, int]:
+    """'2/4', the second of four parts -> (1, 4), counted from 0."""
+    part, slash, parts = shard.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise typer.BadParameter(f"--shard takes a part and their number, 1/4 to 4/4, not '{shard}'")
+    return int(part) - 1, int(parts)
 
 
 def parse_pair(pair: str) -> tuple[str, object]:

@@ -10,12 +10,12 @@ def is_live() -> bool:
     return "JPY_SESSION_NAME" in os.environ
 
 
-def progress(iterable, description: str, total: int | None = None):
-    """A tqdm bar over `iterable` in JupyterLab and in terminals; the bare iterable where nobody watches."""
+def progress(iterable, description: str, total: int | None = None, unit: str = "it"):
+    """A tqdm bar over `iterable`, counting in `unit`, in JupyterLab and in terminals; the bare iterable elsewhere."""
     if is_live():
         from tqdm.notebook import tqdm
     elif sys.stderr.isatty():
         from tqdm import tqdm
     else:
         return iterable
-    return tqdm(iterable, desc=description, total=total, leave=False)
+    return tqdm(iterable, desc=description, total=total, unit=unit, leave=False)

@@ -47,8 +47,14 @@ class Run:
         self.per_image = self.folder / "per_image.csv"  # 05: one row a test picture
         self.review_predictions = self.folder / "review_predictions.csv"  # 05: the same for predictions
         self.metrics = self.folder / "metrics.json"  # 05: the run's numbers
+        self.predictions = self.folder / "predictions"  # 06: masks at the photos' own size
+        self.submission = self.folder / "submission.csv"  # 06: one row a picture, its mask run-length encoded
+        self.onnx = self.folder / "model.onnx"  # 06: the net for ONNX Runtime
+        self.exported = self.folder / "model.pt2"  # 06: the net for torch.export.load
+        self.model_card = self.folder / "model_card.md"  # 06: what the net is for, and what it is not
         self.figures = self.folder / "figures"
         self.notebooks = self.folder / "notebooks"  # executed copies
+        self.timing = self.folder / "timing.csv"  # seconds by notebook and kind of work
         self.report = self.folder / "report.html"
 
     @classmethod

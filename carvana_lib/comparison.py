@@ -1,0 +1,43 @@
+"""The ways to predict a photo's mask, compared at the photos' own size."""
+
+import time
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from carvana_lib.data import read_mask, resize
+from carvana_lib.deployment import WAYS, net_logits, photo_logits, read_photo
+from carvana_lib.frontend import progress
+from carvana_lib.metrics import boundary_iou, confusion_counts, dice, iou
+
+NAIVE = "mask enlarged"
+
+
+def naive_mask(model, photo: np.ndarray, image_size: int) -> np.ndarray:
+    """(H, W) uint8 {0, 1}, as many programs do it: threshold the small square, then enlarge the mask."""
+    small = net_logits(model, resize(photo, image_size)[None])[0] >= 0
+    return cv2.resize(small.astype(np.uint8), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def compare_ways(model, data, rows, image_size: int, ways=WAYS) -> pd.DataFrame:
+    """Score each way, without and with the mirror image, on the photos at `rows` of `data`, read one at a time.
+
+    A row a way: way, flip, iou, dice and boundary_iou (means over photos at their own size), ms (of net and resizing,
+    for a photo). The first row is `naive_mask`.
+    """
+    scores, pairs = [], data.table.loc[rows].to_dict("records")
+    for pair in progress(pairs, "comparing ways", len(pairs)):
+        photo, mask = read_photo(data.folder / pair["image"]), read_mask(data.folder / pair["mask"])
+        for way, flip in [(NAIVE, False), *((way, flip) for way in ways for flip in (False, True))]:
+            started = time.perf_counter()
+            if way == NAIVE:
+                said = naive_mask(model, photo, image_size)
+            else:
+                said = (photo_logits(model, photo, image_size, way, flip) >= 0).astype(np.uint8)
+            ms = 1000 * (time.perf_counter() - started)
+            tp, fp, fn, _ = confusion_counts(torch.from_numpy(said)[None], torch.from_numpy(mask)[None]).numpy().T
+            scores.append((way, flip, iou(tp, fp, fn)[0], dice(tp, fp, fn)[0], boundary_iou(said, mask), ms))
+    columns = ["way", "flip", "iou", "dice", "boundary_iou", "ms"]
+    return pd.DataFrame(scores, columns=columns).groupby(["way", "flip"], sort=False).mean().reset_index()

@@ -1,0 +1,173 @@
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from carvana_lib import submission
+from carvana_lib.runs import RunError
+from carvana_lib.submission import SubmissionError, decode, encode
+
+MASKS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 1))
+
+
+@given(MASKS)
+def test_round_trip(mask):
+    rle = encode(mask)
+    found = decode(rle, *mask.shape)
+    assert found.dtype == np.uint8 and (found == mask).all()
+    assert encode(mask * 255) == encode(mask.astype(bool)) == encode(np.asfortranarray(mask)) == rle
+
+
+@given(MASKS)
+def test_the_code_is_the_competitions(mask):
+    """Against a plain reading of its rules, pixel by pixel."""
+    runs, previous = [], 0
+    for number, pixel in enumerate(mask.flatten().tolist(), 1):
+        if pixel and not previous:
+            runs.append([number, 0])
+        if pixel:
+            runs[-1][1] += 1
+        previous = pixel
+    assert encode(mask) == " ".join(f"{start} {length}" for start, length in runs)
+
+
+def test_pixels_are_numbered_from_one_from_left_to_right_and_then_down():
+    mask = np.zeros((3, 4), np.uint8)
+    mask[0, 0] = mask[1, 2:] = mask[2, 0] = 1
+    assert encode(mask) == "1 1 7 3"  # a run goes on in the next row
+    assert encode(np.zeros((3, 4))) == "" and encode(np.ones((3, 4))) == "1 12"
+    assert decode("", 3, 4).sum() == 0 and decode("1 12", 3, 4).sum() == 12
+    assert decode("1 2 3 4", 3, 4).sum() == 6  # runs that touch
+
+
+@pytest.mark.parametrize(
+    ("rle", "words"),
+    [
+        ("1 2 3", "3 numbers"),
+        ("1 x", "whole numbers"),
+        ("1.5 2", "whole numbers"),
+        (f"{10**30} 1", "whole numbers"),
+        ("0 2", "leaves 4x3 pixels"),
+        ("12 2", "leaves"),
+        ("13 1", "leaves"),
+        ("-3 1", "leaves"),
+        ("2 0", "leaves"),
+        (f"{2**63 - 1} {2**63 - 1}", "leaves"),
+        ("1 3 3 2", "overlap"),
+        ("5 1 1 1", "not in order"),
+    ],
+)
+def test_wrong_codes_are_refused_in_one_sentence(rle, words):
+    with pytest.raises(SubmissionError, match=words) as caught:
+        decode(rle, 3, 4)
+    assert "\n" not in str(caught.value)
+
+
+def disk(i):
+    y, x = np.mgrid[:24, :36]
+    return ((x - 18) ** 2 + (y - 12) ** 2 < i * i).astype(np.uint8)
+
+
+@pytest.fixture
+def masks(tmp_path):
+    """Five masks of a growing disk, the first of them empty; PNG of 0 and 255, and GIF of 0 and 1."""
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for i in range(5):
+        if i % 2:
+            gif = Image.fromarray(disk(i), "P")
+            gif.putpalette([0, 0, 0, 255, 255, 255])
+            gif.save(folder / f"car_{i:02d}_mask.gif")
+        else:
+            Image.fromarray(disk(i) * 255).save(folder / f"car_{i:02d}_mask.png")
+    (folder / ".car_00_mask.png.x.png").write_text("left by a killed run")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["submission.csv", "submission.csv.gz"])
+def test_a_folder_becomes_the_file_that_its_masks_make(masks, tmp_path, name):
+    path = tmp_path / "new" / name
+    assert submission.write_folder(masks, path) == 5
+    content = (gzip.decompress if name.endswith("gz") else bytes)(path.read_bytes()).decode()
+    lines = [f"car_{i:02d}.jpg,{encode(disk(i))}" for i in range(5)]
+    assert content == "\n".join(["img,rle_mask", *lines, ""])
+    again = tmp_path / f"again-{name}"
+    assert submission.write(((f"car_{i:02d}.jpg", disk(i)) for i in range(5)), again) == 5
+    assert again.read_bytes() == path.read_bytes()  # gzip without time and name
+
+
+def test_masks_are_taken_one_at_a_time(tmp_path):
+    sizes = []
+
+    def masks():
+        for i in range(2000):
+            if i in (0, 1000):
+                sizes.extend(path.stat().st_size for path in tmp_path.iterdir())
+            yield f"{i}.jpg", disk(i % 5)
+
+    submission.write(masks(), tmp_path / "submission.csv")
+    assert sizes[0] == 0 < sizes[1] < (tmp_path / "submission.csv").stat().st_size  # written as they come
+
+
+def test_a_failure_leaves_what_was_there(masks, tmp_path):
+    path = tmp_path / "submission.csv"
+    submission.write_folder(masks, path)
+    before = path.read_bytes()
+    (masks / "car_03_mask.gif").write_bytes(b"GIF89a")
+    with pytest.raises(SubmissionError, match="car_03_mask.gif cannot be read"):
+        submission.write_folder(masks, path)
+    assert path.read_bytes() == before and [f.name for f in tmp_path.iterdir() if f.name.startswith(".")] == []
+    with pytest.raises(SubmissionError, match="holds no masks"):
+        submission.write_folder(tmp_path, path)
+    with pytest.raises(RunError, match="cannot write"):
+        submission.write([("a.jpg", disk(1))], path / "below a file.csv")
+
+
+def test_the_score_is_mean_dice_at_native_size(masks, tmp_path):
+    path = tmp_path / "submission.csv.gz"
+    submission.write_folder(masks, path)
+    assert submission.score(path, masks).tolist() == [1.0] * 5  # the first is empty on both sides
+    submission.write(((f"car_{i:02d}.jpg", disk(max(i - 1, 0))) for i in range(5)), path)
+    found = submission.score(path, masks)
+    for i in range(1, 5):
+        said, truth = disk(i - 1), disk(i)
+        assert found[f"car_{i:02d}.jpg"] == pytest.approx(2 * (said & truth).sum() / (said.sum() + truth.sum()))
+    assert list(found.index) == [f"car_{i:02d}.jpg" for i in range(5)]
+
+
+def test_a_submission_that_does_not_fit_is_refused(masks, tmp_path):
+    good = [(f"car_{i:02d}.jpg", disk(i)) for i in range(5)]
+    faults = {
+        "lacks 1 of 5 pictures, first car_04": good[:4],
+        "two rows for car_00.jpg": [*good, good[0]],
+        "row for other.jpg": [*good, ("other.jpg", disk(1))],
+        "car_04.jpg: a run": [*good[:4], ("car_04.jpg", np.ones((50, 50)))],
+    }
+    for words, rows in faults.items():
+        submission.write(rows, tmp_path / "s.csv")
+        with pytest.raises(SubmissionError, match=words):
+            submission.score(tmp_path / "s.csv", masks)
+    contents = {
+        "other.csv": b"a,b\n1,2\n",
+        "empty.csv": b"",
+        "binary.csv": bytes(range(256)),
+        "cut.csv.gz": gzip.compress(b"img,rle_mask\n" * 99)[:-9],
+        "plain.csv.gz": b"img,rle_mask\n",
+        "short.csv": b"img,rle_mask\ncar_00.jpg\n",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SubmissionError, match=name):
+            submission.score(tmp_path / name, masks)
+    with pytest.raises(SubmissionError, match="none.csv"):
+        submission.score(tmp_path / "none.csv", masks)
+
+
+def test_real_masks_survive(real, tmp_path):
+    folder = real / "carvana-native" / "train_masks"
+    assert submission.write_folder(folder, tmp_path / "s.csv.gz") == 32
+    assert (submission.score(tmp_path / "s.csv.gz", folder) == 1).all()
