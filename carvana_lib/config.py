@@ -34,10 +34,20 @@ class Params(BaseModel):
     weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
     grad_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     loss: Literal["bce", "dice", "bce_dice"] | None = Field(None, description="None: the winner of notebook 03")
-    scheduler: Literal["none", "step"] = Field("none", description="step: StepLR, halved every 5 epochs")
+    scheduler: Literal["none", "step", "onecycle"] = Field(
+        "none", description="step: StepLR, halved every 5 epochs; onecycle: a rise, then a long fall"
+    )
+    ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: no averaging")
+    augmentation: Literal["none", "flip", "protocol"] = Field(
+        "protocol", description="protocol: all three of notebook 01"
+    )
+    flip: bool = Field(False, description="average each prediction with that of the mirrored picture")
     val_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the cars kept for validation")
     test_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the cars kept for the test")
+    split_by: Literal["car", "image"] = Field("car", description="image: views of a test car leak into training")
+    train_cars: int | None = Field(None, ge=1, description="train on at most so many cars; None: all")
     subset: int | None = Field(None, ge=1, description="train on at most so many images; None: all")
+    start_from: str | None = Field(None, description="run whose best weights training starts with; None: random ones")
     tuning_epochs: int = Field(1, ge=1, description="epochs of one grid-search trial")
     tuning_subset: int | None = Field(1000, ge=1, description="training images of one trial at most; None: all")
     precision: Literal["auto", "float32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")

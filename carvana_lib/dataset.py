@@ -23,6 +23,7 @@ AUGMENTATIONS = {
     ),
     "RandomBrightnessContrast": A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
 }
+CHOICES = {"none": (), "flip": ("HorizontalFlip",), "protocol": tuple(AUGMENTATIONS)}  # of the parameter augmentation
 
 
 def augmentation(*names: str) -> A.Compose:
@@ -33,12 +34,13 @@ def augmentation(*names: str) -> A.Compose:
 class SegmentationDataset(Dataset):
     """Pictures (S, S, 3) uint8 RGB with masks (S, S) uint8 {0, 1}, by position in `rows`.
 
-    Index it with a position, or with (epoch, position) to have the epoch decide the augmentation's draws.
+    Index it with a position, or with (epoch, position) to have the epoch decide the augmentation's draws. `names` are
+    of AUGMENTATIONS; none means all.
     """
 
-    def __init__(self, data, rows, augment: bool = False, seed: int = 0):
+    def __init__(self, data, rows, augment: bool = False, seed: int = 0, names=()):
         self.images, self.masks, self.rows, self.seed = data.images, data.masks, np.asarray(rows), seed
-        self.transform = augmentation() if augment else None
+        self.transform = augmentation(*names) if augment else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -90,7 +92,8 @@ def make_loader(data, rows, params, train: bool = False) -> DataLoader:
 
     A last training batch of a single picture is left out: BatchNorm has nothing to normalise it by.
     """
-    dataset = SegmentationDataset(data, rows, augment=train, seed=params.seed)
+    names = CHOICES[params.augmentation]
+    dataset = SegmentationDataset(data, rows, train and bool(names), params.seed, names)
     sampler = EpochSampler(len(dataset), params.seed) if train else None
     drop_last = train and len(dataset) > params.batch_size and len(dataset) % params.batch_size == 1
     return DataLoader(

@@ -1,86 +1,85 @@
-"""One training loop, its checkpoints, and how it goes on after an interruption."""
+"""One training loop: the same for a trial of the search, a quick run and the protocol."""
 
-import pickle
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from carvana_lib.config import Params
+from carvana_lib.checkpoints import CheckpointError, Checkpoints, load_model, resume, save
+from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_trained  # noqa: F401  TRANSITION
 from carvana_lib.dataset import make_loader, subsample
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.model import UNet
-from carvana_lib.runs import Run, atomic, write_csv
+from carvana_lib.runs import Run, write_csv
 
 CHECK_EVERY = 20  # steps between looks at the loss: looking makes a GPU wait
 STEP_EPOCHS, STEP_GAMMA = 5, 0.5  # the protocol's StepLR
-SHAPES_TRAINING = (
-    "seed",
-    "image_size",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "grad_clip",
-    "loss",
-    "scheduler",
-    "val_fraction",
-    "test_fraction",
-    "subset",
-    "precision",
-)
 
 
 class TrainingError(RuntimeError):
     """Training that cannot go on; the message says what happened and which parameter to change."""
 
 
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be used; the message names the file and the remedy."""
-
-
-@dataclass
-class Checkpoints:
-    """The two files of a training; without a folder nothing is written."""
-
-    last: Path | None = None
-    best: Path | None = None
-
-
 def make_model(params) -> UNet:
-    """A U-Net whose initial weights follow from the seed alone."""
+    """A U-Net whose initial weights follow from the seed alone, or are the best ones of the run `start_from`.
+
+    Raises CheckpointError where that run has none, or a net of another size.
+    """
     torch.manual_seed(params.seed)
-    return UNet(params.base_channels)
+    if params.start_from is None:
+        return UNet(params.base_channels)
+    model = load_model(Run(params.start_from).best_checkpoint).train()
+    if model.base_channels != params.base_channels:
+        raise CheckpointError(
+            f"start_from='{params.start_from}' is a net of base_channels={model.base_channels}, "
+            f"not {params.base_channels}; give both the same"
+        )
+    return model
 
 
-def make_scheduler(optimizer, params):
-    """'step': StepLR, halved every 5 epochs; 'none': constant. Stepped once an epoch."""
+def make_scheduler(optimizer, params, steps: int):
+    """The learning rate of each step, `steps` an epoch.
+
+    'none': constant; 'step': StepLR, halved every 5 epochs; 'onecycle': from 1/25 of the learning rate up to it over
+    30 % of the training, then down to almost nothing (Smith, Topin 2018, section 3).
+    """
     if params.scheduler == "step":
-        return torch.optim.lr_scheduler.StepLR(optimizer, STEP_EPOCHS, STEP_GAMMA)
+        return torch.optim.lr_scheduler.StepLR(optimizer, STEP_EPOCHS * steps, STEP_GAMMA)
+    if params.scheduler == "onecycle":
+        total = params.epochs * steps
+        return torch.optim.lr_scheduler.OneCycleLR(optimizer, params.learning_rate, total, cycle_momentum=False)
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
 def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on_epoch=None) -> pd.DataFrame:  # noqa: B008
     """Train `model` in place and return its history, one row an epoch.
 
-    `params.learning_rate` and `params.loss` must be set. `on_epoch(history)` is called after each epoch. With
-    checkpoints, an unfinished training of the same parameters goes on where it stopped. Raises TrainingError for a
-    loss that is not finite and CheckpointError for a checkpoint of another architecture.
+    `params.learning_rate` and `params.loss` must be set. With `params.ema`, the weights that are scored and kept are
+    the exponential average of all steps' (Tarvainen, Valpola 2017, section 2). `on_epoch(history)` is called after
+    each epoch. With checkpoints, an unfinished training of the same parameters goes on where it stopped. Raises
+    TrainingError for a loss that is not finite and CheckpointError for a checkpoint of another architecture.
     """
     accelerator = make_accelerator(params)
+    train, val = accelerator.prepare(
+        make_loader(data, train_rows, params, train=True), make_loader(data, val_rows, params)
+    )
     criterion = LOSSES[params.loss]
-    model.to(memory_format=torch.channels_last)
+    model.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
         model.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True
     )
-    scheduler = make_scheduler(optimizer, params)
-    history = resume(model, optimizer, scheduler, data, params, checkpoints.last)
-    net, optimizer, train, val = accelerator.prepare(
-        model, optimizer, make_loader(data, train_rows, params, train=True), make_loader(data, val_rows, params)
-    )
+    scheduler = make_scheduler(optimizer, params, len(train))
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema), use_buffers=True)
+    scored = average.module if params.ema else model
+    parts = {"net": model, "average": average, "optimizer": optimizer, "scheduler": scheduler}
+    parts = parts if params.ema else parts | {"average": None}
+    history = resume(parts, data, params, checkpoints.last)
+    net, optimizer = accelerator.prepare(model, optimizer)
+    scored_net = accelerator.prepare_model(scored, evaluation_mode=True) if params.ema else net
 
     for epoch in range(len(history), params.epochs):
         started, losses, seen = time.perf_counter(), [], []
@@ -92,16 +91,20 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(net.parameters(), params.grad_clip)
             optimizer.step()
+            rate = scheduler.get_last_lr()[0]
+            scheduler.step()
+            if params.ema:
+                average.update_parameters(model)
             losses.append(loss.detach())
             seen.append(rows)
             if len(losses) % CHECK_EVERY == 0:
                 check_finite(losses, seen, data, params, epoch)
         check_finite(losses, seen, data, params, epoch)
-        val_loss, val_miou = validate(net, val, criterion, accelerator)
+        val_loss, val_miou = validate(scored_net, val, criterion, accelerator)
         history.append(
             {
                 "epoch": epoch + 1,
-                "learning_rate": optimizer.param_groups[0]["lr"],
+                "learning_rate": rate,
                 "train_loss": torch.stack(losses).mean().item(),
                 "val_loss": val_loss,
                 "val_miou": val_miou,
@@ -109,18 +112,27 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
                 "images": sum(map(len, seen)) * accelerator.num_processes,
             }
         )
-        scheduler.step()
         if accelerator.is_main_process:
-            save(checkpoints, model, optimizer, scheduler, history, params, data.fingerprint)
+            save(checkpoints, scored, parts, history, params, data.fingerprint)
             if on_epoch:
                 on_epoch(pd.DataFrame(history))
-    accelerator.unwrap_model(net, keep_fp32_wrapper=False)  # the caller's model computes in float32 again
+    for used in (net, scored_net):  # the caller's model computes in float32 again
+        accelerator.unwrap_model(used, keep_fp32_wrapper=False)
+    if params.ema:
+        model.load_state_dict(scored.state_dict())
     return pd.DataFrame(history)
 
 
 def training_rows(data, params):
-    """The training pictures of a run: all, or the `params.subset` that the seed draws."""
-    return subsample(data.rows("train"), params.subset, params.seed)
+    """The training pictures of a run: all, those of `params.train_cars` cars, or `params.subset` that the seed draws.
+
+    Fewer cars are a part of more cars, so that a learning curve adds cars and changes none.
+    """
+    rows = data.rows("train")
+    if params.train_cars is not None:
+        cars = np.random.default_rng(params.seed).permutation(sorted(set(data.table["car_id"].iloc[rows])))
+        rows = rows[data.table["car_id"].iloc[rows].isin(cars[: params.train_cars])]
+    return subsample(rows, params.subset, params.seed)
 
 
 def train(data, params, on_epoch=None) -> tuple[UNet, pd.DataFrame]:
@@ -156,105 +168,3 @@ def validate(net, loader, criterion, accelerator) -> tuple[float, float]:
         counts.append(accelerator.gather_for_metrics(confusion_counts(logits >= 0, masks)))
     tp, fp, fn, _ = torch.cat(counts).cpu().numpy().T
     return torch.cat(losses).mean().item(), float(iou(tp, fp, fn).mean())
-
-
-def save(checkpoints: Checkpoints, model, optimizer, scheduler, history, params, fingerprint: str) -> None:
-    """Write `last`, and `best` if the newest epoch has the highest validation mIoU. Tensors and plain types only."""
-    if checkpoints.last is None:
-        return
-    state = {
-        "architecture": {"base_channels": model.base_channels, "skips": model.skips},
-        "model": model.state_dict(),
-        "params": params.model_dump(),
-        "fingerprint": fingerprint,
-        "history": history,
-    }
-    training = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict(), "rng": torch.get_rng_state()}
-    if history[-1]["val_miou"] >= max(row["val_miou"] for row in history):
-        with atomic(checkpoints.best) as temporary:
-            torch.save(state, temporary)
-    with atomic(checkpoints.last) as temporary:
-        torch.save(state | training, temporary)
-
-
-def load_checkpoint(path: Path) -> dict:
-    """Read a checkpoint to the CPU without running any code in it. Raises CheckpointError for anything else."""
-    if not Path(path).exists():
-        raise CheckpointError(f"{path} does not exist; run notebook 04 with this run_name first")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"architecture", "model", "params", "fingerprint", "history"} - set(state)
-        if missing:
-            raise ValueError(f"lacks {missing}")
-        return state
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
-        raise CheckpointError(
-            f"{path} is not a checkpoint of this course, or is damaged; train again with "
-            "resume=False, or name another run_name"
-        ) from None
-
-
-def load_model(path: Path) -> UNet:
-    """The U-Net of a checkpoint, in evaluation mode, on the CPU. Raises CheckpointError."""
-    state = load_checkpoint(path)
-    model = UNet(**state["architecture"])
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError:
-        raise CheckpointError(
-            f"the weights in {path} do not fit its own architecture {state['architecture']}; "
-            "the file was changed: train again with resume=False"
-        ) from None
-    return model.eval()
-
-
-def finished_epochs(params) -> int:
-    """How many epochs the run's newest checkpoint has behind it; 0 without one."""
-    last = Run(params.run_name).last
-    return len(load_checkpoint(last)["history"]) if last.exists() else 0
-
-
-def load_trained(data, params):
-    """The best net of a run, for evaluation: (model, the parameters it was trained with, history of all epochs).
-
-    Raises CheckpointError where it was trained on other pictures or with other parameters than `params` ask for: its
-    test cars could then be cars it has seen, and its score would stand beside settings that it never had.
-    """
-    run = Run(params.run_name)
-    last = load_checkpoint(run.last)
-    trained, remedy = Params(**last["params"]), "run notebook 04 with these parameters first, or name another run_name"
-    for name in ("base_channels", *SHAPES_TRAINING):
-        asked = getattr(params, name)
-        if getattr(trained, name) != asked and not (asked is None and name in ("learning_rate", "loss")):
-            raise CheckpointError(
-                f"{run.last} was trained with {name}={getattr(trained, name)!r}, not {asked!r}; {remedy}"
-            )
-    if last["fingerprint"] != data.fingerprint:
-        raise CheckpointError(f"{run.last} was trained on other pictures than those in {data.folder}; {remedy}")
-    here = {name: getattr(params, name) for name in ("data_dir", "device", "num_workers")}
-    return load_model(run.best_checkpoint), trained.replace(**here), pd.DataFrame(last["history"])
-
-
-def resume(model, optimizer, scheduler, data, params, last: Path | None) -> list[dict]:
-    """Bring back an unfinished training and return its history; an empty one means to start from the first epoch.
-
-    A finished training, one with other parameters, and resume=False start anew. Raises CheckpointError for a
-    checkpoint of another architecture, which starting anew would silently overwrite.
-    """
-    if last is None or not last.exists() or not params.resume:
-        return []
-    state = load_checkpoint(last)
-    here = {"base_channels": model.base_channels, "skips": model.skips}
-    if state["architecture"] != here:
-        raise CheckpointError(
-            f"{last} holds a U-Net with {state['architecture']}, the parameters ask for {here}; "
-            "choose another run_name, or set resume=False to replace it"
-        )
-    changed = [name for name in SHAPES_TRAINING if state["params"][name] != getattr(params, name)]
-    if changed or state["fingerprint"] != data.fingerprint or len(state["history"]) >= params.epochs:
-        return []
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    scheduler.load_state_dict(state["scheduler"])
-    torch.set_rng_state(state["rng"])
-    return state["history"]

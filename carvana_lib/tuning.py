@@ -70,6 +70,7 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
         choice = params.replace(
             epochs=params.tuning_epochs,
             scheduler="none",
+            ema=0.0,
             **{name: trial.suggest_categorical(name, values) for name, values in GRID.items()},
         )
         history = fit(make_model(choice), data, rows, data.rows("val"), choice)
@@ -148,7 +149,7 @@ def range_test(
 def planned_learning_rates(params, epochs: int, scheduler: str) -> list[float]:
     """The learning rate of each epoch under a scheduler, from the scheduler itself."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], params.learning_rate)
-    schedule, rates = make_scheduler(optimizer, params.replace(scheduler=scheduler)), []
+    schedule, rates = make_scheduler(optimizer, params.replace(scheduler=scheduler), steps=1), []
     for _ in range(epochs):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()

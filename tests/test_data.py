@@ -205,3 +205,12 @@ def test_resized_masks_are_thresholded_areas():
     area = mask.reshape(16, 4, 16, 6).mean((1, 3))
     clear = np.abs(area - 0.5) > 0.01
     assert (D.resize(mask, 16)[clear] == (area > 0.5)[clear]).all()
+
+
+def test_the_leaky_split_keeps_the_number_of_training_pictures_and_the_test_pictures(params):
+    honest, leaky = D.open_data(params).table, D.open_data(params.replace(split_by="image", run_name="leaky")).table
+    assert (honest["split"] == "train").sum() == (leaky["split"] == "train").sum()
+    test = leaky[leaky["split"] == "test"]
+    assert set(test["image_id"]) < set(honest.loc[honest["split"] == "test", "image_id"]) and len(test)
+    assert set(test["car_id"]) <= set(leaky.loc[leaky["split"] == "train", "car_id"]), "no leak in the leaky split"
+    assert (leaky["split"] == "unused").sum() == ((honest["split"] != "train") & (honest["view"] % 2 == 1)).sum()

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from carvana_lib.dataset import AUGMENTATIONS, EpochSampler, SegmentationDataset, augmentation, make_loader, subsample
@@ -96,3 +97,13 @@ def test_a_last_batch_of_one_is_left_out_of_training(data, params):
     loader = make_loader(data, data.rows("train")[:17], params, train=True)
     assert [len(rows) for _, _, rows in loader] == [8, 8]
     assert sum(len(rows) for _, _, rows in make_loader(data, data.rows("train")[:17], params)) == 17
+
+
+@pytest.mark.parametrize("choice, changes", [("none", set()), ("flip", {"mirror"}), ("protocol", {"other"})])
+def test_the_parameter_chooses_the_augmentations(data, params, choice, changes):
+    loader, seen = make_loader(data, data.rows("train"), params.replace(augmentation=choice), train=True), set()
+    for images, _, rows in loader:
+        for image, row in zip(images.permute(0, 2, 3, 1).numpy(), rows.tolist(), strict=True):
+            same, mirrored = (np.array_equal(image, data.images[row][:, ::step]) for step in (1, -1))
+            seen |= set() if same else {"mirror"} if mirrored else {"other"}
+    assert seen - {"mirror"} == changes - {"mirror"} and changes <= seen

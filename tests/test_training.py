@@ -48,9 +48,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(data, params)
     assert torch.equal(weights(first), weights(again)) and not torch.equal(weights(first), weights(other))
 
 
-@pytest.mark.parametrize("scheduler", ["none", "step"])
-def test_resumed_equals_uninterrupted_bit_for_bit(data, params, tmp_path, scheduler):
-    params = params.replace(scheduler=scheduler, epochs=7)
+@pytest.mark.parametrize("scheduler, ema", [("none", 0), ("step", 0), ("onecycle", 0.9)])
+def test_resumed_equals_uninterrupted_bit_for_bit(data, params, tmp_path, scheduler, ema):
+    params = params.replace(scheduler=scheduler, ema=ema, epochs=7)
     whole, history = run_fit(data, params, tmp_path / "whole")
 
     class Interrupted(Exception):
@@ -67,8 +67,41 @@ def test_resumed_equals_uninterrupted_bit_for_bit(data, params, tmp_path, schedu
     assert torch.equal(weights(whole), weights(resumed))
     drop = ["seconds"]
     pd.testing.assert_frame_equal(history.drop(columns=drop), resumed_history.drop(columns=drop))
-    rates = history["learning_rate"] / params.learning_rate
-    assert rates.tolist() == ([1] * 5 + [0.5] * 2 if scheduler == "step" else [1] * 7)
+    rates = (history["learning_rate"] / params.learning_rate).tolist()
+    if scheduler == "onecycle":
+        assert max(rates) > 0.9 and rates[-1] < 1e-3
+    else:
+        assert rates == ([1] * 5 + [0.5] * 2 if scheduler == "step" else [1] * 7)
+
+
+def test_averaged_weights_lag_behind_and_are_what_is_kept(data, params, tmp_path):
+    plain, _ = run_fit(data, params)
+    averaged, _ = run_fit(data, params.replace(ema=0.9), tmp_path)
+    start = make_model(params)
+    last = torch.load(tmp_path / "last", weights_only=True)
+    assert all(torch.equal(value, last["training"]["net"][name]) for name, value in plain.state_dict().items())
+    moved = [(weights(net) - weights(start)).norm() for net in (averaged, plain)]
+    assert 0 < moved[0] < moved[1]
+    assert torch.equal(weights(load_model(tmp_path / "last")), weights(averaged))
+
+
+def test_training_starts_from_the_best_weights_of_another_run(data, params):
+    train(data, params)
+    begun = make_model(params.replace(run_name="next", start_from="tiny"))
+    assert torch.equal(weights(begun), weights(load_model(Run("tiny").best_checkpoint))) and begun.training
+    with pytest.raises(CheckpointError, match="start_from='tiny' is a net of base_channels=4, not 8"):
+        make_model(params.replace(start_from="tiny", base_channels=8))
+    with pytest.raises(CheckpointError, match="absent.*does not exist"):
+        make_model(params.replace(start_from="absent"))
+
+
+def test_fewer_cars_are_part_of_more_cars(data, params):
+    cars = [
+        set(data.table["car_id"].iloc[training.training_rows(data, params.replace(train_cars=count))])
+        for count in (1, 3, 5, None)
+    ]
+    assert [len(found) for found in cars] == [1, 3, 5, 6]
+    assert all(fewer < more for fewer, more in zip(cars, cars[1:], strict=False))
 
 
 def test_a_finished_training_or_other_parameters_start_anew(data, params, tmp_path):
@@ -118,7 +151,7 @@ def test_foreign_and_damaged_checkpoints_are_refused_without_running_them(data, 
 def test_checkpoints_hold_tensors_and_plain_types_and_best_is_the_best(data, params, tmp_path):
     _, history = run_fit(data, params.replace(epochs=6, learning_rate=5e-3), tmp_path)
     last, best = (torch.load(tmp_path / name, weights_only=True) for name in ("last", "best"))
-    assert len(last["history"]) == 6 and {"optimizer", "scheduler", "rng"} <= set(last)
+    assert len(last["history"]) == 6 and {"net", "optimizer", "scheduler"} <= set(last["training"]) and "rng" in last
     assert len(best["history"]) == history["val_miou"].idxmax() + 1
     model = load_model(tmp_path / "best")
     assert not model.training and all(torch.equal(v, best["model"][k]) for k, v in model.state_dict().items())

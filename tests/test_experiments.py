@@ -1,0 +1,50 @@
+import pytest
+import yaml
+
+from carvana_lib import experiments
+from carvana_lib.config import ParameterError
+from carvana_lib.runs import read_json
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def write(folder, name, **values):
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(values))
+    return folder / f"{name}.yaml"
+
+
+def tiny(params):
+    keep = ("data_dir", "image_size", "base_channels", "epochs", "learning_rate", "loss", "precision", "device")
+    return {name: getattr(params, name) for name in keep}
+
+
+def test_an_experiment_trains_scores_and_keeps_its_numbers(params, tmp_path, results, folder):
+    write(tmp_path, "base", about="whatever", **tiny(params))
+    file = write(tmp_path, "wide", extends="base.yaml", about="wider", seeds=[3], score_also=str(folder), epochs=1)
+    experiment = experiments.read_experiment(file)
+    path = experiments.run(experiment, 3)
+    record = read_json(path)
+    assert path == results / "wide-seed3.json" and record["about"] == "wider" and record["seed"] == 3
+    assert record["params"]["epochs"] == 1 and record["metrics"]["images_seen"] == 24
+    low, high = record["metrics"]["test_miou_ci95"]
+    assert low <= record["metrics"]["test_miou"] <= high and record["commit"] and record["versions"]["torch"]
+    assert record["elsewhere"]["n"] == 40 and 0 <= record["elsewhere"]["miou"] <= 1
+    assert len(record["val_miou_each_epoch"]) == 1 and len(record["test_miou_each_view"]) == 4
+    table = experiments.table([path])
+    assert table[["experiment", "seed"]].to_numpy().tolist() == [["wide", 3]]
+    before = path.stat().st_mtime_ns
+    assert experiments.run(experiment, 3) == path and path.stat().st_mtime_ns == before, "it was run again"
+
+
+def test_wrong_experiment_files_are_explained(params, tmp_path, results):
+    with pytest.raises(ParameterError, match="needs a line 'about"):
+        experiments.read_experiment(write(tmp_path, "mute", **tiny(params)))
+    with pytest.raises(ParameterError, match="did you mean 'learning_rate'"):
+        experiments.read_experiment(write(tmp_path, "typo", about="x", learning_rat=1e-3))
+    with pytest.raises(ParameterError, match="absent.yaml' cannot be read"):
+        experiments.read_experiment(write(tmp_path, "lost", about="x", extends="absent.yaml"))
+    assert not results.exists()
