@@ -1,6 +1,5 @@
-"""All notebooks headless: one run, a batch of runs, the comparison table and the single-file report."""
+"""All notebooks headless: one run, a batch of runs, and their comparison."""
 
-import html
 import itertools
 import re
 from pathlib import Path
@@ -10,16 +9,15 @@ import pandas as pd
 import papermill
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
-from nbconvert import HTMLExporter
 from papermill.engines import NBClientEngine, papermill_engines
 from tqdm import tqdm
 
 from carvana_lib.config import ParameterError, Params, read_yaml
 from carvana_lib.hardware import describe_device
-from carvana_lib.runs import ROOT, Run, RunError, atomic, read_json, runs_folder, write_csv
+from carvana_lib.report import has_metrics, summary, time_table, write_report
+from carvana_lib.runs import ROOT, Run, RunError, atomic, runs_folder, write_csv
 
 NOTEBOOKS = ROOT / "notebooks"
-SUMMARY = ["val_miou", "test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "seconds_per_epoch"]
 
 
 class BarEngine(NBClientEngine):
@@ -87,21 +85,9 @@ def run(params: Params, start: str | None = None, only: list[str] | None = None)
                     f"{path.name}, cell {error.cell_index}: {error.ename}: {error.evalue} "
                     f"(see {target.notebooks / path.name})"
                 ) from None
+    write_csv(target.timing, time_table(target))
     write_report(params)
     return target
-
-
-def has_metrics(params: Params) -> bool:
-    """True where the run's metrics.json was made with exactly these parameters."""
-    metrics = Run(params.run_name).metrics
-    return metrics.exists() and read_json(metrics)["params"] == params.model_dump()
-
-
-def summary(sets: list[Params]) -> pd.DataFrame:
-    """One row a set that has been evaluated: its name and the numbers that a reader asks for first."""
-    evaluated = [Run(params.run_name) for params in sets if has_metrics(params)]
-    rows = [{"run": run.name} | {key: read_json(run.metrics)[key] for key in SUMMARY} for run in evaluated]
-    return pd.DataFrame(rows, columns=["run", *SUMMARY])
 
 
 def read_sets(files: list[Path]) -> list[Params]:
@@ -158,43 +144,6 @@ def batch(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
             encoding="utf8",
         )
     return table, failures
-
-
-def write_report(params: Params) -> None:
-    """Join the notebooks that were executed with these parameters into one HTML file that needs no network.
-
-    The parameters cells give way to one list at the top: what the run really used.
-    """
-    target, table = Run(params.run_name), summary([params])
-    record = read_json(target.params)
-    facts = {name: record[name] for name in ("device", "commit", "seed", "python")} | record["params"]
-    used = pd.Series(facts, dtype=object).to_frame("value").to_html()
-    names, cells = [], []
-    for path in sorted(target.notebooks.glob("[0-9][0-9]_*.ipynb")):
-        notebook = nbformat.read(path, 4)
-        if notebook.metadata.get("papermill", {}).get("parameters") != params.model_dump():
-            continue  # left there by another run of this name
-        names.append(path.stem)
-        cells.append(nbformat.v4.new_markdown_cell(f"<div id='{path.stem}'></div>"))
-        for cell in notebook.cells:
-            if not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", [])):
-                cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](#\1)", cell.source)
-                cells.append(cell)
-    head = (
-        f"# Run {html.escape(target.name)}\n\n{table.to_html(index=False, float_format='{:.4f}'.format)}\n\n"
-        + "\n".join(f"- [{name}](#{name})" for name in names)
-        + f"\n\n<details><summary>Parameters, versions, device</summary>{used}</details>"
-    )
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(head), *cells])
-    for number, cell in enumerate(book.cells):
-        cell["id"] = f"cell-{number}"
-    no_network = dict.fromkeys(
-        ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url"), ""
-    )
-    exporter = HTMLExporter(**no_network, exclude_input_prompt=True, exclude_output_prompt=True)
-    page, _ = exporter.from_notebook_node(book, resources={"metadata": {"name": f"Run {target.name}"}})
-    with atomic(target.report) as temporary:
-        temporary.write_text(page, encoding="utf8")
 
 
 def refresh() -> None:

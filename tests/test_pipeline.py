@@ -11,7 +11,7 @@ import torch
 import yaml
 from conftest import ROOT
 
-from carvana_lib import pipeline
+from carvana_lib import pipeline, report
 from carvana_lib.__main__ import join_pairs, parse_pair
 from carvana_lib.config import ParameterError, Params
 from carvana_lib.runs import Run, RunError, write_json
@@ -212,7 +212,7 @@ def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_
         if params.seed == 1:
             raise RunError("04_training.ipynb, cell 9: out of luck")
         target = Run.start(params)
-        write_json(target.metrics, dict.fromkeys(pipeline.SUMMARY, 0.9) | {"params": params.model_dump()})
+        write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | {"params": params.model_dump()})
         target.report.touch()
 
     monkeypatch.setattr(pipeline, "run", run)
@@ -231,9 +231,9 @@ def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_
 def test_scores_of_other_parameters_are_not_taken_for_this_runs(runs):
     params = Params(run_name="x", epochs=2)
     target = Run.start(params)
-    write_json(target.metrics, dict.fromkeys(pipeline.SUMMARY, 0.9) | {"params": params.model_dump()})
-    assert len(pipeline.summary([params])) == 1 and pipeline.has_metrics(params)
-    assert len(pipeline.summary([params.replace(epochs=3)])) == 0 and not pipeline.has_metrics(params.replace(epochs=3))
+    write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | {"params": params.model_dump()})
+    assert len(report.summary([params])) == 1 and report.has_metrics(params)
+    assert len(report.summary([params.replace(epochs=3)])) == 0 and not report.has_metrics(params.replace(epochs=3))
 
 
 def test_html_in_a_notebooks_output_cannot_run_in_the_report(runs):
@@ -249,6 +249,28 @@ def test_html_in_a_notebooks_output_cannot_run_in_the_report(runs):
     nbformat.write(book, target.notebooks / "01_data.ipynb")
     book.metadata["papermill"] = {"parameters": {}}
     nbformat.write(book, target.notebooks / "02_model.ipynb")
-    pipeline.write_report(params)
+    report.write_report(params)
     assert "01_data" in target.report.read_text() and "02_model" not in target.report.read_text()
     assert "<script>alert" not in target.report.read_text()
+
+
+def test_the_time_of_a_run_is_told_by_notebook_and_kind(runs):
+    target = Run.start(Params(run_name="x"))
+    target.notebooks.mkdir()
+    picture = nbformat.v4.new_output("display_data", {"image/png": "aGk="})
+    sources = {"import torch": 3, "data = open_data(params)": 2, "model, history = train(data, params)": 10}
+
+    def cell(source, seconds, **others):
+        return nbformat.v4.new_code_cell(source, metadata={"papermill": {"duration": seconds}}, **others)
+
+    cells = [cell(source, seconds) for source, seconds in sources.items()]
+    cells.append(cell("plots.curves(h)", 1, outputs=[picture]))
+    cells.append(nbformat.v4.new_markdown_cell("import nothing"))
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"papermill": {"duration": 20}})
+    nbformat.write(book, target.notebooks / "04_training.ipynb")
+    table = report.time_table(target)
+    assert table.iloc[0].to_dict() == {
+        "notebook": "04_training", "kernel start": 4, "import": 3, "train": 10, "data": 2, "plot": 1, "other": 0,
+    }  # fmt: skip
+    said = report.time_shares(table)
+    assert said.startswith("20 s in the notebooks: 04 100%; ") and "train 50%" in said and "kernel start 20%" in said

@@ -65,11 +65,16 @@ def test_notebooks_are_committed_executed_quiet_and_small(path):
 def test_notebooks_open_and_close_as_chapters(path):
     cells = nbformat.read(path, 4).cells
     opening, closing = cells[0].source, cells[-1].source
-    assert (
-        re.match(rf"# {int(path.stem[:2])} · ", opening) and "**You will learn**" in opening and "**Time**" in opening
-    )
-    assert "## Takeaways" in closing and "## Exercises" in closing and "**Next:**" in closing
-    assert closing.count("\n# ") == 0 and len(re.findall(r"^\d\. \*", closing, re.M)) >= 3
+    assert re.match(rf"# {int(path.stem[:2])} · ", opening) and "**Next:**" in closing
+    words = ("**You will learn**", "**Time**", "minutes", "exercises", "**Before this**")
+    assert all(word in opening for word in words)
+    whole = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    sections = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", whole, re.M | re.S))
+    assert list(sections)[-4:] == ["Takeaways", "Exercises", "Go further", "Further reading"]
+    assert whole.count("\n# ") == 0 and len(re.findall(r"^\d\. ", sections["Takeaways"], re.M)) == 3
+    assert 3 <= len(re.findall(r"^### \w+ · ", sections["Exercises"], re.M)) <= 5
+    assert len(re.findall(r"^\d\. \*", sections["Go further"], re.M)) >= 2
+    assert 2 <= len(re.findall(r"^- .*\*.+\*", sections["Further reading"], re.M)) <= 4
     for name in re.findall(r"\]\((\w+\.ipynb)\)", opening + closing):
         assert (path.parent / name).exists()
 
@@ -116,12 +121,14 @@ def test_imports_run_one_way():
         name: rank
         for rank, names in enumerate(
             [
-                ["config", "runs", "frontend"],
-                ["hardware", "model", "losses", "metrics", "plots", "pictures", "layers", "album", "browser"],
-                ["data"],
+                ["config", "runs", "frontend", "threads"],
+                ["hardware", "model", "losses", "metrics", "plots", "pictures", "layers", "album", "browser", "cutout"],
+                ["checkpoints", "data", "model_card"],
                 ["dataset"],
                 ["training"],
-                ["tuning", "evaluation", "download", "deployment"],
+                ["tuning", "evaluation", "download", "submission", "export", "deployment"],
+                ["comparison", "predictions", "upload", "bulk"],
+                ["experiments", "report", "exercises", "grading", "site"],
                 ["pipeline"],
                 ["__main__"],
             ]
