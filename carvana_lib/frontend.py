@@ -5,9 +5,9 @@ import sys
 
 
 def is_live() -> bool:
-    """True in a kernel that Jupyter's server started for a person (it sets JPY_SESSION_NAME); False under papermill,
-    nbconvert, nbval and in plain scripts."""
-    return "JPY_SESSION_NAME" in os.environ
+    """True in a kernel that Jupyter's server (it sets JPY_SESSION_NAME) or Voila started for a person; False under
+    papermill, nbconvert, nbval and in plain scripts."""
+    return "JPY_SESSION_NAME" in os.environ or os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
 
 
 def progress(iterable, description: str, total: int | None = None, unit: str = "it"):
@@ -19,3 +19,13 @@ def progress(iterable, description: str, total: int | None = None, unit: str = "
     else:
         return iterable
     return tqdm(iterable, desc=description, total=total, unit=unit, leave=False)
+
+
+def close(widget) -> None:
+    """Close an ipywidget and all that is inside it; ipywidgets keeps every part that nobody closes."""
+    for child in getattr(widget, "children", ()):
+        close(child)
+    for part in ("layout", "style"):
+        if hasattr(widget, part):
+            getattr(widget, part).close()
+    widget.close()

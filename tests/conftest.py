@@ -1,8 +1,14 @@
 """Every test writes to a temporary runs folder: neither a reader's own runs nor the tests' order can matter."""
 
+import json
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
+import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +17,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = ROOT.parent / "shared" / "data"
+SCREENSHOTS = ROOT / "tests" / "screenshots"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update"
 
 
 def pytest_configure(config):
@@ -88,3 +97,59 @@ def real():
     if not REAL.is_dir():
         pytest.skip(f"no real pictures at {REAL}: they may not be redistributed")
     return REAL
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab on loopback with its token: (address of a notebook by its name, the folder it serves)."""
+    folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
+    off = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+    whole = {"windowingMode": "none"}  # else cells out of sight are not in the page
+    for path, content in {
+        home / "config" / "labconfig" / "page_config.json": off,
+        home / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings": whole,
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = os.urandom(12).hex()
+    places = {
+        "JUPYTER_CONFIG_DIR": home / "config",
+        "JUPYTER_DATA_DIR": home / "data",
+        "JUPYTER_RUNTIME_DIR": home / "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
+        "IPYTHONDIR": home / "ipython",
+        "CARVANA_RUNS": folder / "runs",
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+               f"--notebook-dir={folder}", "--ServerApp.port_retries=0"]  # fmt: skip
+    environment = os.environ | {name: str(path) for name, path in places.items()} | {"JUPYTER_TOKEN": token}
+    with open(home / "log", "w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={token}", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, (home / "log").read_text()
+                time.sleep(0.1)
+        yield (lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}&reset"), folder
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser; tests that need it skip where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: on Debian, apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+        yield browser
+        browser.close()

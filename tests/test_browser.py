@@ -2,22 +2,15 @@
 
 import base64
 import io
-import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 
 import cv2
 import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, SCREENSHOTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -26,7 +19,6 @@ from carvana_lib import layers, metrics, pictures
 from carvana_lib.album import arrange
 from carvana_lib.browser import MaskBrowser
 
-SCREENSHOTS = ROOT / "tests" / "screenshots"
 rng = np.random.default_rng(0)
 
 
@@ -383,8 +375,6 @@ def test_without_a_reader_it_is_a_small_strip(browser, monkeypatch):
 
 # The widget in JupyterLab, in Chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update"
 EVIL = "<img src=x onerror=window.hacked=1>"
 CELL = f"""
 from pathlib import Path
@@ -412,62 +402,6 @@ def probability(row):
 table["iou"] = np.linspace(0.95, 0.55, 48).round(3)
 browser = MaskBrowser(table, photo, mask, probability, review="marks/review.csv")
 """
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """JupyterLab on loopback with its token: (address of a notebook by its name, the folder it serves)."""
-    folder, home = tmp_path_factory.mktemp("lab"), tmp_path_factory.mktemp("home")
-    off = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
-    whole = {"windowingMode": "none"}  # else cells out of sight are not in the page
-    for path, content in {
-        home / "config" / "labconfig" / "page_config.json": off,
-        home / "settings" / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings": whole,
-    }.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token = os.urandom(12).hex()
-    places = {
-        "JUPYTER_CONFIG_DIR": home / "config",
-        "JUPYTER_DATA_DIR": home / "data",
-        "JUPYTER_RUNTIME_DIR": home / "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
-        "IPYTHONDIR": home / "ipython",
-        "CARVANA_RUNS": folder / "runs",
-    }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-               f"--notebook-dir={folder}", "--ServerApp.port_retries=0"]  # fmt: skip
-    environment = os.environ | {name: str(path) for name, path in places.items()} | {"JUPYTER_TOKEN": token}
-    with open(home / "log", "w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={token}", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, (home / "log").read_text()
-                time.sleep(0.1)
-        yield (lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}&reset"), folder
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless browser; tests that need it skip where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: on Debian, apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield browser
-        browser.close()
 
 
 def run_notebook(page, address: str, seconds: float = 120):

@@ -1,0 +1,225 @@
+"""The net as a file that other programs run: ONNX, torch.export, int8; each compared with PyTorch before it is used.
+
+All of them take plain pictures (B, 3, H, W) uint8 RGB, sides divisible by 16 and at least 32, any number of them, and
+give the probability of car, (B, 1, H, W) float32: normalisation and sigmoid are inside the file.
+"""
+
+import copy
+import importlib.metadata
+import json
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from carvana_lib import __version__
+from carvana_lib.model import LEVELS
+from carvana_lib.runs import atomic, environment
+
+OPSET = 20  # ONNX Runtime reads it from 1.17 (January 2024) on
+SMALLEST = 2 * 2**LEVELS  # pixels a side; torch.export takes a size of 1 (at the bottleneck) for a constant
+TOLERANCE = 1e-3  # of a probability; in float32 the order of additions alone makes about 1e-6
+INPUT, OUTPUT = "images", "probability"
+
+
+class ExportError(RuntimeError):
+    """A net that cannot be exported, or a file that is not the net; the message says what differs."""
+
+
+class Probability(nn.Module):
+    """What goes into the file: a frozen copy of the net in float32 on the CPU, and the sigmoid behind it."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = copy.deepcopy(model)
+        self.float().cpu().eval().requires_grad_(False)
+
+    def forward(self, images):
+        return self.model(images).sigmoid()
+
+
+def facts(model: nn.Module, image_size: int) -> dict[str, str]:
+    """What both kinds of file say about themselves: how they were made, and what they take and give."""
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")}
+    return versions | {
+        "carvana_lib": __version__,
+        "commit": environment()["commit"],
+        "opset": str(OPSET),
+        "base_channels": str(model.base_channels),
+        "image_size": str(image_size),  # trained at this size: others run too, less well
+        INPUT: "(B, 3, H, W) uint8 RGB, sides divisible by 16",
+        OUTPUT: "(B, 1, H, W) float32, of car; the mask is where it is at least 0.5",
+    }
+
+
+def dynamic_shapes() -> tuple[dict]:
+    """Names of the sizes that may vary: how many pictures, and sixteenths of height and width."""
+    sixteenths = (torch.export.Dim(name, min=SMALLEST // 2**LEVELS) for name in ("height_16", "width_16"))
+    height, width = (2**LEVELS * size for size in sixteenths)
+    return ({0: torch.export.Dim("batch"), 2: height, 3: width},)
+
+
+def example(image_size: int) -> tuple[torch.Tensor]:
+    """Two black pictures to trace with: of one, its number would be taken for a constant."""
+    return (torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8),)
+
+
+def to_onnx(model: nn.Module, path: Path, image_size: int) -> None:
+    """Write the net as one ONNX file; the same weights give the same bytes. Raises RunError where it cannot."""
+    import onnx
+
+    program = torch.onnx.export(
+        Probability(model),
+        example(image_size),
+        dynamo=True,
+        dynamic_shapes=dynamic_shapes(),
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        opset_version=OPSET,
+        verbose=False,
+    )
+    proto = program.model_proto
+    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
+        del part.metadata_props[:]  # stack traces with this machine's folders in them
+    onnx.helper.set_model_props(proto, facts(model, image_size))
+    onnx.checker.check_model(proto, full_check=True)
+    with atomic(path) as temporary:
+        onnx.save_model(proto, temporary)
+
+
+def to_torch_export(model: nn.Module, path: Path, image_size: int) -> None:
+    """Write the net for `torch.export.load`, which needs PyTorch and not this library. Raises RunError.
+
+    Such a file may hold pickles, so load only those you trust; ONNX holds none.
+    """
+    program = torch.export.export(Probability(model), example(image_size), dynamic_shapes=dynamic_shapes())
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    program.example_inputs = None
+    with atomic(path) as temporary:
+        torch.export.save(program, temporary, extra_files={"facts.json": json.dumps(facts(model, image_size))})
+
+
+def to_int8(source: Path, path: Path, pictures: np.ndarray) -> None:
+    """Write an ONNX file with weights and activations in 8 bits, from the float32 one that `to_onnx` wrote.
+
+    Ranges of the activations are measured on `pictures` (N, 3, H, W) uint8, of the training set. (Jacob et al. 2018,
+    "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", section 2.) Raises
+    ExportError where there is no `source`.
+    """
+    if not Path(source).exists():
+        raise ExportError(f"{source} does not exist; write it with to_onnx first")
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):
+        left = iter(check(pictures))
+
+        def get_next(self):
+            return next(({INPUT: one[None]} for one in self.left), None)
+
+    with atomic(path) as temporary:
+        quant_pre_process(source, temporary, skip_symbolic_shape=True)
+        quantize_static(
+            temporary,
+            temporary,
+            Reader(),
+            per_channel=True,  # a scale for each filter: one for all would be set by the widest
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,  # this pair is what x86 processors multiply in one instruction (VNNI)
+        )
+
+
+def check(pictures: np.ndarray) -> np.ndarray:
+    """Contiguous (B, 3, H, W) uint8. Raises ExportError for anything else, and for sides that do not fit."""
+    fits = pictures.ndim == 4 and pictures.shape[1] == 3 and pictures.dtype == np.uint8
+    if not fits or any(side < SMALLEST or side % 2**LEVELS for side in pictures.shape[2:]):
+        raise ExportError(
+            f"pictures must be (B, 3, H, W) uint8 with sides divisible by {2**LEVELS} and at least {SMALLEST}, "
+            f"these are {pictures.shape} {pictures.dtype}; resize or pad them"
+        )
+    return np.ascontiguousarray(pictures)
+
+
+def predictor(source, bf16: bool = False):
+    """A function from pictures (B, 3, H, W) uint8 to probabilities (B, 1, H, W) float32, arrays both.
+
+    `source` is a net, or a file .onnx or .pt2. `bf16` is for nets alone. ONNX Runtime gets as many threads as PyTorch
+    has, and lets them sleep between pictures, so that the two can be timed side by side. Raises ExportError for a
+    file that is missing or is no such net.
+    """
+    if isinstance(source, nn.Module):
+        return with_torch(Probability(source).to(memory_format=torch.channels_last), bf16)
+    try:
+        return with_onnx(source) if Path(source).suffix == ".onnx" else with_torch(torch.export.load(source).module())
+    except Exception as error:  # each library has its own kinds
+        raise ExportError(f"{source} cannot be loaded ({type(error).__name__}); export the net again") from None
+
+
+def with_torch(net: nn.Module, bf16: bool = False):
+    """The function that `predictor` gives for a net in PyTorch."""
+
+    @torch.inference_mode()
+    def predict(pictures):
+        images = torch.from_numpy(check(pictures))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            return net(images).float().numpy()
+
+    return predict
+
+
+def with_onnx(path: Path):
+    """The function that `predictor` gives for an ONNX file."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    if [value.name for value in session.get_inputs()] != [INPUT]:
+        raise ExportError("another net")
+    return lambda pictures: session.run([OUTPUT], {INPUT: check(pictures)})[0]
+
+
+def parity(model: nn.Module, path: Path, pictures: np.ndarray, tolerance: float = TOLERANCE) -> dict:
+    """Compare an exported file with the net it came from, on pictures (B, 3, H, W) uint8.
+
+    Returns the largest difference in probability, how many pixels of the masks (probability at least 0.5) differ, and
+    how many lie so close to 0.5 that such a difference could turn them. Raises ExportError where the largest difference
+    is not below `tolerance`; 1 only measures.
+    """
+    expected, found = predictor(model)(pictures), predictor(path)(pictures)
+    if found.shape != expected.shape:
+        raise ExportError(f"{path} gives {found.shape}, the net {expected.shape}: it is not the file of this net")
+    difference = float(np.abs(found - expected).max())
+    if not difference < tolerance and tolerance < 1:  # NaN is not below anything either
+        raise ExportError(
+            f"{path} differs from the net by up to {difference:.2g} in probability, {tolerance:g} is allowed; "
+            "export it again from this net"
+        )
+    return {
+        "pictures": len(pictures),
+        "largest_difference": difference,
+        "mask_pixels": expected.size,
+        "pixels_that_differ": int(((found >= 0.5) != (expected >= 0.5)).sum()),
+        "pixels_that_could": int((np.abs(expected - 0.5) <= difference).sum()),
+    }
+
+
+def latency(predictors: dict, pictures: np.ndarray, repeats: int = 15) -> pd.DataFrame:
+    """Time functions by name on the same pictures, taking turns, so that a busy moment meets all of them.
+
+    Returns name, median and least time in milliseconds for a picture. The first two rounds are not counted.
+    """
+    seconds = {name: [] for name in predictors}
+    for _ in range(repeats + 2):
+        for name, predict in predictors.items():
+            started = time.perf_counter()
+            predict(pictures)
+            seconds[name].append((time.perf_counter() - started) / len(pictures))
+    rows = [(name, 1000 * statistics.median(s[2:]), 1000 * min(s[2:])) for name, s in seconds.items()]
+    return pd.DataFrame(rows, columns=["net", "median_ms", "least_ms"])

@@ -1,0 +1,170 @@
+"""Your own photo: a button to choose a picture, and what the net makes of it. ipywidgets only, works offline.
+
+`PhotoUpload` as the last line of a cell is a widget where a person watches, and the same three pictures of an example
+elsewhere (papermill, nbconvert, a saved notebook on the web).
+"""
+
+import base64
+import html
+import io
+import time
+from pathlib import PurePath
+
+import cv2
+import ipywidgets as W
+import numpy as np
+from PIL import Image
+
+from carvana_lib import cutout, deployment, layers, pictures
+from carvana_lib.frontend import is_live
+
+FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken
+KINDS = "JPEG, PNG or WebP"
+MAX_MEGABYTES = 9  # a message to the kernel may have 10 MiB, unless the server is told otherwise
+MAX_MEGAPIXELS = 50
+SHOWN = 960  # pixels: longer side of the pictures in the page; downloads have the photo's own size
+GRID = (
+    "display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:12px;line-height:1.4;"
+    "width:0;min-width:100%"  # as wide as there is room, never wider to hold all three in a row
+)
+FIGURE = (
+    "<figure style='margin:0'><img alt='{}' src='{}' style='width:100%;display:block'>"
+    "<figcaption>{}</figcaption></figure>"
+)
+LINK = (
+    "<a download='{}' href='{}' style='display:inline-block;margin:8px 16px 0 0;line-height:1.4;"
+    "text-decoration:underline'>save the {} (PNG)</a> "
+)
+
+
+class UploadError(ValueError):
+    """A file that is not taken; the message names it and the remedy."""
+
+
+def read_upload(name: str, content: bytes) -> np.ndarray:
+    """The bytes of a chosen file -> (H, W, 3) uint8 RGB. Its kind is told by its content, never by its name.
+
+    Raises UploadError for another kind, too many bytes or pixels; deployment.PhotoError for a damaged file.
+    """
+    if len(content) > 1e6 * MAX_MEGABYTES:
+        raise UploadError(f"{name} has {len(content) / 1e6:.1f} MB, at most {MAX_MEGABYTES} are taken; make it smaller")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as header:
+            too_large = header.width * header.height > 1e6 * MAX_MEGAPIXELS
+    except Image.DecompressionBombError:  # Pillow's own, larger limit
+        too_large = True
+    except OSError:
+        raise UploadError(f"{name} is no {KINDS} picture, whatever its name says; save it as one of these") from None
+    if too_large:
+        raise UploadError(f"{name} has more than {MAX_MEGAPIXELS} million pixels; make it smaller")
+    file = io.BytesIO(content)
+    file.name = name  # for the message, should it be damaged
+    return deployment.read_photo(file)
+
+
+def views(photo: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
+    """The three pictures of the widget by caption, (h, w, 3) uint8, no side longer than SHOWN."""
+    scale = min(1, SHOWN / max(photo.shape[:2]))
+    size = [max(1, round(scale * side)) for side in photo.shape[1::-1]]
+    photo, probability = (cv2.resize(array, size, interpolation=cv2.INTER_AREA) for array in (photo, probability))
+    return {
+        "the photo": photo,
+        "the mask over it": layers.compose(photo, probability=probability, layer=layers.PREDICTED),
+        "cut out, its shadow kept": cutout.composite(photo, probability, cutout.studio_gradient(*photo.shape[:2])),
+    }
+
+
+def as_uri(kind: str, content: bytes) -> str:
+    """A picture's bytes as an address that holds the picture itself."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def as_png(picture: np.ndarray) -> bytes:
+    """PNG bytes of (H, W) grey, or (H, W, 4) RGBA, uint8."""
+    order = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
+    return cv2.imencode(".png", order)[1].tobytes()
+
+
+class PhotoUpload:
+    """A widget that takes a photo and shows mask and cut-out, to look at and to save.
+
+    `model`, `image_size` and `flip` are those of `deployment.probability`; `example` (H, W, 3) uint8 is what it shows
+    first.
+    """
+
+    def __init__(self, model, image_size: int, example: np.ndarray, flip: bool = False):
+        self.model, self.image_size, self.example, self.flip = model, image_size, example, flip
+        self.controls = None
+
+    def __repr__(self):
+        return "PhotoUpload: run this cell in JupyterLab, or the notebook with Voila, to choose a photo"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        still = {"text/plain": repr(self)}
+        if is_live():
+            return self.widget._repr_mimebundle_() | still
+        return still | {"image/jpeg": base64.b64encode(self.strip().data).decode()}
+
+    def predict(self, photo: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 -> probability (H, W) float32."""
+        return deployment.probability(self.model, photo, self.image_size, flip=self.flip)
+
+    def strip(self):
+        """The example's three pictures in a row, for pages without a kernel."""
+        found = views(self.example, self.predict(self.example))
+        return pictures.grid(found.values(), list(found), columns=len(found))
+
+    @property
+    def widget(self):
+        """The widget itself, made when it is first asked for; to put into a layout of your own."""
+        if self.controls is None:
+            limits = f"{KINDS}; at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} million pixels"
+            self.button = W.FileUpload(
+                description="choose a photo",
+                accept="image/jpeg,image/png,image/webp",
+                tooltip=f"a photo of one car: {limits}",
+                layout={"width": "180px"},
+            )
+            self.status, self.result = W.HTML(), W.HTML(layout={"width": "100%"})
+            hint = W.HTML(f"<div style='line-height:1.4'>A photo of one car: {limits}.</div>")
+            row = W.Box(
+                [self.button, hint], layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 12px"}
+            )
+            self.controls = W.VBox([row, self.status, self.result])
+            self.button.observe(self.chosen, "value")
+            self.show("the example", self.example)
+        return self.controls
+
+    def chosen(self, change):
+        """Take the file that was chosen; say in one sentence what is wrong with it, if anything is."""
+        file = change["new"][0]
+        self.tell(f"{file['name']}: looking for the car ...")
+        try:
+            self.show(file["name"], read_upload(file["name"], bytes(file["content"])))
+        except Exception as error:  # anything may be wrong with a stranger's file; the widget must go on
+            self.tell(str(error) or type(error).__name__, alert=True)
+
+    def tell(self, message: str, alert: bool = False):
+        """One line that screen readers read out; an alert at once."""
+        role, color = ("alert", "color:var(--jp-error-color1,#b71c1c);font-weight:600") if alert else ("status", "")
+        self.status.value = f"<div role='{role}' style='line-height:1.4;{color}'>{html.escape(message)}</div>"
+        if alert:
+            self.result.value = ""
+
+    def show(self, name: str, photo: np.ndarray):
+        """Predict, and fill in pictures, facts and downloads."""
+        started = time.perf_counter()
+        probability = self.predict(photo)
+        seconds, share = time.perf_counter() - started, float((probability >= 0.5).mean())
+        figures = "".join(
+            FIGURE.format(html.escape(f"{name}: {caption}"), as_uri("jpeg", layers.encode(picture)), caption)
+            for caption, picture in views(photo, probability).items()
+        )
+        mask = np.where(probability >= 0.5, np.uint8(255), np.uint8(0))
+        links = "".join(
+            LINK.format(html.escape(f"{PurePath(name).stem}_{kind}.png"), as_uri("png", as_png(picture)), kind)
+            for kind, picture in {"mask": mask, "cut-out": cutout.cut_out(photo, probability)}.items()
+        )
+        self.result.value = f"<div style='{GRID}'>{figures}</div>{links}"
+        found = f"the car is {share:.0%} of the picture" if share else "no car found: no pixel reaches probability 0.5"
+        self.tell(f"{name}, {photo.shape[1]} x {photo.shape[0]} pixels: {found} ({seconds:.2f} s)")

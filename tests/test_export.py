@@ -1,0 +1,194 @@
+"""The exported files: the same net as PyTorch's, in one file, for any number and size of pictures."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from carvana_lib import export
+from carvana_lib.model import UNet
+from carvana_lib.runs import RunError
+
+onnx = pytest.importorskip("onnx")
+
+
+def noise(*shape, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def make_net(seed: int = 0) -> UNet:
+    """A small net whose BatchNorm has seen pictures, so that folding it matters, and whose probabilities vary."""
+    torch.manual_seed(seed)
+    model = UNet(4)
+    torch.nn.init.normal_(model.head.weight, std=4)
+    for step in range(3):
+        model(torch.from_numpy(noise(4, 3, 64, 64, seed=step)))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_net()
+
+
+@pytest.fixture(scope="module")
+def files(model, tmp_path_factory):
+    """{suffix: file} of the net in both kinds, each in a folder of its own."""
+    folder = tmp_path_factory.mktemp("export")
+    paths = {".onnx": folder / "onnx" / "model.onnx", ".pt2": folder / "pt2" / "model.pt2"}
+    export.to_onnx(model, paths[".onnx"], 64)
+    export.to_torch_export(model, paths[".pt2"], 64)
+    return paths
+
+
+each_kind = pytest.mark.parametrize("kind", [".onnx", ".pt2"])
+
+
+@each_kind
+@pytest.mark.parametrize("shape", [(1, 32, 32), (1, 64, 64), (3, 48, 160), (2, 128, 96)])
+def test_any_number_and_size_agrees_with_pytorch(model, files, kind, shape):
+    batch, height, width = shape
+    pictures = noise(batch, 3, height, width, seed=height)
+    found = export.parity(model, files[kind], pictures)
+    assert found["largest_difference"] < 1e-5 and found["pictures"] == batch
+    assert found["pixels_that_differ"] <= found["pixels_that_could"] <= found["mask_pixels"] == batch * height * width
+    probability = export.predictor(files[kind])(pictures)
+    assert probability.shape == (batch, 1, height, width) and probability.dtype == np.float32
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(pictures)).sigmoid().numpy()
+    assert np.abs(probability - expected).max() < 1e-5 and 0.05 < probability.std()
+
+
+@each_kind
+def test_another_net_is_found_out(files, kind):
+    pictures = noise(2, 3, 64, 64)
+    with pytest.raises(
+        export.ExportError, match=rf"model{kind} differs from the net by up to 0\.\d+ .*export it again"
+    ):
+        export.parity(make_net(seed=1), files[kind], pictures)
+    assert export.parity(make_net(seed=1), files[kind], pictures, tolerance=1)["pixels_that_differ"] > 100
+
+
+def test_a_small_change_of_one_weight_is_found_out(files):
+    nearly = make_net()
+    with torch.no_grad():
+        nearly.head.bias += 0.01
+    with pytest.raises(export.ExportError, match="0.001 is allowed"):
+        export.parity(nearly, files[".onnx"], noise(1, 3, 64, 64))
+    with torch.no_grad():
+        nearly.head.bias.fill_(float("nan"))
+    with pytest.raises(export.ExportError, match="differs from the net by up to nan"):
+        export.parity(nearly, files[".onnx"], noise(1, 3, 64, 64))
+
+
+@each_kind
+def test_it_is_one_file_without_this_machines_folders(files, kind):
+    assert os.listdir(files[kind].parent) == [files[kind].name]
+    content = files[kind].read_bytes()
+    if kind == ".pt2":
+        with zipfile.ZipFile(files[kind]) as archive:
+            content = b"".join(map(archive.read, archive.namelist()))
+    assert str(ROOT).encode() not in content and b"site-packages" not in content
+
+
+def test_the_file_says_what_it_is(files):
+    proto = onnx.load(files[".onnx"])
+    facts = {entry.key: entry.value for entry in proto.metadata_props}
+    assert facts["opset"] == str(proto.opset_import[0].version) == str(export.OPSET)
+    assert (facts["torch"], facts["image_size"], facts["base_channels"]) == (torch.__version__.split("+")[0], "64", "4")
+    assert [value.name for value in (*proto.graph.input, *proto.graph.output)] == ["images", "probability"]
+    sizes = [d.dim_param or d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim]
+    assert sizes == ["batch", 3, "16*height_16", "16*width_16"]
+    extra = {"facts.json": ""}
+    torch.export.load(files[".pt2"], extra_files=extra)
+    assert json.loads(extra["facts.json"]) == facts
+
+
+def test_exporting_is_quiet_repeatable_and_leaves_the_net_alone(model, files, tmp_path, capfd, recwarn, caplog):
+    model.train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with caplog.at_level(logging.WARNING):
+        export.to_onnx(model, tmp_path / "again.onnx", 64)
+        export.to_torch_export(model, tmp_path / "again.pt2", 64)
+        export.to_int8(tmp_path / "again.onnx", tmp_path / "int8.onnx", noise(4, 3, 64, 64))
+    assert model.training and all(p.requires_grad for p in model.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    model.eval()
+    assert (tmp_path / "again.onnx").read_bytes() == files[".onnx"].read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["again.onnx", "again.pt2", "int8.onnx"]
+    assert capfd.readouterr() == ("", "") and not recwarn.list and not caplog.records
+
+
+def test_int8_is_smaller_and_nearly_the_same(model, files, tmp_path):
+    export.to_int8(files[".onnx"], tmp_path / "int8.onnx", noise(8, 3, 64, 64))
+    assert (tmp_path / "int8.onnx").stat().st_size < 0.45 * files[".onnx"].stat().st_size
+    pictures = noise(2, 3, 96, 64, seed=1)
+    found = export.parity(model, tmp_path / "int8.onnx", pictures, tolerance=1)
+    assert 1e-4 < found["largest_difference"] < 0.3
+    assert found["pixels_that_differ"] < 0.05 * found["mask_pixels"]
+    assert {e.key for e in onnx.load(tmp_path / "int8.onnx").metadata_props} >= {"torch", "commit", "opset"}
+
+
+def test_bf16_and_nets_in_training_predict(model):
+    pictures = noise(2, 3, 64, 64)
+    exact = export.predictor(model.train())(pictures)
+    rough = export.predictor(model.eval(), bf16=True)(pictures)
+    assert np.abs(exact - export.predictor(model)(pictures)).max() == 0
+    assert rough.dtype == np.float32 and 0 < np.abs(exact - rough).max() < 0.1
+
+
+@each_kind
+@pytest.mark.parametrize(
+    "pictures",
+    [noise(1, 3, 60, 64), noise(1, 3, 16, 64), noise(1, 64, 64, 3), noise(3, 64, 64), np.zeros((1, 3, 64, 64))],
+    ids=["not 16ths", "too small", "channels last", "no batch", "float"],
+)
+def test_pictures_that_do_not_fit_are_explained(files, kind, pictures):
+    with pytest.raises(export.ExportError, match=r"must be \(B, 3, H, W\) uint8 .*, these are \("):
+        export.predictor(files[kind])(pictures)
+
+
+@each_kind
+def test_files_that_are_no_net_are_explained(files, kind, tmp_path):
+    (tmp_path / f"text{kind}").write_text("not a net")
+    (tmp_path / f"half{kind}").write_bytes(files[kind].read_bytes()[:5000])
+    for name in ("text", "half", "missing"):
+        with pytest.raises(export.ExportError, match=f"{name}{kind} cannot be loaded .*export the net again"):
+            export.predictor(tmp_path / f"{name}{kind}")
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"])], "g", [value], [])
+    graph.output.append(onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1]))
+    opset = [onnx.helper.make_opsetid("", export.OPSET)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "other.onnx")
+    with pytest.raises(export.ExportError, match="other.onnx cannot be loaded"):
+        export.predictor(tmp_path / "other.onnx")
+    with pytest.raises(export.ExportError, match="missing.onnx does not exist; write it with to_onnx"):
+        export.to_int8(tmp_path / "missing.onnx", tmp_path / "int8.onnx", noise(1, 3, 64, 64))
+    assert not (tmp_path / "int8.onnx").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(model, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot write .*model.pt2"):
+        export.to_torch_export(model, tmp_path / "file" / "model.pt2", 64)
+
+
+def test_functions_are_timed_in_turns():
+    calls, pictures = [], noise(4, 3, 32, 32)
+    nets = {"a": lambda p: calls.append(("a", len(p))), "b": lambda p: calls.append(("b", len(p)))}
+    table = export.latency(nets, pictures, repeats=3)
+    assert calls == [("a", 4), ("b", 4)] * 5 and table["net"].tolist() == ["a", "b"]
+    assert (table["least_ms"] <= table["median_ms"]).all() and (table["least_ms"] >= 0).all()
+
+
+def test_importing_it_loads_no_onnx():
+    code = "import sys, carvana_lib.export; print([m for m in sys.modules if m.startswith('onnx')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
