@@ -17,10 +17,11 @@ from carvana_lib.data import open_data
 from carvana_lib.hardware import describe_device
 from carvana_lib.metrics import bootstrap_by_car, summary
 from carvana_lib.model import count_parameters
-from carvana_lib.runs import ROOT, Run, environment, read_json, write_json
+from carvana_lib.runs import ROOT, Run, atomic, environment, read_json, write_json
 from carvana_lib.training import train, training_rows
 
 RESULTS = ROOT / "results"
+MARKS = ("<!-- table: written by `experiment` -->", "<!-- end of table -->")
 COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 
 
@@ -104,3 +105,24 @@ def table(results: list[Path]) -> pd.DataFrame:
         seen = {"images": record["metrics"]["images_seen"]}
         rows.append({"experiment": name, "seed": int(seed)} | seen | scores | {"ci95_low": low, "ci95_high": high})
     return pd.DataFrame(rows)
+
+
+def write_table() -> None:
+    """Bring the table in results/README.md up to date with the JSONs beside it; the text around it stays."""
+    lines = ["| experiment | what | seed | images | test mIoU | std | min | max | 95 % over cars | val mIoU |"]
+    lines.append("|" + "---|" * (lines[0].count("|") - 1))
+    for row, path in zip(table(found()).to_dict("records"), found(), strict=True):
+        about, scores = read_json(path)["about"], " | ".join(f"{row[column]:.4f}" for column in COLUMNS[:4])
+        interval, val = f"{row['ci95_low']:.4f} to {row['ci95_high']:.4f}", f"{row['val_miou']:.4f}"
+        facts = f"{row['seed']} | {row['images']} | {scores} | {interval} | {val}"
+        lines.append(f"| [{row['experiment']}](params/{row['experiment']}.yaml) | {about} | {facts} |")
+    readme = RESULTS / "README.md"
+    before, _, rest = readme.read_text(encoding="utf8").partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    with atomic(readme) as temporary:
+        temporary.write_text("\n".join([before + MARKS[0], *lines, MARKS[1] + after]), encoding="utf8")
+
+
+def found() -> list[Path]:
+    """The JSONs that are there, in the order of their names."""
+    return sorted(RESULTS.glob("*-seed*.json"))

@@ -1,5 +1,9 @@
+import re
+import shutil
+
 import pytest
 import yaml
+from conftest import ROOT
 
 from carvana_lib import experiments
 from carvana_lib.config import ParameterError
@@ -48,3 +52,30 @@ def test_wrong_experiment_files_are_explained(params, tmp_path, results):
     with pytest.raises(ParameterError, match="absent.yaml' cannot be read"):
         experiments.read_experiment(write(tmp_path, "lost", about="x", extends="absent.yaml"))
     assert not results.exists()
+
+
+def test_the_table_in_the_results_is_that_of_the_jsons(tmp_path, monkeypatch):
+    kept = (experiments.RESULTS / "README.md").read_text(encoding="utf8")
+    monkeypatch.setattr(experiments, "RESULTS", shutil.copytree(experiments.RESULTS, tmp_path / "copy"))
+    experiments.write_table()
+    assert (tmp_path / "copy" / "README.md").read_text(encoding="utf8") == kept
+
+
+@pytest.mark.parametrize("path", experiments.found(), ids=lambda path: path.stem)
+def test_each_result_belongs_to_its_parameter_file(path):
+    record, (name, _, seed) = read_json(path), path.stem.rpartition("-seed")
+    experiment = experiments.read_experiment(experiments.RESULTS / "params" / f"{name}.yaml")
+    assert int(seed) in experiment.seeds and record["about"] == experiment.about
+    assert record["params"] == experiment.params(int(seed)).model_dump()
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
+def test_what_the_readmes_quote_of_real_photos_stands_in_a_json(name):
+    (row,) = re.findall(r"^\| \*\*(?:real photos|настоящие фото)\*\*.*$", (ROOT / name).read_text("utf8"), re.M)
+    record = read_json(experiments.RESULTS / "protocol-small-seed0.json")["metrics"]
+    low, high = record["test_miou_ci95"]
+    quoted = [cell.strip() for cell in row.split("|")[2:9]]
+    assert quoted[4].split()[::2] == [f"{low:.3f}", f"{high:.3f}"]
+    numbers = [record[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")]
+    assert [*quoted[:4], quoted[5]] == [f"{number:.4f}" for number in numbers]
+    assert quoted[6] == f"{record['seconds_per_epoch']:.0f}"
