@@ -1,5 +1,7 @@
 # make run: all notebooks, headless, on the sample, ends in runs/quick/report.html
 # make test: every test; make lab: JupyterLab; make notebooks: execute the committed notebooks anew
+# make site: the course as static pages, site/index.html
+# make bench: speed and memory beside the textbook way (benchmarks/README.md); ARGS=--full for everything
 # Each makes .venv by itself when it is missing or older than requirements.txt.
 
 PYTHON ?= python3
@@ -9,7 +11,7 @@ BIN := .venv/bin
 # took 3.8 times as long without this line.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: run test lab notebooks
+.PHONY: run test lab notebooks site bench
 
 run: .venv/installed
 	@$(BIN)/python -m carvana_lib run
@@ -18,10 +20,16 @@ test: .venv/installed
 	@$(BIN)/python -m pytest
 
 lab: .venv/installed
-	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
+	@$(BIN)/jupyter lab --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
 
 notebooks: .venv/installed
 	@CARVANA_RUNS=$$(mktemp -d) $(BIN)/python -m carvana_lib refresh
+
+site: .venv/installed
+	@$(BIN)/python -m carvana_lib site
+
+bench: .venv/installed
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv

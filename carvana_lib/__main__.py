@@ -1,4 +1,4 @@
-"""The command line: python -m carvana_lib run | batch | predict | download."""
+"""The command line: python -m carvana_lib run | batch | train | search | predict | download and others."""
 
 import sys
 from pathlib import Path
@@ -24,10 +24,8 @@ def run(
 ):
     """Execute the notebooks in order and write runs/NAME/report.html."""
     from carvana_lib import pipeline, report
-    from carvana_lib.config import Params
 
-    overrides = dict(map(parse_pair, pairs)) | ({"run_name": name} if name else {})
-    params = Params.load(*files, **overrides)
+    params = load_params(files, pairs, name)
     target = pipeline.run(params, start, only)
     table = report.summary([params])
     typer.echo(
@@ -37,17 +35,60 @@ def run(
 
 
 @app.command()
-def batch(files: Annotated[list[Path], typer.Argument(help="Parameter files; 'grid:' in one makes it many sets.")]):
+def batch(
+    files: Annotated[list[Path], typer.Argument(help="Parameter files; 'grid:' in one makes it many sets.")],
+    jobs: Annotated[int, typer.Option(min=1, help="So many at a time, each in a process of its own.")] = 1,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="Only the Ith of N parts, as in 1/4 to 4/4.")] = "1/1",
+    compare: Annotated[bool, typer.Option("--compare", help="Run nothing; compare what has finished.")] = False,
+):
     """Run many parameter sets, each in its own runs/<name>/, and compare them. Finished ones are not run again."""
     from carvana_lib import pipeline
     from carvana_lib.runs import runs_folder
 
-    table, failures = pipeline.batch(files)
+    part = parse_shard(shard)
+    table, failures = (pipeline.compare(files), []) if compare else pipeline.batch(files, part, jobs)
     typer.echo("\n" + table.to_string(index=False, float_format="{:.4f}".format))
     typer.echo(f"\ncomparison: {runs_folder() / 'comparison.html'} and .csv")
     for failure in failures:
         typer.echo(f"failed: {failure}", err=True)
     raise typer.Exit(1 if failures else 0)
+
+
+@app.command()
+def train(
+    files: Annotated[list[Path], typer.Option("-f", "--file", help="YAML file of parameters; later ones win.")] = [],  # noqa: B006
+    pairs: Annotated[list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="One parameter.")] = [],  # noqa: B006
+    name: Annotated[str, typer.Option(help="Results go to runs/NAME/ (the parameter run_name).")] = "",
+):
+    """Train one net without notebooks: in num_processes processes, or in those of torchrun or accelerate launch."""
+    from carvana_lib import distributed, plots, training
+    from carvana_lib.data import open_data
+    from carvana_lib.tuning import with_best
+
+    params = load_params(files, pairs, name)
+    with distributed.together():
+        with distributed.one_first(params):
+            data = open_data(params)
+        params = distributed.from_main(lambda: with_best(params, data))
+        _, history = training.train(data, params, on_epoch=plots.watch)
+    if distributed.is_main():
+        speed = (history["images"] / history["seconds"]).median()
+        typer.echo(f"best val mIoU {history['val_miou'].max():.4f}; {speed:.1f} images/s in the median epoch")
+
+
+@app.command()
+def search(
+    files: Annotated[list[Path], typer.Option("-f", "--file", help="YAML file of parameters; later ones win.")] = [],  # noqa: B006
+    pairs: Annotated[list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="One parameter.")] = [],  # noqa: B006
+    name: Annotated[str, typer.Option(help="Results go to runs/NAME/ (the parameter run_name).")] = "",
+):
+    """Search learning rate and loss, together with all who share the database that CARVANA_STORAGE names."""
+    from carvana_lib import tuning
+    from carvana_lib.data import open_data
+
+    params = load_params(files, pairs, name)
+    table = tuning.search(open_data(params), params, lambda table: typer.echo(f"{len(table)} trials finished"))
+    typer.echo(table.to_string(index=False))
 
 
 @app.command()
@@ -60,6 +101,7 @@ def experiment(
 
     found, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
     results = [experiments.run(one, seed, **overrides) for one in found for seed in one.seeds]
+    experiments.write_table()
     typer.echo(experiments.table(results).to_string(index=False, float_format="{:.4f}".format))
 
 
@@ -127,12 +169,44 @@ def download(
     )
 
 
+@app.command()
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="Folder of notebooks with answers, a folder for each student.")],
+    out: Annotated[Path, typer.Option(help="Table of verdicts; what it holds already is not run again.")] = Path(
+        "grades.csv"
+    ),
+    minutes: Annotated[float, typer.Option(min=0.1, help="Limit for one notebook.")] = 10,
+    gigabytes: Annotated[float, typer.Option(min=1, help="Limit for each process of a notebook; on Linux.")] = 6,
+    jobs: Annotated[int, typer.Option(min=1, help="Notebooks at once.")] = 1,
+):
+    """Run submitted notebooks within limits and judge their exercises. They run with your rights: see TEACHING.md."""
+    from carvana_lib import grading
+
+    table = grading.grade(submissions, out, minutes, gigabytes, jobs)
+    typer.echo(f"\n{table['verdict'].value_counts().to_string()}\n\ngrades: {out}")
+
+
+@app.command()
+def site():
+    """Write the course as static pages to site/, which need no network to read: site/index.html."""
+    from carvana_lib.site import SITE, build
+
+    typer.echo(f"{len(build())} pages: {SITE / 'index.html'}")
+
+
 @app.command(hidden=True)
 def refresh():
     """Execute the committed notebooks in place (for authors)."""
     from carvana_lib import pipeline
 
     pipeline.refresh()
+
+
+def load_params(files: list[Path], pairs: list[str], name: str):
+    """The parameters of -f, -p and --name, each overriding those before it."""
+    from carvana_lib.config import Params
+
+    return Params.load(*files, **dict(map(parse_pair, pairs)) | ({"run_name": name} if name else {}))
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from carvana_lib import layers
 from carvana_lib.album import LARGE_IS_BAD, NONE, Album, arrange
-from carvana_lib.frontend import is_live
+from carvana_lib.frontend import close, is_live
 from carvana_lib.runs import RunError
 
 ALL, TABLE_ORDER = "all", "table order"
@@ -127,6 +127,13 @@ class MaskBrowser(Album):
         self.thread = ThreadPoolExecutor(1)
         self.tell()
         self.show(self.here)
+
+    def close(self):
+        """Take it off the page; give back its thread and its widgets, which ipywidgets would keep."""
+        if self.controls is not None:
+            self.thread.shutdown(cancel_futures=True)
+            close(self.controls.all)
+            self.controls = None
 
     def on(self, handler, *widgets, name="value"):
         """Call `handler` when a person changes one of the widgets (`name=None`: presses a button), not when we do."""

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from carvana_lib.config import Params
+from carvana_lib.distributed import from_main
 from carvana_lib.model import UNet
 from carvana_lib.runs import Run, atomic
 
@@ -21,7 +22,7 @@ SHAPES_TRAINING = (
     "loss",
     "scheduler",
     "ema",
-    "augmentation",
+    "augment",
     "split_by",
     "train_cars",
     "start_from",
@@ -121,19 +122,22 @@ def load_trained(data, params):
             )
     if last["fingerprint"] != data.fingerprint:
         raise CheckpointError(f"{run.last} was trained on other pictures than those in {data.folder}; {remedy}")
-    here = {name: getattr(params, name) for name in ("data_dir", "device", "num_workers")}
+    here = {name: getattr(params, name) for name in ("data_dir", "device", "num_workers", "flip")}
     return load_model(run.best_checkpoint), trained.replace(**here), pd.DataFrame(last["history"])
 
 
 def resume(parts: dict, data, params, last: Path | None) -> list[dict]:
     """Bring back an unfinished training and return its history; an empty one means to start from the first epoch.
 
-    A finished training, one with other parameters, and resume=False start anew. Raises CheckpointError for a
-    checkpoint of another architecture, which starting anew would silently overwrite.
+    A finished training, one with other parameters, and resume=False start anew. Of several processes the main one
+    reads the file, so that machines need share no disk. Raises CheckpointError for a checkpoint of another
+    architecture, which starting anew would silently overwrite.
     """
-    if last is None or not last.exists() or not params.resume:
+    if last is None or not params.resume:
         return []
-    state = load_checkpoint(last)
+    state = from_main(lambda: load_checkpoint(last) if last.exists() else None)
+    if state is None:
+        return []
     here = {"base_channels": parts["net"].base_channels, "skips": parts["net"].skips}
     if state["architecture"] != here:
         raise CheckpointError(

@@ -38,7 +38,7 @@ class Params(BaseModel):
         "none", description="step: StepLR, halved every 5 epochs; onecycle: a rise, then a long fall"
     )
     ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: no averaging")
-    augmentation: Literal["none", "flip", "protocol"] = Field(
+    augment: Literal["none", "flip", "protocol"] = Field(
         "protocol", description="protocol: all three of notebook 01"
     )
     flip: bool = Field(False, description="average each prediction with that of the mirrored picture")
@@ -53,7 +53,7 @@ class Params(BaseModel):
     precision: Literal["auto", "float32", "bf16", "fp16"] = Field("auto", description="auto: bf16 where it is fast")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU if there is one")
     num_workers: int = Field(0, ge=0, le=64, description="loader processes; 0 suits the prepared cache")
-    num_processes: int = Field(1, ge=1, le=1, description="training processes; more than one is not built yet")
+    num_processes: int = Field(1, ge=1, le=1024, description="training processes; they share each batch")
     resume: bool = Field(True, description="continue an unfinished training of the same parameters")
     strict: bool = Field(False, description="stop at any faulty picture instead of leaving it out")
 
@@ -77,6 +77,15 @@ class Params(BaseModel):
     def leave_cars_to_train_on(self):
         if self.val_fraction + self.test_fraction > 0.8:
             raise ValueError("val_fraction + test_fraction leave less than a fifth of the cars for training")
+        return self
+
+    @model_validator(mode="after")
+    def share_batches_evenly(self):
+        if self.batch_size % self.num_processes:
+            raise ValueError(
+                f"batch_size={self.batch_size} cannot be shared evenly by {self.num_processes} processes; "
+                "make it a multiple of their number"
+            )
         return self
 
     @property

@@ -23,7 +23,7 @@ AUGMENTATIONS = {
     ),
     "RandomBrightnessContrast": A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
 }
-CHOICES = {"none": (), "flip": ("HorizontalFlip",), "protocol": tuple(AUGMENTATIONS)}  # of the parameter augmentation
+CHOICES = {"none": (), "flip": ("HorizontalFlip",), "protocol": tuple(AUGMENTATIONS)}  # of the parameter augment
 
 
 def augmentation(*names: str) -> A.Compose:
@@ -92,7 +92,7 @@ def make_loader(data, rows, params, train: bool = False) -> DataLoader:
 
     A last training batch of a single picture is left out: BatchNorm has nothing to normalise it by.
     """
-    names = CHOICES[params.augmentation]
+    names = CHOICES[params.augment]
     dataset = SegmentationDataset(data, rows, train and bool(names), params.seed, names)
     sampler = EpochSampler(len(dataset), params.seed) if train else None
     drop_last = train and len(dataset) > params.batch_size and len(dataset) % params.batch_size == 1

@@ -1,10 +1,12 @@
 """Which device and which precision, decided once and said aloud."""
 
+import os
 import platform
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DataLoaderConfiguration
 
 from carvana_lib.config import ParameterError
 
@@ -40,9 +42,28 @@ def make_accelerator(params) -> Accelerator:
     """Accelerate's handle on device, precision and processes, for these parameters.
 
     Accelerate keeps its first choice for the whole process; a notebook may choose twice, so the choice is reset.
+    `batch_size` is the number of images a step, which all processes share. Raises ParameterError where it cannot be
+    shared evenly, or where this machine has fewer GPUs than processes.
     """
+    device = pick_device(params)
+    check_processes(device, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(mixed_precision=MODES[pick_precision(params)], cpu=pick_device(params) == "cpu")
+    shared = DataLoaderConfiguration(split_batches=True)
+    accelerator = Accelerator(
+        mixed_precision=MODES[pick_precision(params)], cpu=device == "cpu", dataloader_config=shared
+    )
+    params.replace(num_processes=accelerator.num_processes)  # torchrun may have started another number
+    return accelerator
+
+
+def check_processes(device: str, processes: int) -> None:
+    """Raise ParameterError for more processes on this machine than the device can serve: one a GPU, any on a CPU."""
+    most = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, processes)
+    if processes > most:
+        raise ParameterError(
+            f"{processes} processes on this machine, but '{device}' serves {most}; "
+            f"start at most {most}, or set device='cpu'"
+        )
 
 
 def describe_device(params) -> str:

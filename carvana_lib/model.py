@@ -21,44 +21,57 @@ class Normalize(nn.Module):
 
 
 class DoubleConv(nn.Sequential):
-    """Conv 3x3, BatchNorm, ReLU, twice. No bias before BatchNorm: it would be subtracted at once."""
+    """Conv 3x3, BatchNorm, ReLU, twice. No bias before BatchNorm: it would be subtracted at once.
 
-    def __init__(self, inputs: int, outputs: int):
-        super().__init__(
-            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        )
+    `norm=False` leaves BatchNorm out, for comparison.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: bool = True):
+        layers = []
+        for channels in (inputs, outputs):
+            layers.append(nn.Conv2d(channels, outputs, 3, padding=1, bias=not norm))
+            layers += [nn.BatchNorm2d(outputs)] if norm else []
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
 
 
 class UNet(nn.Module):
     """Four poolings down, a bottleneck of 16 * base_channels, four transposed convolutions up, with skips.
 
     Takes images (B, 3, H, W), RGB 0..255, uint8 or float, H and W divisible by 16; gives logits (B, 1, H, W).
-    With base_channels=64 it has 31,037,633 parameters. `skips=False` cuts the skip connections, for comparison.
-    Raises ValueError for a size that four poolings cannot halve.
+    With base_channels=64 it has 31,037,633 parameters. For comparison: `skips=False` cuts the skip connections,
+    `norm=False` leaves BatchNorm out, `levels` is the number of poolings, and `bilinear=True` goes up by interpolation
+    and a 1x1 convolution. Raises ValueError for a size that the poolings cannot halve.
     """
 
-    def __init__(self, base_channels: int = 64, skips: bool = True):
+    def __init__(
+        self,
+        base_channels: int = 64,
+        skips: bool = True,
+        norm: bool = True,
+        levels: int = LEVELS,
+        bilinear: bool = False,
+    ):
         super().__init__()
-        widths = [base_channels * 2**level for level in range(LEVELS + 1)]  # 64, 128, 256, 512, 1024
-        self.base_channels, self.skips = base_channels, skips
+        widths = [base_channels * 2**level for level in range(levels + 1)]  # 64, 128, 256, 512, 1024
+        upwards = widths[-2::-1]  # 512, 256, 128, 64
+        self.base_channels, self.skips, self.levels = base_channels, skips, levels
         self.normalize = Normalize()
-        self.encoder = nn.ModuleList(DoubleConv(i, o) for i, o in zip([3, *widths[:-2]], widths[:-1], strict=True))
+        pairs = zip([3, *widths[:-2]], widths[:-1], strict=True)
+        self.encoder = nn.ModuleList(DoubleConv(i, o, norm) for i, o in pairs)
         self.pool = nn.MaxPool2d(2)
-        self.bottleneck = DoubleConv(widths[-2], widths[-1])
-        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * width, width, 2, stride=2) for width in widths[-2::-1])
-        self.decoder = nn.ModuleList(DoubleConv(2 * width if skips else width, width) for width in widths[-2::-1])
+        self.bottleneck = DoubleConv(widths[-2], widths[-1], norm)
+        self.up = nn.ModuleList(
+            bilinear_up(w) if bilinear else nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in upwards
+        )
+        self.decoder = nn.ModuleList(DoubleConv(2 * w if skips else w, w, norm) for w in upwards)
         self.head = nn.Conv2d(base_channels, 1, 1)
 
     def forward(self, images):
-        if images.shape[-1] % 2**LEVELS or images.shape[-2] % 2**LEVELS:
+        if images.shape[-1] % 2**self.levels or images.shape[-2] % 2**self.levels:
             height, width = images.shape[-2:]
             raise ValueError(
-                f"picture of {width}x{height}: both sides must be divisible by {2**LEVELS}; resize or pad it"
+                f"picture of {width}x{height}: both sides must be divisible by {2**self.levels}; resize or pad it"
             )
         x, skips = self.normalize(images), []
         for block in self.encoder:  # (B, 3, H, W) -> (B, c, H, W) -> (B, 2c, H/2, W/2) -> ... (B, 8c, H/8, W/8)
@@ -70,6 +83,11 @@ class UNet(nn.Module):
             x = up(x)  # (B, 2k, h, w) -> (B, k, 2h, 2w)
             x = block(torch.cat([skip, x], dim=1) if self.skips else x)  # (B, 2k, 2h, 2w) -> (B, k, 2h, 2w)
         return self.head(x)  # (B, c, H, W) -> (B, 1, H, W)
+
+
+def bilinear_up(outputs: int) -> nn.Sequential:
+    """(B, 2k, h, w) -> (B, k, 2h, 2w): interpolation, then half the channels; instead of a transposed convolution."""
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(2 * outputs, outputs, 1))
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -134,5 +152,7 @@ def receptive_field(model: UNet) -> list[dict]:
         for layer in block:
             if isinstance(layer, nn.Conv2d):
                 pixels += (layer.kernel_size[0] - 1) * stride
-        rows.append({"stage": f"encoder {i + 1}" if i < LEVELS else "bottleneck", "pixels": pixels, "stride": stride})
+        rows.append(
+            {"stage": f"encoder {i + 1}" if i < model.levels else "bottleneck", "pixels": pixels, "stride": stride}
+        )
     return rows

@@ -4,10 +4,9 @@ import io
 
 import numpy as np
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from carvana_lib.plots import BLUE, ORANGE, PURPLE, figure
+from carvana_lib.plots import BLUE, ORANGE, PURPLE, DescribedFigure, figure
 from carvana_lib.runs import atomic
 
 ERROR_COLORS = {"hit": BLUE, "missed": ORANGE, "false alarm": PURPLE}
@@ -30,9 +29,10 @@ def error_map(image: np.ndarray, mask: np.ndarray, predicted: np.ndarray) -> np.
     return picture
 
 
-def grid(pictures, titles=None, columns: int = 4, width: float = 9, legend: dict | None = None):
+def grid(pictures, titles=None, columns: int = 4, width: float = 9, legend: dict | None = None, alt: str = ""):
     """Pictures of one size in rows with a title above each; `legend` maps names to colours.
 
+    alt: what the pictures show, for readers who cannot see them; titles and legend are added to it.
     Returns a JPEG for the notebook to show: photographs as PNG would make it ten times larger.
     """
     pictures = list(pictures)
@@ -59,16 +59,19 @@ def grid(pictures, titles=None, columns: int = 4, width: float = 9, legend: dict
             loc="outside lower center",
             frameon=False,
         )
+    marked = f"; in colour: {', '.join(legend)}" if legend else ""
+    named = f": {', '.join(dict.fromkeys(titles))}" if titles is not None else ""
+    fig.alt = f"{alt or f'{len(pictures)} pictures'}{named}{marked}."
     return as_jpeg(fig)
 
 
-def as_jpeg(fig: Figure):
-    """A figure as an IPython image of JPEG bytes."""
+def as_jpeg(fig: DescribedFigure):
+    """A figure as an IPython image of JPEG bytes, with its alt text."""
     from IPython.display import Image
 
     buffer = io.BytesIO()
     fig.savefig(buffer, format="jpg", pil_kwargs={"quality": 85})
-    return Image(buffer.getvalue(), format="jpeg")
+    return Image(buffer.getvalue(), format="jpeg", alt=fig.alt or fig.describe())
 
 
 def save(picture, path) -> None:

@@ -1,7 +1,11 @@
 """All notebooks headless: one run, a batch of runs, and their comparison."""
 
 import itertools
+import os
 import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -116,19 +120,51 @@ def read_sets(files: list[Path]) -> list[Params]:
     return sets
 
 
-def batch(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
-    """Run every parameter set that is not finished yet; one that fails does not stop the rest.
+def batch(files: list[Path], shard: tuple[int, int] = (0, 1), jobs: int = 1) -> tuple[pd.DataFrame, list[str]]:
+    """Run every parameter set that is not finished yet, `jobs` at a time; one that fails does not stop the rest.
 
-    Writes `runs/comparison.csv` and `.html` over the sets of this batch. Returns the table and the failures.
+    `shard` (i, n) takes every nth set, beginning with the ith (from 0). Returns the comparison of all sets of the
+    files that have finished, wherever they ran, and the failures.
     """
-    sets, failures = read_sets(files), []
-    for number, params in enumerate(sets, 1):
-        finished = has_metrics(params) and Run(params.run_name).report.exists()
-        print(f"[{number}/{len(sets)}] {params.run_name}: {'finished before' if finished else 'running'}", flush=True)
+    sets = read_sets(files)
+
+    def run_one(number: int) -> str:
+        name, label = sets[number].run_name, f"[{number + 1}/{len(sets)}] {sets[number].run_name}"
+        if is_finished(sets[number]):
+            print(f"{label}: finished before", flush=True)
+            return ""
+        print(f"{label}: running", flush=True)
         try:
-            finished or run(params)
+            run(sets[number]) if jobs == 1 else run_apart(files, number, len(sets), jobs)
         except RunError as error:
-            failures.append(f"{params.run_name}: {error}")
+            return f"{name}: {error}"
+        return ""
+
+    numbers = range(len(sets))[shard[0] :: shard[1]]
+    with ThreadPoolExecutor(jobs) as threads:
+        failures = list(filter(None, map(run_one, numbers) if jobs == 1 else threads.map(run_one, numbers)))
+    return compare(files), failures
+
+
+def is_finished(params: Params) -> bool:
+    """True for a run that has been evaluated with exactly these parameters and reported."""
+    return has_metrics(params) and Run(params.run_name).report.exists()
+
+
+def run_apart(files: list[Path], number: int, sets: int, jobs: int) -> None:
+    """Run one of the sets of a batch in a process of its own, with its share of the cores. Raises RunError."""
+    words = [sys.executable, "-m", "carvana_lib", "batch", *map(str, files), "--shard", f"{number + 1}/{sets}"]
+    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))} | os.environ
+    child = subprocess.run(words, capture_output=True, text=True, errors="replace", env=environment)
+    if child.returncode:
+        said = child.stderr.strip().splitlines() or ["no reason was given"]
+        ended = f"killed by signal {-child.returncode}" if child.returncode < 0 else said[-1]
+        raise RunError(re.sub(r"^(failed|error): (\S+: )?", "", ended))
+
+
+def compare(files: list[Path]) -> pd.DataFrame:
+    """Write `runs/comparison.csv` and `.html` over those sets of the files that have finished, and return the table."""
+    sets = read_sets(files)
     done = [params for params in sets if has_metrics(params)]
     varied = [
         name for name in Params.model_fields if len({str(getattr(p, name)) for p in sets}) > 1 and name != "run_name"
@@ -143,16 +179,16 @@ def batch(files: list[Path]) -> tuple[pd.DataFrame, list[str]]:
             + table.to_html(index=False, float_format="{:.4f}".format),
             encoding="utf8",
         )
-    return table, failures
+    return table
 
 
 def refresh() -> None:
     """Execute the committed notebooks in place with their own defaults: for authors, after a change."""
-    for path in find_notebooks():
-        print(path.name, flush=True)
+    for path in [*find_notebooks(), *sorted((NOTEBOOKS / "solutions").glob("*.ipynb"))]:
+        print(path.relative_to(NOTEBOOKS), flush=True)
         notebook = nbformat.read(path, 4)
         NotebookClient(
-            notebook, resources={"metadata": {"path": str(NOTEBOOKS)}}, extra_arguments=["--log-level=ERROR"]
+            notebook, resources={"metadata": {"path": str(path.parent)}}, extra_arguments=["--log-level=ERROR"]
         ).execute()
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # times of day, which differ at every execution

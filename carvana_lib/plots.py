@@ -1,11 +1,12 @@
 """Every chart of the notebooks. Pictures with masks are drawn in `pictures.py`.
 
 Functions return a Figure; as the last line of a cell it is shown once. Colours are Okabe and Ito's eight, which
-people with any colour vision can tell apart.
+people with any colour vision can tell apart; `alt` says in a sentence what there is to see, for those who see none.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from carvana_lib.frontend import is_live
@@ -35,11 +36,44 @@ plt.rcParams.update(
 )
 
 
+class DescribedFigure(Figure):
+    """A Figure whose `alt` text goes with its picture into the notebook, where IPython and nbconvert look for it."""
+
+    alt = ""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        """No data of its own, since Matplotlib draws the picture; and {'image/png': {'alt': ...}} as its metadata."""
+        return {}, {"image/png": {"alt": self.alt or self.describe()}}
+
+    def describe(self) -> str:
+        """For a figure that was given no `alt`: its titles, its axes' names and its legends."""
+        named = [(ax.get_title(), ax.get_ylabel(), ax.get_xlabel()) for ax in self.axes]
+        labels = [label for ax in self.axes for label in ax.get_legend_handles_labels()[1]]
+        words = [", ".join(filter(None, names)) for names in named] + labels
+        return "Figure: " + "; ".join(filter(None, words)) + "."
+
+
 def figure(columns: int = 1, rows: int = 1, width: float = 8, height: float = 3.6, **kwargs):
     """A Figure and its axes; closed for pyplot, so that a notebook shows it only where a cell returns it."""
-    fig, axes = plt.subplots(rows, columns, figsize=(width, height), **kwargs)
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), FigureClass=DescribedFigure, **kwargs)
     plt.close(fig)
     return fig, axes
+
+
+def course(values) -> str:
+    """'0.1 to 0.9, at most 1': how some numbers run, for an `alt` text."""
+    values = np.asarray(values, float)
+    first, last, low, high = (f"{v:.3g}" for v in (values[0], values[-1], np.nanmin(values), np.nanmax(values)))
+    words = [f"{first} to {last}"]
+    words += [] if low in (first, last) else [f"at least {low}"]
+    words += [] if high in (first, last) else [f"at most {high}"]
+    return ", ".join(words)
+
+
+def extremes(by_view) -> str:
+    """The lowest and the highest of a Series over views, for an `alt` text."""
+    low, high = by_view.idxmin(), by_view.idxmax()
+    return f"least {by_view[low]:.3f} in view {low}, most {by_view[high]:.3f} in view {high}"
 
 
 def area_by_view(table):
@@ -52,6 +86,7 @@ def area_by_view(table):
     ax.set(xlabel="view (22.5 degrees a step)", ylabel="car area, % of the picture", xticks=range(1, 17))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend()
+    fig.alt = f"Car area by view as a share of the picture, a dot each, and a line of medians: {extremes(medians)}."
     return fig
 
 
@@ -69,6 +104,9 @@ def split_bars(table):
         ax.set(xlabel=unit, xlim=(0, 1.15 * counts.max()))
         ax.invert_yaxis()
         ax.grid(False)
+    cars = table.groupby("split")["car_id"].nunique()
+    sizes = [f"{name} {n} pictures of {cars[name]} cars" for name, n in table["split"].value_counts().items()]
+    fig.alt = f"Bars of pictures and of cars in each part of the split: {', '.join(sizes)}."
     return fig
 
 
@@ -105,6 +143,11 @@ def unet_diagram(stages):
     ax.text(len(down), 0.18, "skip connections", color=PURPLE, ha="center", fontsize=11)
     ax.set(xlim=(-0.7, len(path) - 0.3), ylim=(-len(sizes) + 0.5, 0.55))
     ax.axis("off")
+    top, low = down[0], bottom[0]
+    fig.alt = (
+        f"Diagram of the U: {len(down)} stages down, from {top['channels']} channels at {top['size']} pixels to "
+        f"{low['channels']} at {low['size']}, {len(up)} stages up, and a skip connection across each level."
+    )
     return fig
 
 
@@ -116,6 +159,8 @@ def bars(names, values, xlabel: str, label_format: str = "{:,.1f}", color=BLUE, 
     ax.set(xlabel=xlabel, xlim=(0, 1.2 * max(values)))
     ax.invert_yaxis()
     ax.grid(False)
+    parts = [f"{name} {label_format.format(v)}" for name, v in zip(names, values, strict=True)]
+    fig.alt = f"Bars of {xlabel}: {', '.join(parts)}."
     return fig
 
 
@@ -128,6 +173,8 @@ def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bo
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
     if len(lines) > 1:
         ax.legend()
+    parts = [f"{name} from {course(y)}" for name, (_, y) in lines.items()]
+    fig.alt = f"{ylabel} over {xlabel} from {course(x)}: {'; '.join(parts)}."
     return fig
 
 
@@ -149,6 +196,8 @@ def heat_map(table):
     )
     ax.grid(False)
     fig.colorbar(shown, label="val mIoU")
+    parts = [f"{loss} at {rate:g} {value:.3f}" for (loss, rate), value in grid.stack().items()]
+    fig.alt = f"Heat map of val mIoU over loss and learning rate: {', '.join(parts)}."
     return fig
 
 
@@ -163,6 +212,8 @@ def learning_curves(history):
     right.set(xlabel="epoch", ylabel="val mIoU")
     for ax in (left, right):
         ax.set_xticks(history["epoch"])
+    train, val, miou = (course(history[name]) for name in ("train_loss", "val_loss", "val_miou"))
+    fig.alt = f"Epochs {course(history['epoch'])}: train loss from {train}; val loss from {val}; val mIoU from {miou}."
     return fig
 
 
@@ -173,6 +224,7 @@ def iou_histogram(ious, mean: float):
     ax.axvline(mean, color=RED, linestyle="--", label=f"mean {mean:.3f}")
     ax.set(xlabel="IoU of one image", ylabel="images")
     ax.legend(loc="upper left")
+    fig.alt = f"Histogram of the IoU of {len(ious)} images, {min(ious):.3f} to {max(ious):.3f}, with mean {mean:.3f}."
     return fig
 
 
@@ -190,6 +242,7 @@ def polar_by_view(table):
     ax.tick_params(axis="y", labelsize=9)
     ax.yaxis.set_major_locator(MaxNLocator(4))
     ax.set_title("mean IoU by view", fontsize=12)
+    fig.alt = f"Mean IoU by view, drawn around the turntable: {extremes(means)}."
     return fig
 
 

@@ -6,6 +6,7 @@ process or a full disk never leaves half a file behind.
 
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
@@ -113,6 +114,21 @@ def atomic(path: Path, folder: bool = False):
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink()
+
+
+@contextmanager
+def new_array(path: Path, shape: tuple[int, ...]):
+    """Yield an open file for the rows of a .npy array of uint8, to be written in order; rows left out are 0.
+
+    Not a memory map: storing through one ends the process by a signal, without a word, where the disk is full.
+    """
+    from numpy.lib import format  # here, since importing the package loads nothing heavy
+
+    with path.open("wb") as file:
+        format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        end = file.tell() + math.prod(shape)
+        yield file
+        file.truncate(end)
 
 
 def write_json(path: Path, value: dict) -> None:

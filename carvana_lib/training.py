@@ -1,15 +1,16 @@
-"""One training loop: the same for a trial of the search, a quick run and the protocol."""
+"""One training loop: the same for a trial of the search, a quick run and the protocol, in one process or in many."""
 
 import time
 
 import numpy as np
 import pandas as pd
 import torch
+from accelerate.utils import broadcast, gather_object
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from carvana_lib.checkpoints import CheckpointError, Checkpoints, load_model, resume, save
-from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_trained  # noqa: F401  TRANSITION
 from carvana_lib.dataset import make_loader, subsample
+from carvana_lib.distributed import in_worker, parts, share_statistics, train_in_processes
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
@@ -60,7 +61,8 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
 
     `params.learning_rate` and `params.loss` must be set. With `params.ema`, the weights that are scored and kept are
     the exponential average of all steps' (Tarvainen, Valpola 2017, section 2). `on_epoch(history)` is called after
-    each epoch. With checkpoints, an unfinished training of the same parameters goes on where it stopped. Raises
+    each epoch. With checkpoints, an unfinished training of the same parameters goes on where it stopped. Started by
+    torchrun or accelerate launch, the processes share each batch, and the main one writes and reports. Raises
     TrainingError for a loss that is not finite and CheckpointError for a checkpoint of another architecture.
     """
     accelerator = make_accelerator(params)
@@ -68,6 +70,7 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
         make_loader(data, train_rows, params, train=True), make_loader(data, val_rows, params)
     )
     criterion = LOSSES[params.loss]
+    share_statistics(model, accelerator)
     model.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
         model.parameters(), params.learning_rate, weight_decay=params.weight_decay, fused=True
@@ -75,9 +78,9 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
     scheduler = make_scheduler(optimizer, params, len(train))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema), use_buffers=True)
     scored = average.module if params.ema else model
-    parts = {"net": model, "average": average, "optimizer": optimizer, "scheduler": scheduler}
-    parts = parts if params.ema else parts | {"average": None}
-    history = resume(parts, data, params, checkpoints.last)
+    state = {"net": model, "average": average, "optimizer": optimizer, "scheduler": scheduler}
+    state = state if params.ema else state | {"average": None}
+    history = resume(state, data, params, checkpoints.last)
     net, optimizer = accelerator.prepare(model, optimizer)
     scored_net = accelerator.prepare_model(scored, evaluation_mode=True) if params.ema else net
 
@@ -85,8 +88,8 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
         started, losses, seen = time.perf_counter(), [], []
         train.set_epoch(epoch)
         net.train()
-        for images, masks, rows in train:
-            loss = criterion(net(images), masks)
+        for images, masks, rows, weight in parts(train, accelerator):
+            loss = weight * criterion(net(images), masks)
             optimizer.zero_grad()
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(net.parameters(), params.grad_clip)
@@ -98,22 +101,24 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
             losses.append(loss.detach())
             seen.append(rows)
             if len(losses) % CHECK_EVERY == 0:
-                check_finite(losses, seen, data, params, epoch)
-        check_finite(losses, seen, data, params, epoch)
+                mean_loss(losses, seen, data, params, epoch, accelerator)
+        train_loss = mean_loss(losses, seen, data, params, epoch, accelerator)
+        if params.ema:
+            broadcast(list(scored.buffers()))  # BatchNorm's, which each process gathered from its part of the batches
         val_loss, val_miou = validate(scored_net, val, criterion, accelerator)
         history.append(
             {
                 "epoch": epoch + 1,
                 "learning_rate": rate,
-                "train_loss": torch.stack(losses).mean().item(),
+                "train_loss": train_loss,
                 "val_loss": val_loss,
                 "val_miou": val_miou,
                 "seconds": time.perf_counter() - started,
-                "images": sum(map(len, seen)) * accelerator.num_processes,
+                "images": sum(gather_object([sum(map(len, seen))])),
             }
         )
         if accelerator.is_main_process:
-            save(checkpoints, scored, parts, history, params, data.fingerprint)
+            save(checkpoints, scored, state, history, params, data.fingerprint)
             if on_epoch:
                 on_epoch(pd.DataFrame(history))
     for used in (net, scored_net):  # the caller's model computes in float32 again
@@ -136,24 +141,37 @@ def training_rows(data, params):
 
 
 def train(data, params, on_epoch=None) -> tuple[UNet, pd.DataFrame]:
-    """Train a run's net on its training cars, with checkpoints and history.csv in the run's folder."""
-    run, model = Run(params.run_name), make_model(params)
-    checkpoints = Checkpoints(run.last, run.best_checkpoint)
-    history = fit(model, data, training_rows(data, params), data.rows("val"), params, checkpoints, on_epoch)
-    write_csv(run.history, history)
-    return model, history
+    """Train a run's net on its training cars, with checkpoints and history.csv in the run's folder.
+
+    With `params.num_processes` above 1 that many processes are started on this machine, unless this is one of several
+    already. `on_epoch(history)` is called after each epoch, in the process that called `train`.
+    """
+    run = Run(params.run_name)
+    if params.num_processes > 1 and not in_worker():
+        train_in_processes(params, on_epoch)
+        return load_model(run.last), pd.read_csv(run.history)
+
+    def report(history):
+        write_csv(run.history, history)
+        if on_epoch:
+            on_epoch(history)
+
+    model, checkpoints = make_model(params), Checkpoints(run.last, run.best_checkpoint)
+    rows = training_rows(data, params), data.rows("val")
+    return model, fit(model, data, *rows, params, checkpoints, report)
 
 
-def check_finite(losses, seen, data, params, epoch: int) -> None:
-    """Raise TrainingError naming the pictures of the first batch whose loss is NaN or infinite."""
-    finite = torch.stack(losses).isfinite()
-    if not finite.all():
-        step = int((~finite).nonzero()[0])
-        names = ", ".join(data.table["image_id"].iloc[seen[step].tolist()])
+def mean_loss(losses, seen, data, params, epoch: int, accelerator) -> float:
+    """The mean over steps and processes. Raises TrainingError, naming the pictures, for a loss that is not finite."""
+    steps = accelerator.gather(torch.stack(losses)).view(-1, len(losses)).mean(0)  # (processes * steps,) -> (steps,)
+    if not steps.isfinite().all():
+        step = int((~steps.isfinite()).nonzero()[0])
+        names = ", ".join(gather_object(data.table["image_id"].iloc[seen[step].tolist()].tolist()))
         raise TrainingError(
-            f"the loss became {losses[step].item()} in epoch {epoch + 1}, step {step + 1} (pictures {names}); lower "
+            f"the loss became {steps[step].item()} in epoch {epoch + 1}, step {step + 1} (pictures {names}); lower "
             f"learning_rate={params.learning_rate} or use precision='float32'; the last checkpoint is kept"
         )
+    return steps.mean().item()
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Grid search over learning rate and loss through Optuna, and the learning-rate range test."""
+"""Grid search over learning rate and loss, and the learning-rate range test."""
 
 import hashlib
 import itertools
@@ -8,14 +8,15 @@ import numpy as np
 import optuna
 import pandas as pd
 import torch
-from optuna.storages import journal
-from optuna.trial import TrialState
 
+from carvana_lib.config import ParameterError
 from carvana_lib.dataset import make_loader, subsample
+from carvana_lib.distributed import in_worker
 from carvana_lib.frontend import progress
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.runs import Run, write_csv, write_json
+from carvana_lib.study import database, grid_points, open_study, trials, turn, work
 from carvana_lib.training import fit, make_model, make_scheduler
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
@@ -26,80 +27,60 @@ SHAPES_SEARCH = (
     "batch_size",
     "weight_decay",
     "grad_clip",
+    "augment",
+    "split_by",
     "val_fraction",
     "test_fraction",
+    "start_from",
     "tuning_epochs",
     "tuning_subset",
     "precision",
 )  # another value is another study
 
 
-def grid_points() -> list[dict]:
-    """Every combination in the grid."""
-    return [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+def study_of(data, params) -> optuna.Study:
+    """The study of these pictures and parameters, new or with the trials that earlier searches finished.
 
-
-def open_study(data, params) -> optuna.Study:
-    """The run's study in its journal file, new or with the trials that an earlier, interrupted search has finished."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH} | {"data": data.fingerprint})
-    run = Run(params.run_name)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.JournalStorage(
-        journal.JournalFileBackend(str(run.study), lock_obj=journal.JournalFileOpenLock(str(run.study)))
-    )
-    return optuna.create_study(
-        storage=storage,
-        study_name=hashlib.sha256(shape.encode()).hexdigest()[:12],
-        sampler=optuna.samplers.GridSampler(GRID, seed=params.seed),
-        direction="maximize",
-        load_if_exists=True,
-    )
+    Its name tells pictures apart by the dates of their files; in a database, which machines with copies of their own
+    may share, by names, sizes and masks. Raises StudyError where the database cannot be reached.
+    """
+    pictures = data.fingerprint
+    if database():
+        pictures = data.table[["image_id", "width", "height", "area"]].to_csv(index=False)
+    shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH} | {"data": pictures})
+    name = hashlib.sha256(shape.encode()).hexdigest()[:12]
+    return open_study(name, Run(params.run_name).study, GRID, params.seed)
 
 
 def search(data, params, on_trial=None) -> pd.DataFrame:
     """Train each point of the grid for `tuning_epochs` on at most `tuning_subset` pictures; best by validation mIoU.
 
     Writes tuning.csv and best.json and returns the table, best first: learning_rate, loss, val_miou, seconds.
-    Finished trials are not repeated. `on_trial(table)` is called after each.
+    Finished trials are not repeated. `on_trial(table)` is called when there are more; where machines share the study,
+    also for theirs. Raises StudyError where the study cannot be opened, or is at work elsewhere.
     """
-    study, run = open_study(data, params), Run(params.run_name)
+    study, run = study_of(data, params), Run(params.run_name)
     rows = subsample(data.rows("train"), params.tuning_subset, params.seed)
 
-    def objective(trial) -> float:
-        choice = params.replace(
-            epochs=params.tuning_epochs,
-            scheduler="none",
-            ema=0.0,
-            **{name: trial.suggest_categorical(name, values) for name, values in GRID.items()},
-        )
+    def evaluate(point: dict) -> float:
+        if in_worker():
+            raise ParameterError(
+                "learning_rate and loss are not set, and no search has finished: run 'python -m carvana_lib search' "
+                "with these parameters first, on as many machines as there are; a trial takes one process"
+            )
+        choice = params.replace(epochs=params.tuning_epochs, scheduler="none", ema=0.0, **point)
         history = fit(make_model(choice), data, rows, data.rows("val"), choice)
         return history["val_miou"].iloc[-1]
 
-    def report(study, trial):
-        if on_trial:
-            on_trial(trials(study))
-
-    finished = trials(study)[list(GRID)].to_dict("records")
-    missing = [point for point in grid_points() if point not in finished]
-    waiting = [t.system_attrs.get("fixed_params") for t in study.trials if t.state == TrialState.WAITING]
-    for point in missing:  # named one by one, since the sampler would take a trial that was interrupted for done
-        if point not in waiting:
-            study.enqueue_trial(point)
-    for _ in progress(missing, "grid search"):
-        study.optimize(objective, n_trials=1, callbacks=[report])
+    with turn(run.study):
+        left = len(grid_points(GRID)) - len(trials(study))
+        for table in progress(work(study, GRID, evaluate), "grid search", left):
+            if on_trial:
+                on_trial(table)
     table = trials(study)
     write_csv(run.tuning, table)
     write_json(run.best, table[["learning_rate", "loss", "val_miou"]].iloc[0].to_dict() | {"trials": len(table)})
     return table
-
-
-def trials(study) -> pd.DataFrame:
-    """The finished trials of a study, best first."""
-    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
-    rows = [{**t.params, "val_miou": t.value, "seconds": t.duration.total_seconds()} for t in done]
-    table = pd.DataFrame(rows, columns=[*GRID, "val_miou", "seconds"])
-    return table.sort_values("val_miou", ascending=False, ignore_index=True)
 
 
 def read_table(params) -> pd.DataFrame:

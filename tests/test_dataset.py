@@ -101,7 +101,7 @@ def test_a_last_batch_of_one_is_left_out_of_training(data, params):
 
 @pytest.mark.parametrize("choice, changes", [("none", set()), ("flip", {"mirror"}), ("protocol", {"other"})])
 def test_the_parameter_chooses_the_augmentations(data, params, choice, changes):
-    loader, seen = make_loader(data, data.rows("train"), params.replace(augmentation=choice), train=True), set()
+    loader, seen = make_loader(data, data.rows("train"), params.replace(augment=choice), train=True), set()
     for images, _, rows in loader:
         for image, row in zip(images.permute(0, 2, 3, 1).numpy(), rows.tolist(), strict=True):
             same, mirrored = (np.array_equal(image, data.images[row][:, ::step]) for step in (1, -1))

@@ -73,3 +73,21 @@ def test_the_receptive_field_is_what_the_gradient_reaches():
         middle = y.shape[-1] // 2
         y[0, 0, middle, middle].backward()
         assert (x.grad[0, 0].abs().sum(0) > 0).sum() == rows["pixels"]
+
+
+@pytest.mark.parametrize("variant", [{"skips": False}, {"norm": False}, {"levels": 2}, {"bilinear": True}])
+def test_variants_for_comparison_compute_and_differ_in_what_they_say(variant):
+    net, plain = UNet(4, **variant), UNet(4)
+    assert net(torch.zeros(2, 3, 32, 48)).shape == (2, 1, 32, 48)
+    assert count_parameters(net) != count_parameters(plain)
+    kinds = {type(module) for module in net.modules()}
+    assert (torch.nn.BatchNorm2d in kinds) == variant.get("norm", True)
+    assert (torch.nn.ConvTranspose2d in kinds) != variant.get("bilinear", False)
+    assert len(trace_shapes(net, 32)) == 3 * variant.get("levels", 4) + 2
+    assert receptive_field(net)[-1]["stage"] == "bottleneck"
+
+
+def test_fewer_levels_ask_for_less_divisible_sides():
+    assert UNet(4, levels=2)(torch.zeros(1, 3, 20, 12)).shape == (1, 1, 20, 12)
+    with pytest.raises(ValueError, match="divisible by 4"):
+        UNet(4, levels=2)(torch.zeros(1, 3, 18, 12))

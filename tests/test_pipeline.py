@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import nbformat
 import pandas as pd
@@ -226,6 +227,55 @@ def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_
     assert ran[3:] == ["b-seed-1"]
     assert len(pd.read_csv(runs / "comparison.csv")) == 2 and "b-seed-2" in (runs / "comparison.html").read_text()
     assert "b-seed-0: finished before" in capsys.readouterr().out
+
+
+def finish(params):
+    """What a run leaves for its comparison."""
+    target = Run.start(params)
+    write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | {"params": params.model_dump()})
+    target.report.touch()
+
+
+def test_a_batch_in_parts_leaves_no_gap_and_every_part_compares_what_has_finished(tmp_path, monkeypatch, runs):
+    ran = []
+    monkeypatch.setattr(pipeline, "run", lambda params: (ran.append(params.run_name), finish(params)))
+    file = tmp_path / "b.yaml"
+    file.write_text("grid: {seed: [0, 1, 2, 3, 4]}")
+    tables = [pipeline.batch([file], shard=(i, 2))[0] for i in range(2)]
+    assert sorted(ran) == [f"b-seed-{i}" for i in range(5)] and [len(table) for table in tables] == [3, 5]
+    pipeline.batch([file], shard=(1, 2))
+    assert len(ran) == 5, "a job that is started again does nothing again"
+    Run("b-seed-3").metrics.unlink()
+    found = command("batch", file, "--compare")
+    assert found.returncode == 0 and "b-seed-4" in found.stdout and "running" not in found.stdout
+    assert pd.read_csv(runs / "comparison.csv")["seed"].tolist() == [0, 1, 2, 4] and len(ran) == 5
+
+
+def test_jobs_run_beside_each_other_and_say_why_they_failed(tmp_path, runs, capsys):
+    file = tmp_path / "b.yaml"
+    file.write_text("grid: {seed: [0, 1]}")
+    finish(pipeline.read_sets([file])[0])
+    (runs / "b-seed-1").write_text("a file where the run's folder should be")
+    table, failures = pipeline.batch([file], jobs=2)
+    assert table["run"].tolist() == ["b-seed-0"] and len(failures) == 1
+    assert failures[0].startswith("b-seed-1: cannot write ") and failures[0].endswith("run again")
+    said = capsys.readouterr().out
+    assert "[1/2] b-seed-0: finished before" in said and "[2/2] b-seed-1: running" in said
+
+
+def test_jobs_run_at_the_same_time(tmp_path, monkeypatch, runs):
+    """Each waits for the other to have begun: one after the other they would wait in vain."""
+    both = threading.Barrier(2, timeout=20)
+    monkeypatch.setattr(pipeline, "run_apart", lambda files, number, sets, jobs: both.wait())
+    (tmp_path / "b.yaml").write_text("grid: {seed: [0, 1]}")
+    assert pipeline.batch([tmp_path / "b.yaml"], jobs=2)[1] == []
+
+
+def test_a_killed_job_is_a_failure_with_its_signal(tmp_path, monkeypatch):
+    killed = subprocess.CompletedProcess([], -9, "", "some bar\n")
+    monkeypatch.setattr(pipeline.subprocess, "run", lambda *words, **options: killed)
+    with pytest.raises(RunError, match="^killed by signal 9$"):
+        pipeline.run_apart([tmp_path / "b.yaml"], 0, 2, 2)
 
 
 def test_scores_of_other_parameters_are_not_taken_for_this_runs(runs):

@@ -8,20 +8,11 @@ import pytest
 import torch
 
 from carvana_lib import training
+from carvana_lib.checkpoints import CheckpointError, Checkpoints, finished_epochs, load_model, load_trained
 from carvana_lib.config import ParameterError, Params
 from carvana_lib.hardware import make_accelerator, pick_precision
 from carvana_lib.runs import Run
-from carvana_lib.training import (
-    CheckpointError,
-    Checkpoints,
-    TrainingError,
-    finished_epochs,
-    fit,
-    load_model,
-    load_trained,
-    make_model,
-    train,
-)
+from carvana_lib.training import TrainingError, fit, make_model, train
 
 
 def run_fit(data, params, folder=None, **kwargs):
@@ -221,6 +212,12 @@ def test_train_uses_the_subset_and_writes_history(data, params):
         8,
     ]  # 9 pictures: one batch of 8, and a last one of a single picture left out
     assert len(pd.read_csv(Run("tiny").history)) == 2
+
+
+def test_history_grows_with_each_epoch(data, params):
+    lengths = []
+    train(data, params.replace(epochs=3), lambda history: lengths.append(len(pd.read_csv(Run("tiny").history))))
+    assert lengths == [1, 2, 3]
 
 
 def test_a_net_is_not_scored_on_cars_it_may_have_seen(data, params):

@@ -5,6 +5,7 @@ import pytest
 
 from carvana_lib import tuning
 from carvana_lib.runs import Run, read_json
+from carvana_lib.study import StudyError
 from carvana_lib.tuning import GRID, planned_learning_rates, range_test, search, with_best
 
 
@@ -51,14 +52,46 @@ def test_a_search_interrupted_again_and_again_goes_on_and_repeats_nothing(data, 
 
 
 def test_a_killed_trial_is_taken_up_again(data, params, quick):
-    tuning.open_study(data, params).ask()  # what a process leaves that dies inside a trial: one that runs for ever
+    tuning.study_of(data, params).ask()  # what a process leaves that dies inside a trial: one that runs for ever
     assert len(search(data, params)) == 6 and len(set(quick)) == 6
 
 
-def test_other_parameters_are_another_search(data, params, quick):
+@pytest.mark.parametrize("change", [{"base_channels": 8}, {"augment": "none"}, {"split_by": "image"}])
+def test_other_parameters_are_another_search(data, params, quick, change):
     search(data, params)
-    search(data, params.replace(base_channels=8))
+    search(data, params.replace(**change))
     assert len(quick) == 12
+
+
+def test_each_finished_trial_is_reported_once(data, params, quick):
+    seen = []
+    search(data, params, lambda table: seen.append(len(table)))
+    assert seen == [1, 2, 3, 4, 5, 6]
+    search(data, params, lambda table: seen.append(len(table)))
+    assert len(seen) == 6, "nothing new in a search that has finished"
+
+
+def test_a_second_search_in_the_same_file_is_refused(data, params, quick, monkeypatch):
+    counting, refused = tuning.fit, []
+
+    def another_begins(*args):
+        if not refused:
+            refused.append(1)
+            with pytest.raises(StudyError, match="another search is at work on .*study.journal; wait.*CARVANA_STORAGE"):
+                search(data, params)
+        return counting(*args)
+
+    monkeypatch.setattr(tuning, "fit", another_begins)
+    assert len(search(data, params)) == 6 == len(set(quick)) == len(quick)
+    search(data, params)  # the lock went with the search
+
+
+def test_a_study_may_lie_in_any_database_of_sqlalchemy(data, params, quick, tmp_path, monkeypatch):
+    monkeypatch.setenv("CARVANA_STORAGE", f"sqlite:///{tmp_path / 'study.db'}")
+    assert len(search(data, params)) == 6 == len(quick)
+    search(data, params.replace(run_name="other"))
+    assert len(quick) == 6, "it belongs to no run"
+    assert not Run("tiny").study.exists()
 
 
 def test_with_best_fills_only_what_is_not_set(data, params, quick):

@@ -1,0 +1,294 @@
+"""Training and prediction in several processes, here on the CPU through gloo.
+
+Most of these fork: torch is imported once, so that four processes start as fast as one. Killing a process, and two
+machines, need torchrun itself.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from conftest import ROOT
+from PIL import Image
+
+from carvana_lib import checkpoints, training, tuning
+from carvana_lib.bulk import predict_folder
+from carvana_lib.checkpoints import Checkpoints, finished_epochs, load_checkpoint, load_model
+from carvana_lib.config import ParameterError, Params
+from carvana_lib.data import open_data
+from carvana_lib.distributed import ProcessError, reason, share_statistics
+from carvana_lib.hardware import check_processes, make_accelerator
+from carvana_lib.runs import Run
+from carvana_lib.training import TrainingError, fit, make_model, train, validate
+
+SCORES = ["epoch", "learning_rate", "train_loss", "val_loss", "val_miou", "images"]
+
+
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def in_processes(count: int, function, tmp_path, seconds: float = 120) -> list:
+    """What `function()` returns in each of `count` processes that know of each other as torchrun's do."""
+    port = free_port()
+
+    def member(rank):
+        AcceleratorState._reset_state(reset_partial_state=True)  # what the tests' own process has settled on
+        torch.set_num_threads(1)
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"}
+        os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        torch.save(function(), tmp_path / f"answer-{rank}")
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+    members = torch.multiprocessing.start_processes(member, nprocs=count, join=False, start_method="fork")
+    deadline = time.monotonic() + seconds
+    while not members.join(timeout=1):
+        if time.monotonic() > deadline:
+            for process in members.processes:
+                process.kill()
+            pytest.fail(f"{count} processes did not finish within {seconds} s")
+    return [torch.load(tmp_path / f"answer-{rank}", weights_only=False) for rank in range(count)]
+
+
+@pytest.fixture
+def no_batchnorm(monkeypatch):
+    """GroupNorm in BatchNorm's place: it looks at each picture alone, as everything else in the net does."""
+    monkeypatch.setattr(torch.nn, "BatchNorm2d", lambda channels: torch.nn.GroupNorm(1, channels))
+
+
+@pytest.fixture
+def uneven(params):
+    """22 pictures in batches of 8: the last batch is one of 6, which 4 processes share as 2, 2, 2 and 0."""
+    return params.replace(subset=22, epochs=3, scheduler="onecycle", ema=0.5)
+
+
+def trained(data, params, folder=None):
+    """Train as `train` does, on 7 validation pictures: history, weights, and for each step (rows, images)."""
+    steps, original = [], training.parts
+
+    def noted(loader, accelerator):
+        for images, masks, rows, weight in original(loader, accelerator):
+            steps.append((rows.tolist(), images[: len(rows)].clone()))
+            yield images, masks, rows, weight
+
+    files = Checkpoints(folder / "last", folder / "best") if folder else Checkpoints()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "parts", noted)
+        model = make_model(params)
+        rows = training.training_rows(data, params), data.rows("val")[:7]
+        history = fit(model, data, *rows, params, files)
+    return history, torch.cat([value.flatten().float() for value in model.state_dict().values()]), steps
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_the_same_batch_gives_the_same_losses_weights_and_scores(data, uneven, no_batchnorm, tmp_path, count):
+    alone, weights, steps = trained(data, uneven)
+    answers = in_processes(count, lambda: trained(data, uneven), tmp_path)
+    for history, other, _ in answers:
+        pd.testing.assert_frame_equal(history[SCORES], alone[SCORES], rtol=1e-4, check_dtype=False)
+        torch.testing.assert_close(other, weights, rtol=1e-3, atol=1e-5)
+    assert alone["images"].tolist() == [22] * 3 and alone["val_miou"].between(0.01, 0.99).all()
+
+    shares = [answer[2] for answer in answers]
+    for step, (rows, images) in enumerate(steps):  # the very pictures, augmented by the very draws, in the same order
+        assert sum((share[step][0] for share in shares), []) == rows
+        assert torch.equal(torch.cat([share[step][1] for share in shares]), images)
+    epochs = [sum((rows for rows, _ in steps[start : start + 3]), []) for start in (0, 3, 6)]
+    expected = sorted(training.training_rows(data, uneven).tolist())
+    assert all(sorted(epoch) == expected for epoch in epochs) and epochs[0] != epochs[1] != epochs[2]
+
+
+def test_one_picture_is_augmented_differently_in_each_process(data, params, tmp_path):
+    data.table["split"] = np.where(data.table["split"] == "train", "unused", data.table["split"])
+    data.rows = lambda split: np.full(8, 3) if split == "train" else np.flatnonzero(data.table["split"] == split)
+    answers = in_processes(2, lambda: trained(data, params.replace(epochs=1)), tmp_path)
+    (rows, images), (other_rows, others) = answers[0][2][0], answers[1][2][0]
+    assert rows == other_rows == [3] * 4 and not torch.equal(images, others)
+
+
+def test_checkpoints_are_written_once_and_go_on_in_any_number_of_processes(
+    data, params, no_batchnorm, tmp_path, monkeypatch
+):
+    params = params.replace(subset=22, ema=0.5)
+    whole, weights, _ = trained(data, params.replace(epochs=4))
+    written, atomic = [], checkpoints.atomic
+    monkeypatch.setattr(checkpoints, "atomic", lambda path: (written.append(path.name), atomic(path))[1])
+
+    def until(epochs):
+        history, net, _ = trained(data, params.replace(epochs=epochs), tmp_path)
+        return history, net, written
+
+    (*_, files), (*_, others) = in_processes(2, lambda: until(2), tmp_path)
+    assert files.count("last") == 2 and 1 <= files.count("best") <= 2 and others == [], "the main process writes"
+    assert not list(tmp_path.glob(".*")), "nothing temporary is left"
+    in_processes(4, lambda: until(3), tmp_path)
+    history, net, _ = until(4)
+    pd.testing.assert_frame_equal(history[SCORES], whole[SCORES], rtol=1e-4, check_dtype=False)
+    torch.testing.assert_close(net, weights, rtol=1e-3, atol=1e-5)
+
+
+def test_the_net_that_is_kept_is_the_net_that_was_scored(data, params, tmp_path):
+    """BatchNorm's statistics differ between processes; those of the main one are scored everywhere, and kept."""
+    params = params.replace(ema=0.9, epochs=1)
+    history = in_processes(2, lambda: trained(data, params, tmp_path)[0], tmp_path)[1]
+    val = make_accelerator(params).prepare(training.make_loader(data, data.rows("val")[:7], params))
+    loss, miou = validate(load_model(tmp_path / "last"), val, training.LOSSES[params.loss], make_accelerator(params))
+    assert history["val_loss"].iloc[-1] == pytest.approx(loss, rel=1e-5)
+    assert history["val_miou"].iloc[-1] == pytest.approx(miou, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_all_processes_with_the_same_pictures_named(data, params, tmp_path):
+    def run():
+        rank, calls = int(os.environ["RANK"]), []
+
+        def breaks(logits, masks):
+            calls.append(1)
+            return logits.mean() * (float("nan") if rank == 1 and len(calls) == 2 else 1)
+
+        training.LOSSES["bce"] = breaks
+        try:
+            trained(data, params.replace(loss="bce"))
+        except TrainingError as error:
+            return str(error)
+
+    first, second = in_processes(2, run, tmp_path)
+    assert first == second and "became nan in epoch 1, step 2 (pictures 0000000000" in first
+    assert len(first.split("(pictures ")[1].split(")")[0].split(", ")) == 8
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(params, tmp_path):
+    with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by 3 processes"):
+        params.replace(num_processes=3)
+
+    def run():
+        with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by 3 processes"):
+            make_accelerator(params)
+        return True
+
+    assert in_processes(3, run, tmp_path) == [True] * 3
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    check_processes("cuda", 2), check_processes("cpu", 64)
+    with pytest.raises(ParameterError, match="4 processes on this machine, but 'cuda' serves 2"):
+        check_processes("cuda", 4)
+
+
+def test_batchnorm_is_shared_on_gpus_alone():
+    for device, processes, expected in (("cuda", 2, 18), ("cuda", 1, 0), ("cpu", 2, 0)):
+        net = make_model(Params(base_channels=4))
+        share_statistics(net, SimpleNamespace(num_processes=processes, device=torch.device(device)))
+        assert sum(isinstance(layer, torch.nn.SyncBatchNorm) for layer in net.modules()) == expected
+
+
+def test_search_asks_to_be_run_before_a_training_in_many_processes(data, params, monkeypatch):
+    monkeypatch.setattr(tuning, "in_worker", lambda: True)
+    with pytest.raises(ParameterError, match="run 'python -m carvana_lib search'"):
+        tuning.with_best(params.replace(loss=None), data)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in Linux's /proc")
+def test_a_killed_process_stops_the_rest_and_the_training_goes_on(data, params, tmp_path):
+    """As a notebook trains: the processes are children, and epochs are reported while they run."""
+    params, seen, killed = params.replace(epochs=500, num_processes=2), [], []
+
+    def kill_one_after_two_epochs(history):
+        seen.append(history)
+        if len(history) >= 2 and not killed:
+            workers = [pid for child in children(os.getpid()) for pid in children(child)]
+            killed.append(workers[-1])
+            os.kill(workers[-1], signal.SIGKILL)
+
+    with pytest.raises(ProcessError, match=r"2 processes stopped: one was killed \(SIGKILL\).*goes on from the last"):
+        train(data, params, kill_one_after_two_epochs)
+    done = finished_epochs(params)
+    assert len(killed) == 1 and 2 <= done < 500 and len(load_checkpoint(Run("tiny").last)["history"]) == done
+
+    longer = params.replace(epochs=done + 1)
+    in_processes(2, lambda: len(train(data, longer)[1]), tmp_path)
+    history = pd.read_csv(Run("tiny").history)
+    assert len(history) == done + 1
+    pd.testing.assert_frame_equal(history.iloc[: len(seen[-1])], seen[-1])  # seconds too: none was trained again
+
+
+def test_what_stopped_the_processes_is_told_in_a_few_words():
+    report = "Root Cause (first observed failure):\n[0]:\n  exitcode  : -9 (pid: 7)  (SIGKILL)\n"
+    assert reason(f"error: another process stopped, so\n{report}").startswith("one was killed (SIGKILL)")
+    assert reason("error: another process stopped, so\nerror: no disk\nRuntimeError: x") == "no disk"
+    assert reason("[rank1]: torch.OutOfMemoryError: CUDA\nlast") == "torch.OutOfMemoryError: CUDA"
+    assert reason("") == "no reason was given"
+
+
+def options(params) -> list[str]:
+    """The parameters as the command line takes them."""
+    changed = {name: value for name, value in params.model_dump().items() if value != getattr(Params(), name)}
+    return [str(word) for name, value in changed.items() for word in ("-p", name, value)]
+
+
+def in_shell(words: list, cwd: Path) -> str:
+    """What a command prints; it must end well."""
+    environment = os.environ | {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, env=environment, cwd=cwd, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_two_machines_train_one_net(params, tmp_path):
+    said = in_shell([ROOT / "scripts" / "two_machines.sh", *options(params)], tmp_path)
+    assert said.count("epoch 2: train loss") == said.count("best val mIoU") == 1, "one process speaks"
+    assert load_checkpoint(Run("tiny").last)["history"][-1]["images"] == len(open_data(params).rows("train")) == 24
+
+
+def test_accelerate_launch_starts_the_same_training(data, params, tmp_path):
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", 2]
+    launch += ["--num_machines", 1, "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch += ["--main_process_port", free_port(), "-m", "carvana_lib", "train"]
+    said = in_shell([*launch, *options(params)], tmp_path)
+    assert said.count("best val mIoU") == 1
+    rows = data.rows("train"), data.rows("val")
+    history = in_processes(2, lambda: fit(make_model(params), data, *rows, params), tmp_path)
+    pd.testing.assert_frame_equal(pd.read_csv(Run("tiny").history)[SCORES], history[0][SCORES], rtol=1e-5)
+
+
+def test_four_processes_predict_a_folder_without_gap_or_overlap_and_go_on(data, params, tmp_path):
+    history = fit(make_model(params), data, [0, 1], [2], params, Checkpoints(tmp_path / "last", tmp_path / "best"))
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for i in range(11):
+        Image.new("RGB", (40 + i, 30)).save(photos / f"{i:02d}.png")
+    assert len(history) == 2
+
+    def predict():
+        result = predict_folder(tmp_path / "best", photos, out, device="cpu", batch_size=2)
+        return result.predicted, result.done_before
+
+    def written():
+        return {path.name: path.stat().st_mtime_ns for path in (out / "masks").iterdir()}
+
+    assert in_processes(4, predict, tmp_path) == [(11, 0)] * 4  # counts over all processes: 11, so none twice
+    first = written()
+    assert sorted(first) == [f"{i:02d}_mask.png" for i in range(11)]
+    for i in range(3, 8):
+        (out / "masks" / f"{i:02d}_mask.png").unlink()
+    assert in_processes(4, predict, tmp_path) == [(5, 6)] * 4
+    second = written()
+    assert second.keys() == first.keys() and sum(first[name] == second[name] for name in first) == 6

@@ -1,0 +1,226 @@
+"""The static site: complete, connected, alone in the world, and readable on a phone; and a text for every figure."""
+
+import re
+import shutil
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import nbclient
+import nbformat
+import pytest
+from conftest import ROOT
+
+from carvana_lib import site
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = "--no-sandbox --disable-gpu --disable-quic --disable-background-networking --disable-component-update"
+SCREENS = {"phone": (390, 844), "desktop": (1280, 900)}
+
+
+class Tags(HTMLParser):
+    """All tags of a page with their attributes."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def all(self, *names) -> list[dict]:
+        return [attributes for tag, attributes in self.found if tag in names]
+
+    @property
+    def ids(self) -> list[str]:
+        return [attributes["id"] for _, attributes in self.found if "id" in attributes]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """(folder, {address: Tags}) of the site of the committed notebooks, built over what an earlier one left behind."""
+    folder = tmp_path_factory.mktemp("site") / "site"
+    folder.mkdir()
+    (folder / "stale.html").write_text("of a notebook that is gone")
+    pages = site.build(folder)
+    return folder, {page.address: Tags((folder / page.address).read_text("utf8")) for page in pages}
+
+
+def test_every_notebook_solution_and_text_has_its_page(built):
+    folder, pages = built
+    sources = [*NOTEBOOKS, *(ROOT / "notebooks" / "solutions").glob("*.ipynb")]
+    expected = {path.relative_to(ROOT).with_suffix(".html").as_posix() for path in sources}
+    texts = {"index.html", "index.ru.html", "TEACHING.html", "docs/glossary.html", "docs/glossary.ru.html"}
+    assert set(pages) == expected | texts
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.html")} == set(pages)
+
+
+def test_no_link_is_broken(built):
+    folder, pages = built
+    followed = 0
+    for address, page in pages.items():
+        for link in page.all("a", "link"):
+            if link.get("href", "http").startswith("http"):
+                continue
+            path, _, fragment = link["href"].partition("#")
+            target = ((folder / address).parent / unquote(path)).resolve() if path else folder / address
+            assert target.is_file() and target.is_relative_to(folder), f"{address}: {link['href']}"
+            if fragment:
+                ids = pages[target.relative_to(folder).as_posix()].ids
+                assert fragment in ids or unquote(fragment) in ids, f"{address}: {link['href']}"
+            followed += 1
+    assert followed > 500
+
+
+def test_ids_are_unique(built):
+    for address, page in built[1].items():
+        twice = {one for one in page.ids if page.ids.count(one) > 1}
+        assert not {one for one in twice if not re.fullmatch(r"T_\w+", one)}, address
+
+
+def test_nothing_is_fetched_from_elsewhere(built):
+    folder, pages = built
+    for address, page in pages.items():
+        assert not page.all("script", "iframe", "object", "embed"), address
+        sources = [tag.get("src", "") for tag in page.all("img", "source")] + [tag["href"] for tag in page.all("link")]
+        assert not [source for source in sources if re.match(r"(https?:)?//", source)], address
+    styles = "".join(path.read_text("utf8") for path in folder.rglob("*.css"))
+    assert not re.search(r"url\(|@import", styles)
+
+
+def test_a_phone_is_told_its_width_and_a_screen_reader_the_language(built):
+    for address, page in built[1].items():
+        assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")
+        assert page.all("html") == [{"lang": "ru" if ".ru." in address else "en"}]
+        assert len(page.all("title")) == len(page.all("main")) == 1
+
+
+def test_previous_and_next_lead_through_all_pages(built):
+    _, pages = built
+    order = list(pages)
+    for number, (address, page) in enumerate(pages.items()):
+        steps = {tag["rel"]: tag["href"].replace("../", "") for tag in page.all("a") if "rel" in tag}
+        assert steps.get("prev") == (order[number - 1] if number else None), address
+        assert steps.get("next") == (order[number + 1] if number + 1 < len(order) else None), address
+
+
+def test_a_link_to_no_page_is_refused_and_the_old_site_stays(built, monkeypatch):
+    folder, _ = built
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.html")}
+    lost = site.Page(
+        site.Path("LOST.md"), nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# L [x](no.md)")])
+    )
+    monkeypatch.setattr(site, "find_pages", lambda: [lost])
+    with pytest.raises(site.SiteError, match="LOST.md: the link to no.md leads to no page"):
+        site.build(folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.html")} == before
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_committed_picture_has_a_text_for_those_who_cannot_see_it(path):
+    for cell in nbformat.read(path, 4).cells:
+        for output in cell.get("outputs", []):
+            for kind in output.get("data", {}):
+                if kind.startswith("image/"):
+                    alt = output.metadata.get(kind, {}).get("alt", "")
+                    assert len(alt.split()) >= 3, f"{cell['id']}: run `make notebooks`"
+
+
+def test_every_picture_of_the_site_has_a_text(built):
+    for address, page in built[1].items():
+        texts = [image.get("alt", "") for image in page.all("img")]
+        assert all(text and not text.startswith("No description") for text in texts), address
+
+
+FIGURES = {  # a call, and what its text must say
+    "plots.area_by_view(table)": "least 0.100 in view 1, most 0.400 in view 4",
+    "plots.split_bars(table)": "train 4 pictures of 2 cars",
+    "plots.unet_diagram(trace_shapes(UNet(4), 64))": "from 4 channels at 64 pixels to 64 at 4",
+    "plots.bars(['a', 'b'], [1, 2.5], 'seconds')": "Bars of seconds: a 1.0, b 2.5.",
+    "plots.curves({'a': ([1, 2, 3], [0.1, 0.9, 0.2])}, 'step', 'IoU')": "from 1 to 3: a from 0.1 to 0.2, at most 0.9.",
+    "plots.heat_map(trials)": "bce at 0.0001 0.600, bce at 0.0003 0.800",
+    "plots.learning_curves(history)": "Epochs 1 to 2: train loss from 0.5 to 0.4",
+    "plots.iou_histogram([0.5, 0.7], 0.6)": "the IoU of 2 images, 0.500 to 0.700, with mean 0.600",
+    "plots.polar_by_view(table)": "least 0.600 in view 4, most 0.900 in view 1",
+    "own[1].set(xlabel='pixels', ylabel='count') and own[0]": "Figure: count, pixels.",
+    "pictures.grid([black] * 3, ['x', 'y', 'x'], legend={'car': plots.ORANGE})": "3 pictures: x, y; in colour: car.",
+    "pictures.grid([black] * 2, alt='Two black fields')": "Two black fields.",
+}
+SETUP = """
+import numpy as np, pandas as pd
+from carvana_lib import pictures, plots
+from carvana_lib.model import UNet, trace_shapes
+table = pd.DataFrame({"view": [1, 2, 3, 4] * 2, "area": [0.1, 0.2, 0.3, 0.4] * 2, "iou": [0.9, 0.8, 0.7, 0.6] * 2,
+                      "car_id": [*"aabb", *"cccc"], "split": ["train"] * 4 + ["val"] * 2 + ["test"] * 2})
+trials = pd.DataFrame({"loss": ["bce", "bce"], "learning_rate": [1e-4, 3e-4], "val_miou": [0.6, 0.8]})
+history = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.4], "val_loss": [0.6, 0.5], "val_miou": [0.7, 0.8]})
+own, black = plots.figure(), np.zeros((8, 12, 3), np.uint8)
+"""
+
+
+def test_every_figure_of_the_library_brings_its_text_into_the_notebook():
+    cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, *FIGURES)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(notebook, extra_arguments=["--log-level=ERROR"]).execute()
+    for cell, expected in zip(cells[1:], FIGURES.values(), strict=True):
+        (output,) = cell.outputs
+        (kind,) = [kind for kind in output.data if kind.startswith("image/")]
+        assert expected in output.metadata[kind]["alt"], cell.source
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless browser; tests that need it skip where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: on Debian, apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+        yield browser
+        browser.close()
+
+
+OVERFLOWING = """() => [...document.querySelectorAll("main *")]
+    .filter(one => !one.closest("pre, table, style") && one.getBoundingClientRect().right > innerWidth + 1)
+    .map(one => one.outerHTML.slice(0, 99))"""
+SMALL = """() => [...document.querySelectorAll("main p, main li, main td, main pre, main summary")]
+    .filter(one => parseFloat(getComputedStyle(one).fontSize) < 13)
+    .map(one => one.outerHTML.slice(0, 99))"""
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_every_page_is_readable(built, chromium, screen):
+    """In a real browser: nothing wider than the screen, nothing small, every picture there, no request that fails."""
+    folder, pages = built
+    width, height = SCREENS[screen]
+    page = chromium.new_page(viewport={"width": width, "height": height})
+    failures = []
+    page.on("requestfailed", lambda request: failures.append(request.url))
+    page.on("console", lambda message: failures.append(message.text))
+    shots = ROOT / "tests" / "screenshots"
+    shots.mkdir(exist_ok=True)
+    for address in pages:
+        page.goto((folder / address).as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        assert page.evaluate(OVERFLOWING) == [] and page.evaluate(SMALL) == [], address
+        assert page.evaluate("[...document.images].every(one => one.complete && one.naturalWidth > 0)"), address
+        page.screenshot(path=shots / f"site_{screen}_{address.replace('/', '-')}.png", full_page=True)
+    assert not failures
+    page.close()
+
+
+def test_a_reader_gets_from_the_start_to_a_term_and_back(built, chromium):
+    folder, _ = built
+    page = chromium.new_page(viewport=dict(zip(("width", "height"), SCREENS["phone"], strict=True)))
+    page.goto((folder / "index.html").as_uri())
+    page.get_by_role("link", name="2 · Model").first.click()
+    assert page.title() == "2 · Model" and not page.get_by_role("link", name="Takeaways").is_visible()
+    page.get_by_text("Contents", exact=True).click()
+    page.get_by_role("link", name="Takeaways").click()
+    assert page.evaluate("document.querySelector(':target').textContent").startswith("Takeaways")
+    page.locator("a[href$='glossary.html#skip-connection']").first.click()
+    assert page.locator("p:has(> :target)").inner_text().startswith("Skip connection.")
+    page.get_by_role("link", name="Car segmentation on Carvana").first.click()
+    assert page.url.endswith("index.html")
+    page.close()
