@@ -1,10 +1,9 @@
-"""How fast is a step of the mask browser, and does it keep its memory? Run: python benchmarks/browser.py
+"""How fast is a step of the mask browser, and does it keep its memory?
 
 Measured in the kernel, from the press of a control to the JPEG that leaves for the page: pictures are decoded from
 files, the prediction is a float array. Each line is the median over the steps of the best of three rounds.
 """
 
-import argparse
 import gc
 import os
 import tempfile
@@ -15,6 +14,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from benchmarks.measure import Findings, Plan
 from carvana_lib import layers
 from carvana_lib.browser import MaskBrowser
 
@@ -116,22 +116,20 @@ def opening_seconds(rows: int = 5000) -> float:
     return time.perf_counter() - start
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1000, help="steps over which memory is watched")
-    asked = parser.parse_args()
-    for width, height in SIZES:
-        print(f"{width}x{height}")
+def measure(plan: Plan) -> Findings:
+    """Steps in two layers at two sizes, memory over many steps, and the opening of a long table."""
+    found, shown = Findings(), plan.pick((layers.HEAT,), (layers.ERRORS, layers.HEAT), (layers.HEAT,))
+    for width, height in plan.pick(SIZES[:1], SIZES, ((96, 64),)):
         with tempfile.TemporaryDirectory() as name:
             browser = open_browser(make_pictures(Path(name), width, height), Path(name))
-            for layer in (layers.ERRORS, layers.HEAT):
+            for layer in shown:
                 browser.controls.layer.value = layer
                 for step_name, step in steps(browser):
-                    print(f"  {layer}, {step_name}: {median_ms(browser, step_name, step):.1f} ms", flush=True)
-            print(f"  memory grown over {asked.steps} steps: {growth_mb(browser, asked.steps):.1f} MB", flush=True)
+                    milliseconds = median_ms(browser, step_name, step, *plan.pick((16, 2), (16, 3), (2, 1)))
+                    found.row(f"browser at {width}x{height}, {layer}: {step_name}", "ms", milliseconds)
+            if plan.full:
+                found.row(f"browser at {width}x{height}: memory grown over 1000 steps", "MB", growth_mb(browser, 1000))
             browser.thread.shutdown(cancel_futures=True)
-    print(f"a table of 5,000 rows opens in {min(opening_seconds() for _ in range(3)):.2f} s")
-
-
-if __name__ == "__main__":
-    main()
+    rows = plan.pick(5000, 5000, 50)
+    found.row(f"browser: a table of {rows:,} rows opens", "s", min(opening_seconds(rows) for _ in range(3)))
+    return found

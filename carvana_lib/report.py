@@ -31,14 +31,22 @@ def summary(sets: list[Params]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run", *SUMMARY])
 
 
+def executed_copies(run: Run):
+    """Yield (path, notebook) in order. What papermill, run by hand, was killed while writing is left out."""
+    for path in sorted(run.notebooks.glob("[0-9][0-9]_*.ipynb")):
+        try:
+            yield path, nbformat.read(path, 4)
+        except ValueError:  # no JSON
+            continue
+
+
 def time_table(run: Run) -> pd.DataFrame:
     """Seconds of a run by notebook and kind of work: notebook, kernel start, import, data, train, plot, other.
 
     Read off the executed copies, where papermill left the seconds of each cell; the rest is the kernel's start.
     """
     rows = []
-    for path in sorted(run.notebooks.glob("[0-9][0-9]_*.ipynb")):
-        notebook = nbformat.read(path, 4)
+    for path, notebook in executed_copies(run):
         row = {"notebook": path.stem, "kernel start": notebook.metadata.get("papermill", {}).get("duration") or 0.0}
         row |= dict.fromkeys((*KINDS, "plot", "other"), 0.0)
         for cell in notebook.cells:
@@ -79,8 +87,7 @@ def write_report(params: Params) -> None:
     facts = {name: record[name] for name in ("device", "commit", "seed", "python")} | record["params"]
     used = pd.Series(facts, dtype=object).to_frame("value").to_html()
     names, cells = [], []
-    for path in sorted(target.notebooks.glob("[0-9][0-9]_*.ipynb")):
-        notebook = nbformat.read(path, 4)
+    for path, notebook in executed_copies(target):
         if notebook.metadata.get("papermill", {}).get("parameters") != params.model_dump():
             continue  # left there by another run of this name
         names.append(path.stem)

@@ -28,7 +28,7 @@ def test_a_typo_is_refused_with_the_closest_parameter():
         ("precision", "half", "'auto', 'float32', 'bf16' or 'fp16'"),
         ("run_name", "../elsewhere", "pattern"),
         ("run_name", ".cache", "pattern"),
-        ("num_processes", 2, "less than or equal to 1"),
+        ("num_processes", 2000, "less than or equal to 1024"),
         ("val_fraction", 0.5, "less than 0.5"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Speed and memory beside the textbook way: `make bench`."""
