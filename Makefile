@@ -1,6 +1,7 @@
 # make run: all notebooks, headless, on the sample, ends in runs/quick/report.html
 # make test: every test; make lab: JupyterLab; make notebooks: execute the committed notebooks anew
 # make site: the course as static pages, site/index.html
+# make faults: kills, full disks, bad pictures, done on purpose; not part of make test yet
 # make bench: speed and memory beside the textbook way (benchmarks/README.md); ARGS=--full for everything
 # Each makes .venv by itself when it is missing or older than requirements.txt.
 
@@ -11,7 +12,7 @@ BIN := .venv/bin
 # took 3.8 times as long without this line.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: run test lab notebooks site bench
+.PHONY: run test lab notebooks site bench faults
 
 run: .venv/installed
 	@$(BIN)/python -m carvana_lib run
@@ -27,6 +28,9 @@ notebooks: .venv/installed
 
 site: .venv/installed
 	@$(BIN)/python -m carvana_lib site
+
+faults: .venv/installed
+	@$(BIN)/python -m pytest -o addopts=-ra tests/faults
 
 bench: .venv/installed
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -194,6 +194,18 @@ def site():
     typer.echo(f"{len(build())} pages: {SITE / 'index.html'}")
 
 
+@app.command()
+def doctor(clean: Annotated[bool, typer.Option("--clean", help="Remove temporary files of killed runs.")] = False):
+    """Look whether this machine is ready for the course: one line for each thing, with a remedy where it is not."""
+    from carvana_lib import doctor
+
+    problems = 0
+    for finding in doctor.look(clean):
+        typer.echo(finding)
+        problems += bool(finding.remedy)
+    raise typer.Exit(1 if problems else 0)
+
+
 @app.command(hidden=True)
 def refresh():
     """Execute the committed notebooks in place (for authors)."""

@@ -128,7 +128,7 @@ class Album:
             titles.append(f"{str(row['car_id'])[:8]} view {row['view']}" + (f": {score[0]:.3f}" if score else ""))
         has_mask, has_probability = (self.sources[name] is not None for name in ("mask", "probability"))
         legend = layers.legend(self.start["layer"], has_mask, has_probability)
-        return pictures.grid(shown, titles, columns=4, legend=legend)
+        return pictures.grid(shown, titles, columns=4, legend=legend, alt=f"The first of {len(self.table)} pictures")
 
     def cars(self) -> dict[str, object]:
         """What the search offers: {id, make and model: car_id}."""

@@ -43,8 +43,10 @@ class MaskBrowser(Album):
         return f"MaskBrowser of {len(self.table)} pictures"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        still = {"text/plain": repr(self), "image/jpeg": base64.b64encode(self.strip().data).decode()}
-        return still | self.widget._repr_mimebundle_() | {"text/plain": repr(self)} if is_live() else still
+        strip = self.strip()
+        still = {"text/plain": repr(self), "image/jpeg": base64.b64encode(strip.data).decode()}
+        data = still | self.widget._repr_mimebundle_() | {"text/plain": repr(self)} if is_live() else still
+        return data, {"image/jpeg": {"alt": strip.alt}}
 
     @property
     def widget(self):

@@ -103,7 +103,8 @@ class PhotoUpload:
         still = {"text/plain": repr(self)}
         if is_live():
             return self.widget._repr_mimebundle_() | still
-        return still | {"image/jpeg": base64.b64encode(self.strip().data).decode()}
+        strip = self.strip()
+        return still | {"image/jpeg": base64.b64encode(strip.data).decode()}, {"image/jpeg": {"alt": strip.alt}}
 
     def predict(self, photo: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 -> probability (H, W) float32."""

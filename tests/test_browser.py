@@ -363,13 +363,13 @@ def test_without_a_reader_it_is_a_small_strip(browser, monkeypatch):
     fresh = MaskBrowser(
         browser.table, browser.sources["photo"], browser.sources["mask"], browser.sources["probability"]
     )
-    bundle, again = fresh._repr_mimebundle_(), fresh._repr_mimebundle_()
+    bundle, again = fresh._repr_mimebundle_()[0], fresh._repr_mimebundle_()[0]
     assert bundle == again and set(bundle) == {"text/plain", "image/jpeg"} and fresh.controls is None
     assert bundle["text/plain"] == "MaskBrowser of 12 pictures"
     strip = Image.open(io.BytesIO(base64.b64decode(bundle["image/jpeg"])))
     assert strip.width > 600 and len(bundle["image/jpeg"]) < 300_000
     monkeypatch.setenv("JPY_SESSION_NAME", "notebook")
-    live = fresh._repr_mimebundle_()
+    live = fresh._repr_mimebundle_()[0]
     assert "application/vnd.jupyter.widget-view+json" in live and live["image/jpeg"] == bundle["image/jpeg"]
 
 

@@ -197,8 +197,8 @@ def test_a_file_name_never_becomes_html(own):
 def test_without_a_reader_it_is_a_still(monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     own = PhotoUpload(namespace["Red"](), 256, namespace["example"])
-    bundle = own._repr_mimebundle_()
-    assert bundle == own._repr_mimebundle_() and set(bundle) == {"text/plain", "image/jpeg"} and own.controls is None
+    bundle = own._repr_mimebundle_()[0]
+    assert bundle == own._repr_mimebundle_()[0] and set(bundle) == {"text/plain", "image/jpeg"} and own.controls is None
     strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(bundle["image/jpeg"]))).convert("RGB")).astype(int)
     middle = strip[strip.shape[0] * 3 // 5]
     assert strip.shape[1] > 3 * strip.shape[0] and len(bundle["image/jpeg"]) < 200_000

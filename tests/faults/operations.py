@@ -1,0 +1,195 @@
+"""What victims do, and what is looked at afterwards. All arguments and results are plain, so that JSON carries them."""
+
+import csv
+import gc
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import optuna
+import pandas as pd
+import psutil
+import torch
+from optuna.storages import journal
+from PIL import Image
+
+from carvana_lib import bulk, download, evaluation, training, tuning
+from carvana_lib import data as pictures
+from carvana_lib import report as report_page
+from carvana_lib.checkpoints import load_checkpoint
+from carvana_lib.config import Params
+from carvana_lib.runs import Run, write_json
+
+
+def prepare(params: dict) -> int:
+    """Decode the pictures into the cache; how many are usable."""
+    return len(pictures.open_data(Params(**params)).table)
+
+
+def train(params: dict) -> int:
+    """Train; how many epochs there are."""
+    params = Params(**params)
+    return len(training.train(pictures.open_data(params), params)[1])
+
+
+def tune(params: dict) -> int:
+    """Search the grid; how many trials there are."""
+    params = Params(**params)
+    return len(tuning.search(pictures.open_data(params), params))
+
+
+def trials_made(params: dict) -> int:
+    """How many trials the run's study has finished, whatever its table says."""
+    storage = journal.JournalStorage(journal.JournalFileBackend(str(Run(params["run_name"]).study)))
+    (name,) = optuna.get_all_study_names(storage)
+    study = optuna.load_study(study_name=name, storage=storage)
+    return sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
+
+
+def tune_quickly(params: dict) -> int:
+    """The same search with trials that take no time."""
+    tuning.fit = lambda *_: pd.DataFrame({"val_miou": [0.5]})
+    return tune(params)
+
+
+def predict(checkpoint: str, images: str, out: str) -> int:
+    """Predict a folder of photos; how many masks were missing."""
+    return bulk.predict_folder(checkpoint, images, out, probability=True, device="cpu").predicted
+
+
+def unpack(zips: list[str], target: str) -> None:
+    """Unpack zips fetched by hand."""
+    download.unpack([Path(file) for file in zips], Path(target))
+
+
+def executed(params: dict) -> None:
+    """Leave what a run has before its report is written: parameters, scores, and a notebook's executed copy."""
+    params = Params(**params)
+    run = Run.start(params)
+    write_json(run.metrics, dict.fromkeys(report_page.SUMMARY, 0.5) | {"params": params.model_dump()})
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("a chapter")])
+    book.metadata["papermill"] = {"parameters": params.model_dump(), "duration": 1.0}
+    run.notebooks.mkdir()
+    nbformat.write(book, run.notebooks / "05_scores.ipynb")
+
+
+def report(params: dict) -> None:
+    """Write report.html."""
+    report_page.write_report(Params(**params))
+
+
+def run(params: dict, notebooks: str) -> None:
+    """One run through the notebooks of a folder."""
+    from carvana_lib import pipeline
+
+    pipeline.NOTEBOOKS = Path(notebooks)
+    pipeline.run(Params(**params))
+
+
+def batch(files: list[str], notebooks: str) -> list[str]:
+    """Run parameter sets through the notebooks of a folder; the failures."""
+    from carvana_lib import pipeline
+
+    pipeline.NOTEBOOKS = Path(notebooks)
+    return pipeline.batch(files)[1]
+
+
+def soak(params: dict, seconds: float, every: float) -> list[dict]:
+    """Train and browse over and over; memory (MB), open files and threads of this process, time and again."""
+    from carvana_lib.browser import MaskBrowser
+
+    params, own, began, seen = Params(**params, resume=False), psutil.Process(), time.monotonic(), []
+    trainings = steps = 0
+    while time.monotonic() - began < seconds:
+        data = pictures.open_data(params)
+        model, _ = training.train(data, params)
+        trainings += 1
+        rows = data.rows("test")
+        scores, _ = evaluation.per_image(model, data, rows, params)
+        said = np.concatenate([p[:, 0].numpy() for _, p, _ in evaluation.predict(model, data, rows, params)])
+        browser = MaskBrowser(scores.drop(columns="row"), data.images[rows], data.masks[rows], said)
+        browser.widget  # noqa: B018  makes the controls
+        for step in range(20):
+            browser.step(1)
+            browser.controls.layer.value = browser.layers[step % len(browser.layers)]
+            steps += 1
+        browser.close()
+        if not seen or time.monotonic() - began >= every * len(seen):
+            gc.collect()
+            mb, files = own.memory_info().rss / 2**20, own.num_fds()
+            seen.append({"seconds": time.monotonic() - began, "mb": mb, "files": files, "threads": own.num_threads()})
+            seen[-1] |= {"trainings": trainings, "steps": steps}
+    return seen
+
+
+def visible(folder: Path) -> list[Path]:
+    """Every file that anyone would read: none whose name, or whose folder's, marks it as temporary."""
+    folder = Path(folder)
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    hidden = (".cache",)  # the one folder with a dot that is read
+    return [f for f in files if not any(p[0] == "." and p not in hidden for p in f.relative_to(folder).parts)]
+
+
+def broken(folder: str) -> list[str]:
+    """The artefacts of a folder that cannot be read to their end."""
+    found = []
+    for path in visible(folder):
+        try:
+            content(path)
+        except Exception as error:
+            found.append(f"{path}: {type(error).__name__}: {error}")
+    return found
+
+
+def count(folder: str) -> int:
+    """How many artefacts a folder holds."""
+    return len(visible(folder))
+
+
+def digests(folder: str) -> dict[str, str]:
+    """Artefact -> digest of all that must repeat: everything but times of day, seconds, and the study's journal."""
+    found = {str(path.relative_to(folder)): content(path) for path in visible(folder)}
+    return {name: hashlib.sha256(repr(value).encode()).hexdigest() for name, value in found.items() if value}
+
+
+def content(path: Path):
+    """What an artefact says, without times; None for one that holds little else. Raises where it is not whole."""
+    if path.name in ("last", "best"):
+        state = load_checkpoint(path)
+        without_seconds(state["history"])
+        return plain(state)
+    if path.suffix == ".npy":
+        return np.load(path, mmap_mode="r").tobytes()
+    if path.suffix in (".png", ".jpg", ".gif"):
+        with Image.open(path) as image:
+            return np.asarray(image).tobytes()
+    text = path.read_text(encoding="utf8")
+    if path.suffix == ".csv":
+        pd.read_csv(path)
+        assert text.endswith("\n")
+        return None if path.name == "timing.csv" else without_seconds(list(csv.DictReader(text.splitlines())))
+    if path.suffix in (".json", ".ipynb"):
+        value = json.loads(text)
+        return None if path.suffix == ".ipynb" or path.name == "params.json" else value  # times, versions
+    if path.suffix == ".html":
+        assert text.rstrip().endswith(("</html>", "</table>"))
+    return None
+
+
+def without_seconds(rows: list[dict]) -> list[dict]:
+    """The rows of a history or a table of trials without what differs from run to run."""
+    for row in rows:
+        row.pop("seconds", None)
+    return rows
+
+
+def plain(value):
+    """Nested dictionaries and lists with tensors as bytes, which can be compared by their `repr`."""
+    if isinstance(value, torch.Tensor):
+        return value.numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
