@@ -21,7 +21,7 @@ HEAD = """# What was done to the program, and what came of it
 {about}
 
 Written by `make faults` on {date}: {cpu}, {cores} cores, {memory:.0f} GB; Python {python}, torch {torch};
-{seconds:,.0f} seconds. Everything below happened in this run, and nothing was lost. `make test` does a small part of it.
+{seconds:,.0f} seconds. Everything below happened in this run, and nothing was lost. `make test` does a part of it.
 """
 
 
@@ -101,7 +101,14 @@ def prepared(server, operation: str, order: dict) -> dict:
         before, changes = BEFORE[operation]
         outcome = server(before, params=order["params"] | changes, runs=order["runs"])
         assert outcome.ended == "done", outcome
-    return server("digests", folder=folder_of(order)).value
+    return artefacts(server, folder_of(order))
+
+
+def artefacts(server, folder) -> dict[str, str]:
+    """The digests of all artefacts in a folder, none of which may be broken."""
+    digests, broken = server("artefacts", folder=folder).value
+    assert not broken
+    return digests
 
 
 def folder_of(order: dict):

@@ -98,12 +98,12 @@ def batch(files: list[str], notebooks: str) -> list[str]:
 
 
 def soak(params: dict, seconds: float, every: float) -> list[dict]:
-    """Train and browse over and over; memory (MB), open files and threads of this process, time and again."""
+    """Train and browse over and over; memory (MB), open files and threads of this process, at least twelve times."""
     from carvana_lib.browser import MaskBrowser
 
     params, own, began, seen = Params(**params, resume=False), psutil.Process(), time.monotonic(), []
     trainings = steps = 0
-    while time.monotonic() - began < seconds:
+    while time.monotonic() - began < seconds or len(seen) < 12:
         data = pictures.open_data(params)
         model, _ = training.train(data, params)
         trainings += 1
@@ -133,26 +133,19 @@ def visible(folder: Path) -> list[Path]:
     return [f for f in files if not any(p[0] == "." and p not in hidden for p in f.relative_to(folder).parts)]
 
 
-def broken(folder: str) -> list[str]:
-    """The artefacts of a folder that cannot be read to their end."""
-    found = []
+def artefacts(folder: str) -> tuple[dict[str, str], list[str]]:
+    """({artefact: digest of all that must repeat}, those that cannot be read to their end, with the reason).
+
+    Times of day, seconds and the study's journal differ from run to run, and have no digest.
+    """
+    digests, broken = {}, []
     for path in visible(folder):
         try:
-            content(path)
+            if value := content(path):
+                digests[str(path.relative_to(folder))] = hashlib.sha256(repr(value).encode()).hexdigest()
         except Exception as error:
-            found.append(f"{path}: {type(error).__name__}: {error}")
-    return found
-
-
-def count(folder: str) -> int:
-    """How many artefacts a folder holds."""
-    return len(visible(folder))
-
-
-def digests(folder: str) -> dict[str, str]:
-    """Artefact -> digest of all that must repeat: everything but times of day, seconds, and the study's journal."""
-    found = {str(path.relative_to(folder)): content(path) for path in visible(folder)}
-    return {name: hashlib.sha256(repr(value).encode()).hexdigest() for name, value in found.items() if value}
+            broken.append(f"{path}: {type(error).__name__}: {error}")
+    return digests, broken
 
 
 def content(path: Path):

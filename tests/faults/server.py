@@ -83,7 +83,7 @@ def serve() -> None:
 
 
 def start(operations, order: dict) -> tuple:
-    """Fork a victim: (its process, the pipe that its answer comes through, its beginning, when to kill it, or at last)."""
+    """Fork a victim: (its process, the pipe with its answer, when it began, when to kill it, when it has hung)."""
     kill_after, timeout = order.pop("kill_after", None), order.pop("timeout", 120)
     reading, writing = os.pipe()
     pid = os.fork()

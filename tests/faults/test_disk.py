@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from .conftest import FULL, folder_of, pick, prepared
+from .conftest import FULL, artefacts, folder_of, pick, prepared
 
 OPERATIONS = ("prepare", "train", "tune", "predict", "unpack", "report", "run")
 PAGE = 4096  # bytes; a tmpfs counts in these
@@ -43,7 +43,7 @@ def undisturbed(server, operation: str, order: dict) -> tuple[dict, int]:
     outcome = server(operation, **order)
     assert outcome.ended == "done", outcome
     written = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mtime_ns != before.get(path)]
-    return server("digests", folder=folder).value, max(path.stat().st_size for path in written)
+    return artefacts(server, folder), max(path.stat().st_size for path in written)
 
 
 def one_sentence(outcome, reason: str) -> str:
@@ -70,14 +70,13 @@ def test_no_room_is_one_sentence_and_nothing_is_lost(operation, orders, server, 
                 disk[1](shutil.disk_usage(disk[0]).used + max(PAGE, int(share * largest)))
             outcome = server(operation, **order, **limit)
             assert not (wrong := one_sentence(outcome, reason)), f"{way}, {share:.0%}: {wrong}"
-            assert not (wrong := server("broken", folder=folder_of(order)).value), wrong
-            after = server("digests", folder=folder_of(order)).value
+            after = artefacts(server, folder_of(order))
             assert before.items() <= after.items() or operation == "train" and before.keys() <= after.keys()
             if way == "a full disk":
                 disk[1](64 * 2**20)
             again = server(operation, **order)
             assert again.ended == "done", again
-            assert server("digests", folder=folder_of(order)).value == expected
+            assert artefacts(server, folder_of(order)) == expected
             shutil.rmtree(to)
         tally(f"{operation}: {way}", POINTS, f"'... {reason}; free or change that place and run again'; then finished")
 
@@ -95,5 +94,5 @@ def test_a_folder_that_may_not_be_written_to(operation, orders, server, tally, t
     for path in folders:
         path.chmod(0o755)
     assert not (wrong := one_sentence(outcome, "Permission denied")), wrong
-    assert server("digests", folder=folder).value == before
+    assert artefacts(server, folder) == before
     tally(f"{operation}: a read-only folder", 1, "'... Permission denied; free or change that place and run again'")

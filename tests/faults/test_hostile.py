@@ -56,14 +56,14 @@ class Bomb:
 def wrapped(bomb: Bomb, good: Path, to: Path) -> dict[str, Path]:
     """The bomb as a bare pickle, in torch's old and new format, among a real checkpoint's tensors, and in its place."""
     files = {name: to / name for name in ("bare", "old", "new", "among", "inside")}
-    files["bare"].write_bytes(pickle.dumps(bomb))
+    files["bare"].write_bytes(pickle.dumps(bomb, protocol=2))
     torch.save(bomb, files["old"], _use_new_zipfile_serialization=False)
     torch.save(bomb, files["new"])
     torch.save(torch.load(good, weights_only=True) | {"params": bomb}, files["among"])
     with zipfile.ZipFile(good) as source, zipfile.ZipFile(files["inside"], "w") as target:
         for member in source.infolist():
             planted = member.filename.endswith("data.pkl")
-            target.writestr(member, pickle.dumps(bomb) if planted else source.read(member))
+            target.writestr(member, pickle.dumps(bomb, protocol=2) if planted else source.read(member))
     return files
 
 

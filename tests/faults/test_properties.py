@@ -190,4 +190,4 @@ def test_any_interruptions_end_as_none(folder, tally, tmp_path_factory):
     sittings = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 40)), max_size=4)
     schedulers = st.sampled_from(["none", "step", "onecycle"])
     seen = "up to four sittings, stopped at any step: history and weights of the uninterrupted training, bit for bit"
-    counted(tally, "schedules of interruptions", seen, as_if_never, [schedulers, sittings], many(5, 100))
+    counted(tally, "schedules of interruptions", seen, as_if_never, [schedulers, sittings], many(3, 100))

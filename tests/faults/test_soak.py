@@ -9,19 +9,19 @@ import statistics
 
 from .conftest import TINY, pick
 
-SECONDS = float(os.environ.get("FAULTS_SOAK") or pick(12, 3600))
+SECONDS = float(os.environ.get("FAULTS_SOAK") or pick(8, 3600))
 GROWTH = 8  # MB between the middle half and the last quarter
 
 
 def test_memory_files_and_threads_do_not_grow(server, folder, tally, tmp_path):
     params = TINY | {"data_dir": str(folder), "run_name": "soak", "epochs": 1}
-    every, patience = max(0.2, SECONDS / 200), 2 * SECONDS + 120
+    every, patience = SECONDS / 200, 2 * SECONDS + 120
     outcome = server("soak", params=params, seconds=SECONDS, every=every, runs=tmp_path, timeout=patience)
     assert outcome.ended == "done", outcome
     seen = outcome.value
     quarter = len(seen) // 4
     warm, middle, end = seen[quarter], seen[quarter : 3 * quarter], seen[3 * quarter :]
-    assert quarter >= 3 and seen[-1]["steps"] >= 200
+    assert seen[-1]["steps"] >= 200
     held = [statistics.median(row["mb"] for row in part) for part in (middle, end)]
     assert held[1] - held[0] < GROWTH, f"{held[1] - held[0]:.1f} MB more: {seen}"
     for what in ("files", "threads"):

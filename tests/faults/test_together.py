@@ -7,7 +7,7 @@ trial of a search is made twice.
 
 import pytest
 
-from .conftest import FULL, folder_of, pick, prepared
+from .conftest import FULL, artefacts, folder_of, pick, prepared
 
 TIMES = pick(1, 20)
 BOTH = ["prepare", "train", "predict", "unpack", "report"] + (["run"] if FULL else [])  # run: a kernel for each
@@ -18,14 +18,13 @@ def test_both_end_well_and_leave_what_one_would(operation, orders, server, tally
     alone = orders[operation](tmp_path / "alone")
     prepared(server, operation, alone)
     assert server(operation, **alone).ended == "done"
-    expected = server("digests", folder=folder_of(alone)).value
+    expected = artefacts(server, folder_of(alone))
     for number in range(TIMES):
         order = orders[operation](tmp_path / f"{number}")
         prepared(server, operation, order)
         both = server.together(*2 * [{"operation": operation, **order}])
         assert [one.ended for one in both] == ["done", "done"], both
-        assert not (wrong := server("broken", folder=folder_of(order)).value), wrong
-        assert server("digests", folder=folder_of(order)).value == expected
+        assert artefacts(server, folder_of(order)) == expected
         left = [path for path in folder_of(order).rglob(".*") if path.name != ".cache"]
         assert not left, f"left over: {left}"
     tally(f"two of {operation}", TIMES, "both ended well; the artefacts of a single one, nothing left over")
