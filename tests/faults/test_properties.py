@@ -67,7 +67,7 @@ def test_parameters_are_taken_or_refused_in_one_sentence(tally):
 
     wild = st.dictionaries(NAMES | st.text(), WILD, min_size=1, max_size=4)
     counted(tally, "parameters of any kind", "parameters, or one sentence that names one of them", taken_or_refused,
-            [wild], many(300, 5000))  # fmt: skip
+            [wild], many(150, 5000))  # fmt: skip
 
 
 def test_parameter_files_are_read_or_refused_in_one_sentence(tally, tmp_path):
@@ -83,7 +83,7 @@ def test_parameter_files_are_read_or_refused_in_one_sentence(tally, tmp_path):
     lines = st.lists(st.tuples(NAMES | st.text(max_size=5), WILD), max_size=3).map(dict)
     contents = st.binary(max_size=50) | (st.text(max_size=50) | lines.map(yaml.dump)).map(str.encode)
     counted(tally, "parameter files of any bytes", "parameters, or one sentence", read_or_refused, [contents],
-            many(300, 5000))  # fmt: skip
+            many(150, 5000))  # fmt: skip
 
 
 @st.composite
