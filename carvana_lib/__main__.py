@@ -98,9 +98,15 @@ def experiment(
 ):
     """Train and score experiments without notebooks; numbers go to results/. What has its JSON is not run again."""
     from carvana_lib import experiments
+    from carvana_lib.checkpoints import CheckpointError
 
     found, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
-    results = [experiments.run(one, seed, **overrides) for one in found for seed in one.seeds]
+    results = []
+    for experiment, seed in [(one, seed) for one in found for seed in one.seeds]:
+        try:
+            results.append(experiments.run(experiment, seed, **overrides))
+        except CheckpointError as error:  # the weights to start from are not there; others need none
+            typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
     experiments.write_table()
     typer.echo(experiments.table(results).to_string(index=False, float_format="{:.4f}".format))
 

@@ -38,9 +38,7 @@ class Params(BaseModel):
         "none", description="step: StepLR, halved every 5 epochs; onecycle: a rise, then a long fall"
     )
     ema: float = Field(0.0, ge=0, lt=1, description="decay a step of the averaged weights; 0: no averaging")
-    augment: Literal["none", "flip", "protocol"] = Field(
-        "protocol", description="protocol: all three of notebook 01"
-    )
+    augment: Literal["none", "flip", "protocol"] = Field("protocol", description="protocol: all three of notebook 01")
     flip: bool = Field(False, description="average each prediction with that of the mirrored picture")
     val_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the cars kept for validation")
     test_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the cars kept for the test")

@@ -15,6 +15,7 @@ from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.model import UNet
+from carvana_lib.pretrained import VGG, imagenet_vgg, take_encoder
 from carvana_lib.runs import Run, write_csv
 
 CHECK_EVERY = 20  # steps between looks at the loss: looking makes a GPU wait
@@ -28,11 +29,13 @@ class TrainingError(RuntimeError):
 def make_model(params) -> UNet:
     """A U-Net whose initial weights follow from the seed alone, or are the best ones of the run `start_from`.
 
-    Raises CheckpointError where that run has none, or a net of another size.
+    `start_from="torchvision/vgg13_bn"` takes the encoder's weights from a classifier of ImageNet. Raises
+    CheckpointError where that run has no weights, or those of a net of another size.
     """
     torch.manual_seed(params.seed)
-    if params.start_from is None:
-        return UNet(params.base_channels)
+    if params.start_from in (None, VGG):
+        model = UNet(params.base_channels)
+        return model if params.start_from is None else take_encoder(model, imagenet_vgg())
     model = load_model(Run(params.start_from).best_checkpoint).train()
     if model.base_channels != params.base_channels:
         raise CheckpointError(
@@ -131,12 +134,14 @@ def fit(model, data, train_rows, val_rows, params, checkpoints=Checkpoints(), on
 def training_rows(data, params):
     """The training pictures of a run: all, those of `params.train_cars` cars, or `params.subset` that the seed draws.
 
-    Fewer cars are a part of more cars, so that a learning curve adds cars and changes none.
+    Fewer cars are a part of more cars, so that a learning curve adds cars and changes none; their pictures are
+    repeated, so that an epoch has as many steps as with all cars and nothing but the variety differs.
     """
     rows = data.rows("train")
     if params.train_cars is not None:
         cars = np.random.default_rng(params.seed).permutation(sorted(set(data.table["car_id"].iloc[rows])))
-        rows = rows[data.table["car_id"].iloc[rows].isin(cars[: params.train_cars])]
+        chosen = rows[data.table["car_id"].iloc[rows].isin(cars[: params.train_cars])]
+        rows = np.resize(chosen, len(rows))
     return subsample(rows, params.subset, params.seed)
 
 

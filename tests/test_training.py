@@ -2,6 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections import Counter
 
 import pandas as pd
 import pytest
@@ -86,13 +87,13 @@ def test_training_starts_from_the_best_weights_of_another_run(data, params):
         make_model(params.replace(start_from="absent"))
 
 
-def test_fewer_cars_are_part_of_more_cars(data, params):
-    cars = [
-        set(data.table["car_id"].iloc[training.training_rows(data, params.replace(train_cars=count))])
-        for count in (1, 3, 5, None)
-    ]
+def test_fewer_cars_are_part_of_more_cars_and_fill_an_epoch(data, params):
+    rows = [training.training_rows(data, params.replace(train_cars=count)) for count in (1, 3, 5, None)]
+    cars = [set(data.table["car_id"].iloc[chosen]) for chosen in rows]
     assert [len(found) for found in cars] == [1, 3, 5, 6]
     assert all(fewer < more for fewer, more in zip(cars, cars[1:], strict=False))
+    assert {len(chosen) for chosen in rows} == {24} and len(set(rows[0])) == 4
+    assert max(Counter(rows[2].tolist()).values()) - min(Counter(rows[2].tolist()).values()) <= 1
 
 
 def test_a_finished_training_or_other_parameters_start_anew(data, params, tmp_path):
