@@ -12,11 +12,12 @@ from benchmarks import textbook
 from benchmarks.measure import Findings, Plan, alternate_fresh, fresh
 from benchmarks.pictures import repeat
 from benchmarks.training import make_trainer
-from carvana_lib import bulk, deployment, export, predictions
+from carvana_lib import deployment
 from carvana_lib.checkpoints import Checkpoints, load_model, save
 from carvana_lib.config import Params
 from carvana_lib.data import open_data, read_image, resize
 from carvana_lib.dataset import make_loader
+from carvana_lib.deployment import bulk, export, predictions
 
 BASE_CHANNELS = 16
 

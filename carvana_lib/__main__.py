@@ -135,7 +135,7 @@ def predict(
     part = parse_shard(shard)
     if submission and part[1] > 1:
         raise typer.BadParameter("--submission needs all masks: run once more without --shard after the last part")
-    from carvana_lib import bulk
+    from carvana_lib.deployment import bulk
 
     kinds = {"cutout": cutout, "probability": probability, "overlay": overlay}
     ways = {"way": way, "flip": flip, "batch_size": batch_size, "device": device}
@@ -149,7 +149,7 @@ def predict(
     if result.failures:
         raise typer.Exit(1)
     if result.is_main and submission:
-        from carvana_lib.submission import write_folder
+        from carvana_lib.deployment.submission import write_folder
 
         typer.echo(f"{write_folder(result.masks, submission)} rows -> {submission}")
 
@@ -186,7 +186,7 @@ def grade(
     jobs: Annotated[int, typer.Option(min=1, help="Notebooks at once.")] = 1,
 ):
     """Run submitted notebooks within limits and judge their exercises. They run with your rights: see TEACHING.md."""
-    from carvana_lib import grading
+    from carvana_lib.exercises import grading
 
     table = grading.grade(submissions, out, minutes, gigabytes, jobs)
     typer.echo(f"\n{table['verdict'].value_counts().to_string()}\n\ngrades: {out}")

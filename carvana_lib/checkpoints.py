@@ -9,8 +9,9 @@ import torch
 
 from carvana_lib.config import Params
 from carvana_lib.distributed import from_main
+from carvana_lib.hardware import describe_device
 from carvana_lib.model import UNet
-from carvana_lib.runs import Run, atomic
+from carvana_lib.runs import Run, atomic, environment
 
 SHAPES_TRAINING = (
     "seed",
@@ -59,6 +60,7 @@ def save(checkpoints: Checkpoints, scored: UNet, parts: dict, history: list[dict
         "params": params.model_dump(),
         "fingerprint": fingerprint,
         "history": history,
+        "made_with": {"device": describe_device(params)} | environment(),
     }
     training = {name: part.state_dict() for name, part in parts.items() if part is not None}
     if history[-1]["val_miou"] >= max(row["val_miou"] for row in history):

@@ -7,6 +7,8 @@ import torch
 from carvana_lib.dataset import make_loader
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.metrics import COUNTS, averagings, bootstrap_by_car, boundary_iou, confusion_counts, dice, iou, summary
+from carvana_lib.model import count_parameters
+from carvana_lib.training import training_rows
 
 BINS = 200  # probabilities are counted in steps of 0.005 for the threshold curve
 
@@ -89,6 +91,13 @@ def metrics(
         "n_test": len(test),
         "parameters": parameters,
     }
+
+
+def scores(model, data, params, history: pd.DataFrame) -> tuple[pd.DataFrame, dict]:
+    """Score a trained net as notebook 05 does: (the per-image table of the test pictures, the run's numbers)."""
+    val, test = (per_image(model, data, data.rows(split), params, params.flip)[0] for split in ("val", "test"))
+    n_train = len(np.unique(training_rows(data, params)))
+    return test, metrics(val, test, history, n_train, count_parameters(model), params)
 
 
 CLAIMED = {

@@ -1,7 +1,8 @@
 """Experiments without notebooks: train, score, and keep the numbers, one JSON for each experiment and seed.
 
 An experiment is a parameter file with a line `about:`, and where it needs them `extends:` (a file whose parameters it
-changes), `seeds:` (default [0]) and `score_also:` (a second folder of pictures, all of which are scored as well).
+changes), `seeds:` (default [0]), `score_also:` (a second folder of pictures, all of which are scored as well) and
+`native:` (a folder of full-size pictures, on which the first seed's net predicts in all the ways of notebook 06).
 """
 
 import time
@@ -11,14 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from carvana_lib import evaluation
-from carvana_lib.checkpoints import load_model
+from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_trained
 from carvana_lib.config import ParameterError, Params, read_yaml
 from carvana_lib.data import open_data
-from carvana_lib.hardware import describe_device
+from carvana_lib.deployment.comparison import compare_ways
 from carvana_lib.metrics import bootstrap_by_car, summary
-from carvana_lib.model import count_parameters
-from carvana_lib.runs import ROOT, Run, atomic, environment, read_json, write_json
-from carvana_lib.training import train, training_rows
+from carvana_lib.runs import ROOT, Run, atomic, read_json, write_json
+from carvana_lib.training import train
 
 RESULTS = ROOT / "results"
 MARKS = ("<!-- table: written by `experiment` -->", "<!-- end of table -->")
@@ -34,6 +34,7 @@ class Experiment:
     values: dict
     seeds: list[int] = field(default_factory=lambda: [0])
     score_also: str | None = None
+    native: str | None = None
 
     def params(self, seed: int, **overrides) -> Params:
         """The parameters for one seed; the run is called as the JSON is."""
@@ -52,7 +53,7 @@ def read_experiment(file: Path) -> Experiment:
         values = read_yaml(base) | values
     if "about" not in values:
         raise ParameterError(f"'{file}' is no experiment: it needs a line 'about: what it shows'")
-    keys = {key: values.pop(key) for key in ("about", "seeds", "score_also") if key in values}
+    keys = {key: values.pop(key) for key in ("about", "seeds", "score_also", "native") if key in values}
     values.pop("run_name", None)
     experiment = Experiment(name=Path(file).stem, values=values, **keys)
     for seed in experiment.seeds:
@@ -61,24 +62,22 @@ def read_experiment(file: Path) -> Experiment:
 
 
 def run(experiment: Experiment, seed: int, **overrides) -> Path:
-    """Train, score the best epoch on validation, test and `score_also`, write the JSON and return its path.
+    """Train, score the best epoch on validation, test and other pictures, write the JSON and return its path.
 
-    A training that was interrupted goes on; an experiment whose JSON is there is not run again.
+    A training that was interrupted goes on, one that has finished is only scored, and an experiment whose JSON is
+    there is not run again.
     """
     path = experiment.result(seed)
     if path.exists():
         return path
     params, started = experiment.params(seed, **overrides), time.perf_counter()
     data, where = open_data(params), Run(params.run_name)
-    record = {"about": experiment.about, "params": params.model_dump(), "seed": seed}
-    record |= {"device": describe_device(params), **environment()}
-    write_json(where.params, record)
-    _, history = train(data, params)
-    model = load_model(where.best_checkpoint)
-    val, _ = evaluation.per_image(model, data, data.rows("val"), params, params.flip)
-    test, _ = evaluation.per_image(model, data, data.rows("test"), params, params.flip)
-    n_train = len(training_rows(data, params))
-    record["metrics"] = evaluation.metrics(val, test, history, n_train, count_parameters(model), params)
+    if finished_epochs(params) < params.epochs:
+        train(data, params)
+    model, _, history = load_trained(data, params)
+    made_with = load_checkpoint(where.best_checkpoint)["made_with"]
+    record = {"about": experiment.about, "params": params.model_dump(), "seed": seed} | made_with
+    test, record["metrics"] = evaluation.scores(model, data, params, history)
     record["val_miou_each_epoch"] = history["val_miou"].tolist()
     record["test_miou_each_view"] = test.groupby("view")["iou"].mean().to_dict()
     record["test_cars"] = sorted(set(test["car_id"]))
@@ -88,6 +87,10 @@ def run(experiment: Experiment, seed: int, **overrides) -> Path:
         found, interval = summary(scores["iou"]), bootstrap_by_car(scores, seed=seed)
         record["elsewhere"] = {"data_dir": experiment.score_also, "n": len(scores), "miou": found["mean"]}
         record["elsewhere"] |= {"std": found["std"], "ci95": list(interval)}
+    if experiment.native and seed == experiment.seeds[0]:  # it takes minutes, and one net shows it
+        pictures = open_data(params.replace(data_dir=experiment.native, run_name=f"{params.run_name}-native"))
+        ways = compare_ways(model, pictures, pictures.table.index, params.image_size)
+        record["native"] = {"data_dir": experiment.native, "n": len(pictures.table), "ways": ways.to_dict("records")}
     record["seconds_training"] = float(history["seconds"].sum())
     record["seconds_this_sitting"] = time.perf_counter() - started
     write_json(path, record)

@@ -1,7 +1,8 @@
-"""Photos with masks on them: overlays, error maps and labelled grids."""
+"""Photos with masks on them: what is taken for one, overlays, error maps and labelled grids."""
 
 import io
 
+import cv2
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
@@ -10,6 +11,51 @@ from carvana_lib.plots import BLUE, ORANGE, PURPLE, DescribedFigure, figure
 from carvana_lib.runs import atomic
 
 ERROR_COLORS = {"hit": BLUE, "missed": ORANGE, "false alarm": PURPLE}
+
+
+def as_photo(photo) -> np.ndarray:
+    """(H, W, 3) uint8 RGB from that or from grey (H, W) uint8. Raises ValueError for anything else."""
+    photo = np.asarray(photo)
+    if photo.dtype != np.uint8 or photo.size == 0 or not (photo.ndim == 2 or photo.ndim == 3 and photo.shape[-1] == 3):
+        raise ValueError(f"a photo must be (H, W, 3) uint8, this one is {photo.shape} {photo.dtype}")
+    return np.ascontiguousarray(photo if photo.ndim == 3 else np.repeat(photo[..., None], 3, axis=-1))
+
+
+def as_mask(mask) -> np.ndarray | None:
+    """(H, W) uint8 {0, 1} from numbers of any type, also (1, H, W) or (H, W, 1); None stays None."""
+    return None if mask is None else (plane(mask, "mask") > 0).astype(np.uint8)
+
+
+def as_probability(probability) -> np.ndarray | None:
+    """(H, W) float32 from 0 to 1, from that or from uint8 0 to 255; None stays None. Raises ValueError for logits."""
+    if probability is None:
+        return None
+    probability = plane(probability, "probability")
+    if probability.dtype == np.uint8:
+        return probability.astype(np.float32) / 255
+    if not (probability.min() >= 0 and probability.max() <= 1):
+        raise ValueError(
+            "probabilities must lie between 0 and 1; do they still need a sigmoid, or are they not finite?"
+        )
+    return probability.astype(np.float32)
+
+
+def plane(values, name: str) -> np.ndarray:
+    """(H, W) from (H, W), (1, H, W) or (H, W, 1). Raises ValueError for other shapes."""
+    values = np.asarray(values)
+    if values.ndim == 3 and 1 in (values.shape[0], values.shape[-1]):
+        values = values[0] if values.shape[0] == 1 else values[..., 0]
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"a {name} must be (H, W), this one is {values.shape}")
+    return values
+
+
+def stretch(values: np.ndarray, shape) -> np.ndarray:
+    """(h, w) float32 -> (H, W) float32: averaged where it shrinks, interpolated where it grows."""
+    if values.shape == tuple(shape):
+        return values
+    shrinks = values.size > shape[0] * shape[1]
+    return cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, color: str = ORANGE, opacity: float = 0.5) -> np.ndarray:

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from carvana_lib import layers, metrics, pictures
-from carvana_lib.album import arrange
-from carvana_lib.browser import MaskBrowser
+from carvana_lib import metrics, pictures
+from carvana_lib.browser import MaskBrowser, layers
+from carvana_lib.browser.album import arrange
 
 rng = np.random.default_rng(0)
 
@@ -123,23 +123,23 @@ def test_scores_are_those_of_the_metrics():
 
 def test_bytes_and_floats_agree_at_one_half():
     exact = np.array([[0.0, 0.25, 0.4981, 0.5, 0.502, 1.0]], np.float32)
-    stored = layers.as_probability((exact * 255).round().astype(np.uint8))
+    stored = pictures.as_probability((exact * 255).round().astype(np.uint8))
     assert ((stored >= 0.5) == (exact >= 0.5)).all()
 
 
 def test_wrong_arrays_are_explained():
     with pytest.raises(ValueError, match=r"sigmoid"):
-        layers.as_probability(np.array([[-3.0, 4.0]]))
+        pictures.as_probability(np.array([[-3.0, 4.0]]))
     with pytest.raises(ValueError, match=r"sigmoid"):
-        layers.as_probability(np.array([[np.nan, 0.5]]))
+        pictures.as_probability(np.array([[np.nan, 0.5]]))
     with pytest.raises(ValueError, match=r"\(H, W, 3\) uint8, this one is \(3, 8, 8\) float64"):
-        layers.as_photo(np.zeros((3, 8, 8)))
+        pictures.as_photo(np.zeros((3, 8, 8)))
     with pytest.raises(ValueError, match=r"mask must be \(H, W\)"):
-        layers.as_mask(np.zeros((4, 4, 4)))
+        pictures.as_mask(np.zeros((4, 4, 4)))
     with pytest.raises(ValueError, match="unknown layer 'mist'"):
         layers.compose(*car(), layer="mist")
-    assert layers.as_photo(np.zeros((5, 4), np.uint8)).shape == (5, 4, 3)
-    assert layers.as_probability(np.zeros((1, 5, 4))).shape == layers.as_mask(np.zeros((5, 4, 1))).shape == (5, 4)
+    assert pictures.as_photo(np.zeros((5, 4), np.uint8)).shape == (5, 4, 3)
+    assert pictures.as_probability(np.zeros((1, 5, 4))).shape == pictures.as_mask(np.zeros((5, 4, 1))).shape == (5, 4)
 
 
 # The order of the pictures

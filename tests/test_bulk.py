@@ -15,15 +15,15 @@ from conftest import ROOT
 from PIL import Image
 from typer.testing import CliRunner
 
-from carvana_lib import bulk, deployment, predictions
+from carvana_lib import deployment
 from carvana_lib.__main__ import app
-from carvana_lib.bulk import predict_folder
 from carvana_lib.checkpoints import CheckpointError, load_model
 from carvana_lib.config import ParameterError
-from carvana_lib.deployment import DeploymentError, fast, photo_logits, read_photo
+from carvana_lib.deployment import DeploymentError, bulk, fast, photo_logits, predictions, read_photo
+from carvana_lib.deployment.bulk import predict_folder
+from carvana_lib.deployment.submission import decode, rows_of, score
+from carvana_lib.deployment.threads import ahead
 from carvana_lib.runs import RunError
-from carvana_lib.submission import decode, rows_of, score
-from carvana_lib.threads import ahead
 from carvana_lib.training import make_model
 
 SIZES = [(48, 32), (31, 33), (1, 1), (17, 300), (64, 64), (90, 20)]

@@ -11,9 +11,9 @@ from conftest import ROOT
 from PIL import Image, ImageOps
 
 from carvana_lib import deployment
-from carvana_lib.comparison import NAIVE, compare_ways
 from carvana_lib.data import resize
 from carvana_lib.deployment import WAYS, PhotoError, open_photo, probability, read_photo
+from carvana_lib.deployment.comparison import NAIVE, compare_ways
 from carvana_lib.model import UNet
 
 

@@ -22,10 +22,10 @@ from conftest import ROOT
 from PIL import Image
 
 from carvana_lib import checkpoints, training, tuning
-from carvana_lib.bulk import predict_folder
 from carvana_lib.checkpoints import Checkpoints, finished_epochs, load_checkpoint, load_model
 from carvana_lib.config import ParameterError, Params
 from carvana_lib.data import open_data
+from carvana_lib.deployment.bulk import predict_folder
 from carvana_lib.distributed import ProcessError, reason, share_statistics
 from carvana_lib.hardware import check_processes, make_accelerator
 from carvana_lib.runs import Run

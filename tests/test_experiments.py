@@ -1,13 +1,14 @@
 import re
 import shutil
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 
 from carvana_lib import experiments
 from carvana_lib.config import ParameterError
-from carvana_lib.runs import read_json
+from carvana_lib.runs import Run, read_json
 
 
 @pytest.fixture
@@ -28,7 +29,16 @@ def tiny(params):
 
 def test_an_experiment_trains_scores_and_keeps_its_numbers(params, tmp_path, results, folder):
     write(tmp_path, "base", about="whatever", **tiny(params))
-    file = write(tmp_path, "wide", extends="base.yaml", about="wider", seeds=[3], score_also=str(folder), epochs=1)
+    file = write(
+        tmp_path,
+        "wide",
+        extends="base.yaml",
+        about="wider",
+        seeds=[3],
+        score_also=str(folder),
+        native=str(folder),
+        epochs=1,
+    )
     experiment = experiments.read_experiment(file)
     path = experiments.run(experiment, 3)
     record = read_json(path)
@@ -38,10 +48,16 @@ def test_an_experiment_trains_scores_and_keeps_its_numbers(params, tmp_path, res
     assert low <= record["metrics"]["test_miou"] <= high and record["commit"] and record["versions"]["torch"]
     assert record["elsewhere"]["n"] == 40 and 0 <= record["elsewhere"]["miou"] <= 1
     assert len(record["val_miou_each_epoch"]) == 1 and len(record["test_miou_each_view"]) == 4
+    ways = pd.DataFrame(record["native"]["ways"])
+    assert record["native"]["n"] == 40 and len(ways) == 9 and ways["dice"].between(ways["iou"], 1).all()
     table = experiments.table([path])
     assert table[["experiment", "seed"]].to_numpy().tolist() == [["wide", 3]]
     before = path.stat().st_mtime_ns
     assert experiments.run(experiment, 3) == path and path.stat().st_mtime_ns == before, "it was run again"
+    path.unlink()
+    trained = Run("wide-seed3").last.stat().st_mtime_ns
+    assert read_json(experiments.run(experiment, 3))["metrics"] == record["metrics"]
+    assert Run("wide-seed3").last.stat().st_mtime_ns == trained, "a finished training is only scored again"
 
 
 def test_wrong_experiment_files_are_explained(params, tmp_path, results):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from carvana_lib import export
+from carvana_lib.deployment import export
 from carvana_lib.model import UNet
 from carvana_lib.runs import RunError
 
@@ -189,6 +189,6 @@ def test_functions_are_timed_in_turns():
 
 
 def test_importing_it_loads_no_onnx():
-    code = "import sys, carvana_lib.export; print([m for m in sys.modules if m.startswith('onnx')])"
+    code = "import sys, carvana_lib.deployment.export; print([m for m in sys.modules if m.startswith('onnx')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from carvana_lib import evaluation, model_card, training
+from carvana_lib import evaluation, training
 from carvana_lib.checkpoints import CheckpointError, load_trained
+from carvana_lib.deployment import model_card
 from carvana_lib.model import count_parameters
 from carvana_lib.runs import Run, RunError, read_json, write_csv, write_json
 

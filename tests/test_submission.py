@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from carvana_lib import submission
+from carvana_lib.deployment import submission
+from carvana_lib.deployment.submission import SubmissionError, decode, encode
 from carvana_lib.runs import RunError
-from carvana_lib.submission import SubmissionError, decode, encode
 
 MASKS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 1))
 

@@ -11,8 +11,7 @@ import psutil
 import pytest
 from conftest import ROOT
 
-from carvana_lib import grading
-from carvana_lib.exercises import CHAPTERS, EXERCISES, QUESTIONS
+from carvana_lib.exercises import CHAPTERS, EXERCISES, QUESTIONS, grading
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 ENTRY = re.compile(r'^<a id="([\w-]+)"></a>\*\*(.+?)\.\*\* (.+)$', re.M)

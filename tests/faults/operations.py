@@ -16,11 +16,12 @@ import torch
 from optuna.storages import journal
 from PIL import Image
 
-from carvana_lib import bulk, download, evaluation, training, tuning
 from carvana_lib import data as pictures
+from carvana_lib import download, evaluation, training, tuning
 from carvana_lib import report as report_page
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.config import Params
+from carvana_lib.deployment import bulk
 from carvana_lib.runs import Run, write_json
 
 

@@ -29,11 +29,12 @@ import torch
 import tornado.websocket
 from conftest import ROOT, write_pair
 
-from carvana_lib import export, pipeline
+from carvana_lib import pipeline
 from carvana_lib.checkpoints import CheckpointError, load_checkpoint
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
-from carvana_lib.export import ExportError
+from carvana_lib.deployment import export
+from carvana_lib.deployment.export import ExportError
 from carvana_lib.runs import Run
 
 from . import notebooks

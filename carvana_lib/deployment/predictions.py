@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from carvana_lib import deployment
-from carvana_lib.cutout import cut_out
 from carvana_lib.deployment import DeploymentError, PhotoError
+from carvana_lib.deployment.cutout import cut_out
 from carvana_lib.pictures import overlay
 from carvana_lib.runs import atomic, read_json, write_csv, write_json
 

@@ -15,7 +15,9 @@ import ipywidgets as W
 import numpy as np
 from PIL import Image
 
-from carvana_lib import cutout, deployment, layers, pictures
+from carvana_lib import deployment, pictures
+from carvana_lib.browser import layers
+from carvana_lib.deployment import cutout
 from carvana_lib.frontend import is_live
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken

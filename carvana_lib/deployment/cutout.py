@@ -6,7 +6,7 @@ Photos are (H, W, 3) uint8 RGB, probabilities of car (H, W) float32; a probabili
 import cv2
 import numpy as np
 
-from carvana_lib import layers, pictures
+from carvana_lib import pictures
 
 EDGE = 1.5  # pixels over which the car fades into the background: what a sharp photo does by itself
 WORK = 480  # pixels: shadows are soft, so they are found at this length of the longer side
@@ -31,8 +31,8 @@ def cut_out(photo: np.ndarray, probability: np.ndarray) -> np.ndarray:
     Where car and old background share a pixel, its colour is a mixture, which shows as a rim of the old wall on the
     new one. The less of such a pixel is car, the more of its colour is taken from the solid car beside it.
     """
-    photo = layers.as_photo(photo)
-    solidity = alpha(layers.stretch(layers.as_probability(probability), photo.shape[:2]))
+    photo = pictures.as_photo(photo)
+    solidity = alpha(pictures.stretch(pictures.as_probability(probability), photo.shape[:2]))
     solid, edge = solidity == 255, np.flatnonzero((solidity > 0) & (solidity < 255))
     solid = cv2.erode(solid.astype(np.float32), np.ones((3, 3), np.uint8))
     own = solidity.reshape(-1)[edge] / 255
@@ -98,10 +98,10 @@ def composite(photo: np.ndarray, probability: np.ndarray, background: np.ndarray
 
     With `shadow`, what the car's shadow took from the old floor it takes from the new one.
     """
-    photo = layers.as_photo(photo)
+    photo = pictures.as_photo(photo)
     height, width = photo.shape[:2]
-    probability = layers.stretch(layers.as_probability(probability), (height, width))
-    background = layers.as_photo(background)
+    probability = pictures.stretch(pictures.as_probability(probability), (height, width))
+    background = pictures.as_photo(background)
     how = cv2.INTER_AREA if background.size > photo.size else cv2.INTER_LINEAR
     ground = cv2.resize(background, (width, height), interpolation=how).astype(np.float32)
     if shadow:

@@ -23,7 +23,7 @@ COLUMNS = ["student", "notebook", "exercise", "verdict", "hint", "seconds", "err
 ONLY_A_CHECK = re.compile(r"\s*check\(\s*[\"']\w+[\"']\s*,.*\)\s*", re.S)  # a cell that would judge a second time
 # Parameters of every submission: the cells before the exercises run, but no answer needs a net that was trained well.
 SHORT = {"epochs": 1, "subset": 64, "tuning_subset": 32, "learning_rate": 5e-4, "loss": "bce_dice"}
-JUDGE = "import carvana_lib.grading\n\ncarvana_lib.grading.show_verdict('{0}', globals().get('my_{0}', ...))"
+JUDGE = "import carvana_lib.exercises.grading\n\ncarvana_lib.grading.show_verdict('{0}', globals().get('my_{0}', ...))"
 JUDGE_SECONDS = 60  # after which an answer that does not end is interrupted, so that the others are still judged
 
 
@@ -165,7 +165,7 @@ def run_limited(arguments: list, place: Path, minutes: float, gigabytes: float, 
     }
     with open(place / "stderr.txt", "w+") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "carvana_lib.grading", *map(str, arguments)],
+            [sys.executable, "-m", "carvana_lib.exercises.grading", *map(str, arguments)],
             stdout=subprocess.DEVNULL, stderr=stderr, cwd=place, env=environment,
         )  # fmt: skip
         if hasattr(psutil, "RLIMIT_DATA"):  # Linux; what the process starts later inherits it

@@ -24,10 +24,10 @@ from carvana_lib.checkpoints import load_checkpoint, load_model
 from carvana_lib.config import Params
 from carvana_lib.data import resize
 from carvana_lib.deployment import DeploymentError, PhotoError
+from carvana_lib.deployment.predictions import Failure, Predictions
+from carvana_lib.deployment.threads import ahead
 from carvana_lib.frontend import progress
 from carvana_lib.hardware import pick_device
-from carvana_lib.predictions import Failure, Predictions
-from carvana_lib.threads import ahead
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 WAYS = ("whole", "larger", "tiles")  # those that give every photo the same size, so that a batch can hold several

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import ipywidgets as W
 import numpy as np
 
-from carvana_lib import layers
-from carvana_lib.album import LARGE_IS_BAD, NONE, Album, arrange
+from carvana_lib.browser import layers
+from carvana_lib.browser.album import LARGE_IS_BAD, NONE, Album, arrange
 from carvana_lib.frontend import close, is_live
 from carvana_lib.runs import RunError
 

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from carvana_lib.data import read_mask, visible
+from carvana_lib.deployment.threads import ahead
 from carvana_lib.frontend import progress
 from carvana_lib.metrics import dice
 from carvana_lib.runs import atomic
-from carvana_lib.threads import ahead
 
 COLUMNS = ["img", "rle_mask"]
 MASK_SUFFIXES = (".png", ".gif")

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from carvana_lib import layers, pictures
+from carvana_lib import pictures
+from carvana_lib.browser import layers
 from carvana_lib.runs import write_csv
 
 NONE = "none"
@@ -84,7 +85,7 @@ class Album:
             at = row.get("row", position)
             found.append(values(row) if callable(values) else None if values is None else values[int(at)])
         photo, mask, probability = found
-        return layers.as_photo(photo), layers.as_mask(mask), layers.as_probability(probability)
+        return pictures.as_photo(photo), pictures.as_mask(mask), pictures.as_probability(probability)
 
     def score(self, position: int, threshold: float) -> tuple[float, float] | None:
         """(IoU, Dice) at the threshold; without mask or prediction those of the table, None where it has none."""
