@@ -144,14 +144,14 @@ def predict(
         typer.echo(f"{result} -> {out}")
         for name, reason in result.failures:
             typer.echo(f"failed: {name}: {reason}", err=True)
-        if result.failures and submission:
-            typer.echo(f"{submission} is not written: {len(result.failures)} photos have no mask", err=True)
-    if result.failures:
-        raise typer.Exit(1)
-    if result.is_main and submission:
-        from carvana_lib.deployment.submission import write_folder
+        if result.failures:  # of several processes one ends in failure: a launcher kills the others as soon as one does
+            if submission:
+                typer.echo(f"{submission} is not written: {len(result.failures)} photos have no mask", err=True)
+            raise typer.Exit(1)
+        if submission:
+            from carvana_lib.deployment.submission import write_folder
 
-        typer.echo(f"{write_folder(result.masks, submission)} rows -> {submission}")
+            typer.echo(f"{write_folder(result.names, result.masks, submission)} rows -> {submission}")
 
 
 @app.command()

@@ -64,10 +64,17 @@ def save(checkpoints: Checkpoints, scored: UNet, parts: dict, history: list[dict
     }
     training = {name: part.state_dict() for name, part in parts.items() if part is not None}
     if history[-1]["val_miou"] >= max(row["val_miou"] for row in history):
-        with atomic(checkpoints.best) as temporary:
-            torch.save(state, temporary)
-    with atomic(checkpoints.last) as temporary:
-        torch.save(state | {"training": training, "rng": torch.get_rng_state()}, temporary)
+        write(state, checkpoints.best)
+    write(state | {"training": training, "rng": torch.get_rng_state()}, checkpoints.last)
+
+
+def write(state: dict, path: Path) -> None:
+    """Write a checkpoint. Raises RunError with the system's reason where that fails; torch would hide it."""
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 def load_checkpoint(path: Path) -> dict:

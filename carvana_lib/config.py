@@ -7,6 +7,7 @@ the README all speak of the fields below; tests keep them in agreement.
 import ast
 import difflib
 import itertools
+import reprlib
 from pathlib import Path
 from typing import Literal
 
@@ -125,7 +126,7 @@ def unknown_parameter(name: str) -> str:
     """One sentence that names the closest valid parameter."""
     close = difflib.get_close_matches(name, Params.model_fields, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else f"valid ones: {', '.join(Params.model_fields)}"
-    return f"unknown parameter '{name}'; {hint}"
+    return f"unknown parameter {name!r}; {hint}"
 
 
 def explain(fault: dict) -> str:
@@ -134,7 +135,7 @@ def explain(fault: dict) -> str:
     if not fault["loc"]:
         return reason
     name = str(fault["loc"][0])
-    return f"{name}={fault['input']!r}: {reason} ({Params.model_fields[name].description})"
+    return f"{name}={reprlib.repr(fault['input'])}: {reason} ({Params.model_fields[name].description})"
 
 
 def assigned_names(source: str) -> list[str]:
@@ -147,8 +148,9 @@ def read_yaml(file) -> dict:
     """A YAML file that holds a mapping. Raises ParameterError, with the file's name, where it does not."""
     try:
         values = yaml.safe_load(Path(file).read_text(encoding="utf8")) or {}
-    except OSError as error:
-        raise ParameterError(f"parameter file '{file}' cannot be read: {error.strerror}") from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", "it is no text in UTF-8")
+        raise ParameterError(f"parameter file '{file}' cannot be read: {reason}") from None
     except yaml.YAMLError as error:
         raise ParameterError(f"parameter file '{file}' is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):

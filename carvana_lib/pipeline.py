@@ -71,10 +71,12 @@ def run(params: Params, start: str | None = None, only: list[str] | None = None)
     with tqdm(total=cells, unit="cell", dynamic_ncols=True) as BarEngine.bar:
         for path in paths:
             BarEngine.bar.set_description(path.stem)
+            copy = target.notebooks / path.name
+            growing = copy.with_name(f".{path.name}.{os.getpid():08}.ipynb")  # papermill writes it anew after each cell
             try:
                 papermill.execute_notebook(
                     path,
-                    target.notebooks / path.name,
+                    growing,
                     params.model_dump(),
                     cwd=str(NOTEBOOKS),
                     engine_name="one-bar",
@@ -86,9 +88,14 @@ def run(params: Params, start: str | None = None, only: list[str] | None = None)
                 ) from None
             except papermill.PapermillExecutionError as error:
                 raise RunError(
-                    f"{path.name}, cell {error.cell_index}: {error.ename}: {error.evalue} "
-                    f"(see {target.notebooks / path.name})"
+                    f"{path.name}, cell {error.cell_index}: {error.ename}: {error.evalue} (see {copy})"
                 ) from None
+            except OSError as error:
+                growing.unlink(missing_ok=True)
+                raise RunError(f"cannot write {copy}: {error.strerror}; free that place and run again") from None
+            finally:
+                if growing.exists():
+                    growing.replace(copy)
     write_csv(target.timing, time_table(target))
     write_report(params)
     return target

@@ -51,7 +51,7 @@ class Run:
         self.predictions = self.folder / "predictions"  # 06: masks at the photos' own size
         self.submission = self.folder / "submission.csv"  # 06: one row a picture, its mask run-length encoded
         self.onnx = self.folder / "model.onnx"  # 06: the net for ONNX Runtime
-        self.onnx_int8 = self.folder / "model_int8.onnx"  # 06: the same in 8 bits: smaller, faster, nearly as good
+        self.onnx_int8 = self.folder / "model_int8.onnx"  # 06: in 8 bits, where that is faster and nearly as good
         self.exported = self.folder / "model.pt2"  # 06: the net for torch.export.load
         self.model_card = self.folder / "model_card.md"  # 06: what the net is for, and what it is not
         self.figures = self.folder / "figures"

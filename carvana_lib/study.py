@@ -20,6 +20,7 @@ from optuna.storages import journal
 from optuna.trial import TrialState
 
 HEARTBEAT, GRACE = 10, 60  # seconds between a worker's signs of life, and after which a silent one is taken for dead
+LOCK_GRACE = 3  # seconds, after which the lock of a killed process is broken; a living one holds it for milliseconds
 POLL = 1.0  # seconds between looks at what others have finished
 ALIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 
@@ -59,7 +60,8 @@ def open_study(name: str, file, space: dict, seed: int) -> optuna.Study:
     options = {"study_name": name, "sampler": sampler, "direction": "maximize", "load_if_exists": True}
     if not url:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = journal.JournalFileOpenLock(str(file))
+        lock = journal.JournalFileOpenLock(str(file), grace_period=LOCK_GRACE)
+        lock.acquire(), cut_unfinished_line(file), lock.release()
         backend = journal.JournalFileBackend(str(file), lock_obj=lock)
         return optuna.create_study(storage=optuna.storages.JournalStorage(backend), **options)
     with experimental():
@@ -77,11 +79,34 @@ def open_study(name: str, file, space: dict, seed: int) -> optuna.Study:
     raise StudyError(f"the study at {shown(url)} cannot be opened: {why}; check CARVANA_STORAGE and the server")
 
 
+def cut_unfinished_line(file) -> None:
+    """Remove what a killed process or a full disk left of a line; Optuna reads nothing that follows such a line."""
+    content = file.read_bytes() if file.exists() else b""
+    if content and not content.endswith(b"\n"):
+        os.truncate(file, content.rfind(b"\n") + 1)
+
+
+@contextmanager
+def on_disk(file):
+    """Say in one sentence that the study's file cannot be written. Raises StudyError."""
+    try:
+        yield
+    except (OSError, AssertionError) as error:  # Optuna trips over its own feet when its file fails
+        cause = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        if cause is None:
+            raise
+        reason = f"cannot write {file}: {cause.strerror or cause}"
+        raise StudyError(f"{reason}; free or change that place and run again") from None
+
+
 def turn(file):
     """A lock that a search in the run's file holds for as long as it lives, so that a second one is refused."""
     if database():
         return nullcontext()
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(f"{file}.search", timeout=0).acquire()
     except Timeout:
         raise StudyError(

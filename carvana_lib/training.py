@@ -1,6 +1,9 @@
 """One training loop: the same for a trial of the search, a quick run and the protocol, in one process or in many."""
 
+import math
+import re
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -10,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from carvana_lib.checkpoints import CheckpointError, Checkpoints, load_model, resume, save
 from carvana_lib.dataset import make_loader, subsample
-from carvana_lib.distributed import in_worker, parts, share_statistics, train_in_processes
+from carvana_lib.distributed import in_worker, is_main, parts, share_statistics, train_in_processes
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
@@ -20,10 +23,41 @@ from carvana_lib.runs import Run, write_csv
 
 CHECK_EVERY = 20  # steps between looks at the loss: looking makes a GPU wait
 STEP_EPOCHS, STEP_GAMMA = 5, 0.5  # the protocol's StepLR
+GUESSING = math.log(2)  # BCE of a net that says 0.5 of every pixel; Dice and their mean are near it
 
 
 class TrainingError(RuntimeError):
     """Training that cannot go on; the message says what happened and which parameter to change."""
+
+
+@contextmanager
+def enough_memory(params):
+    """Turn what torch raises for want of memory into a TrainingError that says what to lower."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; on a CPU the words alone tell
+        short = isinstance(error, torch.OutOfMemoryError) or re.search(r"not enough memory|allocate memory", str(error))
+        if not short:
+            raise
+        raise TrainingError(
+            f"there is too little memory for batch_size={params.batch_size}, image_size={params.image_size} and "
+            f"base_channels={params.base_channels}; lower them in this order; the last checkpoint is kept"
+        ) from None
+
+
+def divergence(history: pd.DataFrame, params) -> str:
+    """A sentence on a training whose steps were too large although its loss stayed finite; '' for any other.
+
+    Its last validation loss is over twice that of guessing (ln 2), or its mIoU stands still below 0.5 for three epochs.
+    """
+    last, recent = history.iloc[-1], history["val_miou"].tail(3)
+    if last["val_loss"] > 2 * GUESSING:
+        found = f"val_loss is {last['val_loss']:.3g}, that of guessing {GUESSING:.2f}"
+    elif len(recent) == 3 and np.ptp(recent) < 1e-3 and recent.max() < 0.5:
+        found = f"val_miou stands still at {last['val_miou']:.3f}"
+    else:
+        return ""
+    return f"training diverged: {found}; lower learning_rate={params.learning_rate:g}"
 
 
 def make_model(params) -> UNet:
@@ -163,7 +197,11 @@ def train(data, params, on_epoch=None) -> tuple[UNet, pd.DataFrame]:
 
     model, checkpoints = make_model(params), Checkpoints(run.last, run.best_checkpoint)
     rows = training_rows(data, params), data.rows("val")
-    return model, fit(model, data, *rows, params, checkpoints, report)
+    with enough_memory(params):
+        history = fit(model, data, *rows, params, checkpoints, report)
+    if is_main() and (warning := divergence(history, params)):
+        print(warning)
+    return model, history
 
 
 def mean_loss(losses, seen, data, params, epoch: int, accelerator) -> float:

@@ -16,8 +16,8 @@ from carvana_lib.frontend import progress
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.runs import Run, write_csv, write_json
-from carvana_lib.study import database, grid_points, open_study, trials, turn, work
-from carvana_lib.training import fit, make_model, make_scheduler
+from carvana_lib.study import database, grid_points, on_disk, open_study, trials, turn, work
+from carvana_lib.training import enough_memory, fit, make_model, make_scheduler
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
 SHAPES_SEARCH = (
@@ -59,7 +59,7 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
     Finished trials are not repeated. `on_trial(table)` is called when there are more; where machines share the study,
     also for theirs. Raises StudyError where the study cannot be opened, or is at work elsewhere.
     """
-    study, run = study_of(data, params), Run(params.run_name)
+    run = Run(params.run_name)
     rows = subsample(data.rows("train"), params.tuning_subset, params.seed)
 
     def evaluate(point: dict) -> float:
@@ -69,10 +69,12 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
                 "with these parameters first, on as many machines as there are; a trial takes one process"
             )
         choice = params.replace(epochs=params.tuning_epochs, scheduler="none", ema=0.0, **point)
-        history = fit(make_model(choice), data, rows, data.rows("val"), choice)
+        with enough_memory(choice):
+            history = fit(make_model(choice), data, rows, data.rows("val"), choice)
         return history["val_miou"].iloc[-1]
 
-    with turn(run.study):
+    with on_disk(run.study), turn(run.study):
+        study = study_of(data, params)
         left = len(grid_points(GRID)) - len(trials(study))
         for table in progress(work(study, GRID, evaluate), "grid search", left):
             if on_trial:

@@ -45,8 +45,12 @@ class Job(NamedTuple):
 
 @dataclass
 class Result:
-    """What `predict_folder` did, over all processes: counts of photos, failures, and seconds for those predicted."""
+    """What `predict_folder` did, over all processes: counts of photos, failures, and seconds for those predicted.
 
+    `names` are the photos that were asked for, by their own file names.
+    """
+
+    names: list[str]
     predicted: int
     done_before: int
     failures: list[Failure]
@@ -85,12 +89,12 @@ def predict_folder(
         raise DeploymentError(f"way='{way}' cannot be used for a folder; choose one of {', '.join(WAYS)}")
     if not 0 <= shard[0] < shard[1]:
         raise DeploymentError(f"shard={shard}: the first number counts from 0 and must be below the second")
-    names, image_size = photo_names(images), load_checkpoint(checkpoint)["params"]["image_size"]
+    asked, image_size = photo_names(images)[shard[0] :: shard[1]], load_checkpoint(checkpoint)["params"]["image_size"]
     kinds = {"mask": True, "cutout": cutout, "probability": probability, "overlay": overlay}
     predictions = Predictions(out, [kind for kind, wanted in kinds.items() if wanted])
-    predictions.keep_settings(checkpoint, images=str(images.resolve()), way=way, flip=flip)
+    predictions.keep_settings(checkpoint, images=images.resolve().name, way=way, flip=flip)
     state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
-    names = names[shard[0] :: shard[1]][state.process_index :: state.num_processes]
+    names = asked[state.process_index :: state.num_processes]
     todo, failures = predictions.missing(names), []
 
     net, batch_size = deployment.fast(load_model(checkpoint), device), batch_size or BATCH[device]
@@ -115,7 +119,7 @@ def predict_folder(
         predictions.list_failures(failures, shard)
     state.destroy_process_group()
     seconds = time.perf_counter() - started
-    return Result(sum(predicted), sum(done_before), failures, seconds, predictions.masks, is_main)
+    return Result(asked, sum(predicted), sum(done_before), failures, seconds, predictions.masks, is_main)
 
 
 def photo_names(folder: Path) -> list[str]:

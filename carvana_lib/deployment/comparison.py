@@ -21,7 +21,7 @@ def naive_mask(model, photo: np.ndarray, image_size: int) -> np.ndarray:
     return cv2.resize(small.astype(np.uint8), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def compare_ways(model, data, rows, image_size: int, ways=WAYS) -> pd.DataFrame:
+def compare_ways(model, data, rows, image_size: int) -> pd.DataFrame:
     """Score each way, without and with the mirror image, on the photos at `rows` of `data`, read one at a time.
 
     A row a way: way, flip, iou, dice and boundary_iou (means over photos at their own size), ms (of net and resizing,
@@ -30,7 +30,7 @@ def compare_ways(model, data, rows, image_size: int, ways=WAYS) -> pd.DataFrame:
     scores, pairs = [], data.table.loc[rows].to_dict("records")
     for pair in progress(pairs, "comparing ways", len(pairs)):
         photo, mask = read_photo(data.folder / pair["image"]), read_mask(data.folder / pair["mask"])
-        for way, flip in [(NAIVE, False), *((way, flip) for way in ways for flip in (False, True))]:
+        for way, flip in [(NAIVE, False), *((way, flip) for way in WAYS for flip in (False, True))]:
             started = time.perf_counter()
             if way == NAIVE:
                 said = naive_mask(model, photo, image_size)

@@ -1,4 +1,4 @@
-"""The net as a file that other programs run: ONNX, torch.export, int8; each compared with PyTorch before it is used.
+"""The net as a file that other programs run, ONNX or torch.export, each compared with PyTorch before it is used.
 
 All of them take plain pictures (B, 3, H, W) uint8 RGB, sides divisible by 16 and at least 32, any number of them, and
 give the probability of car, (B, 1, H, W) float32: normalisation and sigmoid are inside the file.
@@ -104,36 +104,6 @@ def to_torch_export(model: nn.Module, path: Path, image_size: int) -> None:
         torch.export.save(program, temporary, extra_files={"facts.json": json.dumps(facts(model, image_size))})
 
 
-def to_int8(source: Path, path: Path, pictures: np.ndarray) -> None:
-    """Write an ONNX file with weights and activations in 8 bits, from the float32 one that `to_onnx` wrote.
-
-    Ranges of the activations are measured on `pictures` (N, 3, H, W) uint8, of the training set. (Jacob et al. 2018,
-    "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", section 2.) Raises
-    ExportError where there is no `source`.
-    """
-    if not Path(source).exists():
-        raise ExportError(f"{source} does not exist; write it with to_onnx first")
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):
-        left = iter(check(pictures))
-
-        def get_next(self):
-            return next(({INPUT: one[None]} for one in self.left), None)
-
-    with atomic(path) as temporary:
-        quant_pre_process(source, temporary, skip_symbolic_shape=True)
-        quantize_static(
-            temporary,
-            temporary,
-            Reader(),
-            per_channel=True,  # a scale for each filter: one for all would be set by the widest
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,  # this pair is what x86 processors multiply in one instruction (VNNI)
-        )
-
-
 def check(pictures: np.ndarray) -> np.ndarray:
     """Contiguous (B, 3, H, W) uint8. Raises ExportError for anything else, and for sides that do not fit."""
     fits = pictures.ndim == 4 and pictures.shape[1] == 3 and pictures.dtype == np.uint8
@@ -145,43 +115,43 @@ def check(pictures: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pictures)
 
 
-def predictor(source, bf16: bool = False):
+def predictor(source):
     """A function from pictures (B, 3, H, W) uint8 to probabilities (B, 1, H, W) float32, arrays both.
 
-    `source` is a net, or a file .onnx or .pt2. `bf16` is for nets alone. ONNX Runtime gets as many threads as PyTorch
-    has, and lets them sleep between pictures, so that the two can be timed side by side. Raises ExportError for a
-    file that is missing or is no such net.
+    `source` is a net, or a file .onnx or .pt2. ONNX Runtime gets as many threads as PyTorch has, and lets them sleep
+    between pictures, so that the two can be timed side by side. Raises ExportError for a file that is missing or is
+    no such net.
     """
     if isinstance(source, nn.Module):
-        return with_torch(Probability(source).to(memory_format=torch.channels_last), bf16)
+        return with_torch(Probability(source).to(memory_format=torch.channels_last))
     try:
         return with_onnx(source) if Path(source).suffix == ".onnx" else with_torch(torch.export.load(source).module())
+    except ExportError:
+        raise
     except Exception as error:  # each library has its own kinds
         raise ExportError(f"{source} cannot be loaded ({type(error).__name__}); export the net again") from None
 
 
-def with_torch(net: nn.Module, bf16: bool = False):
+def with_torch(net: nn.Module):
     """The function that `predictor` gives for a net in PyTorch."""
 
     @torch.inference_mode()
     def predict(pictures):
-        images = torch.from_numpy(check(pictures))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            return net(images).float().numpy()
+        return net(torch.from_numpy(check(pictures))).numpy()
 
     return predict
 
 
 def with_onnx(path: Path):
-    """The function that `predictor` gives for an ONNX file."""
+    """The function that `predictor` gives for an ONNX file. Raises ExportError for one of another net."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    if [value.name for value in session.get_inputs()] != [INPUT]:
-        raise ExportError("another net")
+    if (takes := [value.name for value in session.get_inputs()]) != [INPUT]:
+        raise ExportError(f"{path} takes {', '.join(takes)} and not {INPUT}: another net; export this one again")
     return lambda pictures: session.run([OUTPUT], {INPUT: check(pictures)})[0]
 
 
@@ -189,8 +159,8 @@ def parity(model: nn.Module, path: Path, pictures: np.ndarray, tolerance: float 
     """Compare an exported file with the net it came from, on pictures (B, 3, H, W) uint8.
 
     Returns the largest difference in probability, how many pixels of the masks (probability at least 0.5) differ, and
-    how many lie so close to 0.5 that such a difference could turn them. Raises ExportError where the largest difference
-    is not below `tolerance`; 1 only measures.
+    how many of the net's probabilities lie within TOLERANCE of 0.5, where a difference that is allowed could turn
+    them. Raises ExportError where the largest difference is not below `tolerance`; 1 only measures.
     """
     expected, found = predictor(model)(pictures), predictor(path)(pictures)
     if found.shape != expected.shape:
@@ -206,7 +176,7 @@ def parity(model: nn.Module, path: Path, pictures: np.ndarray, tolerance: float 
         "largest_difference": difference,
         "mask_pixels": expected.size,
         "pixels_that_differ": int(((found >= 0.5) != (expected >= 0.5)).sum()),
-        "pixels_that_could": int((np.abs(expected - 0.5) <= difference).sum()),
+        "pixels_that_could": int((np.abs(expected - 0.5) < TOLERANCE).sum()),
     }
 
 

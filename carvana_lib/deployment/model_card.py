@@ -9,6 +9,7 @@ import torch
 
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.data import resize
+from carvana_lib.deployment import net_logits
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.runs import Run, RunError, atomic, read_json
 
@@ -30,12 +31,12 @@ LIMITS = """\
 - It is for cutting out cars, and for learning. Nothing that people's safety depends on may rest on it."""
 
 
-def write(run: Run, beyond: pd.DataFrame | None = None, watts: float | None = None) -> str:
+def write(run: Run, beyond: pd.DataFrame | None = None) -> str:
     """Write `run.model_card` from the run's params.json, metrics.json, per_image.csv, split.csv and last checkpoint.
 
-    `beyond` is what `beyond_training` measured, and `watts` the power that the device is assumed to draw while
-    training; the card says so where they are not given. The same files give the same card. Returns its text. Raises
-    RunError where a file is missing or belongs to other parameters, CheckpointError for an unusable checkpoint.
+    `beyond` is what `beyond_training` measured; the card says so where it is not given. The same files give the same
+    card, whoever writes it. Returns its text. Raises RunError where a file is missing or belongs to other parameters,
+    CheckpointError for an unusable checkpoint.
     """
     record, metrics = read_json(run.params, "notebook 04"), read_json(run.metrics, "notebook 05")
     if metrics["params"] != record["params"]:
@@ -62,10 +63,9 @@ def write(run: Run, beyond: pd.DataFrame | None = None, watts: float | None = No
         ),
         "## Training",
         as_table(pd.DataFrame(trained.items(), columns=["parameter", "value"])),
-        f"Device: {record['device'] or 'unknown'}. Python {record['python']}, "
-        + ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-        + f". Commit `{record['commit']}`.",
-        cost(history, watts),
+        origin(last.get("made_with")),
+        f"{len(history)} epochs, {history['images'].sum():,.0f} pictures seen, {history['seconds'].sum():.0f} seconds, "
+        "validation included. The energy was not measured.",
         "## How good it is",
         scores(metrics, test),
         "The IoU of the car is computed for each test picture at probability 0.5 and averaged over pictures; the "
@@ -100,14 +100,13 @@ def as_table(table: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
-def cost(history: pd.DataFrame, watts: float | None) -> str:
-    """What the training took: epochs, pictures, time, and energy where a power is assumed."""
-    seconds = history["seconds"].sum()
-    took = f"{len(history)} epochs, {history['images'].sum():,.0f} pictures seen, {seconds:.0f} seconds"
-    if watts is None:
-        return f"{took}, validation included. The energy was not measured."
-    energy = f"{seconds * watts / 3600:.2g} Wh if the device draws {watts:g} W all the time, which is an assumption"
-    return f"{took}, validation included: {energy}."
+def origin(made_with: dict | None) -> str:
+    """Where the net was trained, as its checkpoint says; older checkpoints do not say."""
+    if made_with is None:
+        return "Device, versions and commit: unknown."
+    versions = {"Python": made_with["python"], **made_with["versions"]}
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"Device: {made_with['device']}. System: {made_with['platform']}. {listed}. Commit `{made_with['commit']}`."
 
 
 def scores(metrics: dict, test: pd.DataFrame) -> str:
@@ -132,7 +131,6 @@ def worst_views(test: pd.DataFrame) -> pd.DataFrame:
     return by_view.set_axis(["view", "pictures", "mean IoU", "least IoU"], axis=1)
 
 
-@torch.inference_mode()
 def beyond_training(model, images: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
     """What the net makes of pictures unlike its training's: (pictures, measure, value).
 
@@ -164,6 +162,5 @@ def beyond_training(model, images: np.ndarray, masks: np.ndarray) -> pd.DataFram
 
 def said(model, pictures: np.ndarray) -> torch.Tensor:
     """(N, S, S, 3) uint8 RGB -> where the net says car, (N, S, S) bool, a few pictures at a time."""
-    device = next(model.parameters()).device
-    batches = torch.from_numpy(pictures.copy()).permute(0, 3, 1, 2).split(8)
-    return torch.cat([model.eval()(batch.to(device))[:, 0].cpu() >= 0 for batch in batches])
+    batches = (pictures[start : start + 8] for start in range(0, len(pictures), 8))
+    return torch.from_numpy(np.concatenate([net_logits(model, batch) >= 0 for batch in batches]))

@@ -64,13 +64,11 @@ def decode(rle: str, height: int, width: int) -> np.ndarray:
     return np.repeat(values, np.diff(edges)).reshape(height, width)
 
 
-def write(masks, path: Path) -> int:
-    """Write (image name, mask (H, W)) pairs as they come, and return how many; gzip where the name ends in .gz."""
-    return write_rows(((name, encode(mask)) for name, mask in masks), path)
-
-
 def write_rows(rows, path: Path) -> int:
-    """Write (image name, run-length code) pairs. The same pairs make the same bytes. Raises RunError as `atomic`."""
+    """Write (image name, run-length code) pairs as they come, and return how many; gzip where `path` ends in .gz.
+
+    The same pairs make the same bytes. Raises RunError as `atomic` does.
+    """
     count = 0
     with atomic(path) as temporary, temporary.open("wb") as file:
         zipped = Path(path).suffix == ".gz"
@@ -83,28 +81,32 @@ def write_rows(rows, path: Path) -> int:
     return count
 
 
-def write_folder(masks_folder: Path, path: Path, suffix: str = ".jpg") -> int:
-    """Write every mask of a folder, in the order of names, and return how many; a mask 'a_mask.png' is of 'a.jpg'.
+def write_folder(names: list[str], masks_folder: Path, path: Path) -> int:
+    """Write a row for each photo name, and return how many; the mask of 'a.jpg' is 'a_mask.png' or 'a_mask.gif'.
 
-    Masks are read in threads, a few at a time. Raises SubmissionError for a folder without masks and for a mask that
-    cannot be read.
+    Masks are read in threads, a few at a time; those of other photos are left out. Raises SubmissionError for a photo
+    without a mask or with two, and for a mask that cannot be read.
     """
     masks = masks_by_image(masks_folder)
-    if not masks:
-        raise SubmissionError(f"{masks_folder} holds no masks ({', '.join(MASK_SUFFIXES)}); run predict first")
+    if missing := [name for name in names if Path(name).stem not in masks]:
+        lack = f"{masks_folder} has no mask of {missing[0]} and {len(missing) - 1} more of {len(names)} photos"
+        raise SubmissionError(f"{lack}; run predict first")
 
-    def row(pair):
-        image_id, file = pair
-        return image_id + suffix, encode(open_mask(file))
+    def row(name):
+        return name, encode(open_mask(masks[Path(name).stem]))
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        rows = ahead(threads, row, masks.items(), 2 * os.cpu_count())
-        return write_rows(progress(rows, "writing submission", len(masks)), path)
+        rows = ahead(threads, row, names, 2 * os.cpu_count())
+        return write_rows(progress(rows, "writing submission", len(names)), path)
 
 
 def masks_by_image(folder: Path) -> dict[str, Path]:
-    """image_id -> mask file, in the order of names."""
-    return {f.stem.removesuffix("_mask"): f for f in visible(Path(folder)) if f.suffix.lower() in MASK_SUFFIXES}
+    """image_id -> mask file, in the order of names. Raises SubmissionError where a picture has two."""
+    masks = {}
+    for file in filter(lambda file: file.suffix.lower() in MASK_SUFFIXES, visible(Path(folder))):
+        if (other := masks.setdefault(file.stem.removesuffix("_mask"), file)) != file:
+            raise SubmissionError(f"{folder} holds {other.name} and {file.name}, two masks of one picture; delete one")
+    return masks
 
 
 def open_mask(file: Path) -> np.ndarray:
