@@ -12,13 +12,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Car segmentation on Carvana: run the notebooks headless, compare runs, fetch the real data.",
 )
+Files = Annotated[list[Path], typer.Option("-f", "--file", help="YAML file of parameters; later ones win.")]
+Pairs = Annotated[list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="One parameter.")]
+Name = Annotated[str, typer.Option(help="Results go to runs/NAME/ (the parameter run_name).")]
 
 
 @app.command()
 def run(
-    files: Annotated[list[Path], typer.Option("-f", "--file", help="YAML file of parameters; later ones win.")] = [],  # noqa: B006
-    pairs: Annotated[list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="One parameter.")] = [],  # noqa: B006
-    name: Annotated[str, typer.Option(help="Results go to runs/NAME/ (the parameter run_name).")] = "",
+    files: Files = [],  # noqa: B006
+    pairs: Pairs = [],  # noqa: B006
+    name: Name = "",
     start: Annotated[str, typer.Option("--from", metavar="NN", help="Begin with this notebook.")] = "",
     only: Annotated[list[str], typer.Option(metavar="NN", help="Run just this notebook; may be repeated.")] = [],  # noqa: B006
 ):
@@ -56,9 +59,9 @@ def batch(
 
 @app.command()
 def train(
-    files: Annotated[list[Path], typer.Option("-f", "--file", help="YAML file of parameters; later ones win.")] = [],  # noqa: B006
-    pairs: Annotated[list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="One parameter.")] = [],  # noqa: B006
-    name: Annotated[str, typer.Option(help="Results go to runs/NAME/ (the parameter run_name).")] = "",
+    files: Files = [],  # noqa: B006
+    pairs: Pairs = [],  # noqa: B006
+    name: Name = "",
 ):
     """Train one net without notebooks: in num_processes processes, or in those of torchrun or accelerate launch."""
     from carvana_lib import distributed, plots, training
@@ -69,6 +72,7 @@ def train(
     with distributed.together():
         with distributed.one_first(params):
             data = open_data(params)
+        distributed.check_pictures(data)
         params = distributed.from_main(lambda: with_best(params, data))
         _, history = training.train(data, params, on_epoch=plots.watch)
     if distributed.is_main():
@@ -78,9 +82,9 @@ def train(
 
 @app.command()
 def search(
-    files: Annotated[list[Path], typer.Option("-f", "--file", help="YAML file of parameters; later ones win.")] = [],  # noqa: B006
-    pairs: Annotated[list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="One parameter.")] = [],  # noqa: B006
-    name: Annotated[str, typer.Option(help="Results go to runs/NAME/ (the parameter run_name).")] = "",
+    files: Files = [],  # noqa: B006
+    pairs: Pairs = [],  # noqa: B006
+    name: Name = "",
 ):
     """Search learning rate and loss, together with all who share the database that CARVANA_STORAGE names."""
     from carvana_lib import tuning
@@ -94,10 +98,10 @@ def search(
 @app.command()
 def experiment(
     files: Annotated[list[Path], typer.Argument(help="Experiment files, as those in results/params/.")],
-    pairs: Annotated[list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="One parameter.")] = [],  # noqa: B006
+    pairs: Pairs = [],  # noqa: B006
 ):
     """Train and score experiments without notebooks; numbers go to results/. What has its JSON is not run again."""
-    from carvana_lib import experiments
+    from carvana_lib import audit, experiments
     from carvana_lib.checkpoints import CheckpointError
 
     found, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
@@ -108,6 +112,7 @@ def experiment(
         except CheckpointError as error:  # the weights to start from are not there; others need none
             typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
     experiments.write_table()
+    audit.write()
     typer.echo(experiments.table(results).to_string(index=False, float_format="{:.4f}".format))
 
 

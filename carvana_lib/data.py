@@ -7,7 +7,6 @@ work too) and `metadata.csv` (id, year, make, model, trim1, trim2; optional).
 import hashlib
 import os
 import re
-import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from carvana_lib.frontend import progress
-from carvana_lib.runs import ROOT, Run, atomic, new_array, runs_folder, write_csv
+from carvana_lib.runs import ROOT, Run, atomic, new_array, runs_folder, sweep, write_csv
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2})")  # 00087a6bd4dc_01: the car, and which of its 16 views
@@ -183,9 +182,7 @@ def prepare(folder: Path, size: int) -> tuple[Path, float]:
     cache = runs_folder() / ".cache" / f"{fingerprint(folder, pairs)}-{size}"
     if cache.is_dir():
         return cache, 0.0
-    for leftover in cache.parent.glob(".*"):  # of killed preparations; a day is longer than any takes
-        if time.time() - leftover.stat().st_mtime > 86_400:
-            shutil.rmtree(leftover, ignore_errors=True)
+    sweep(cache.parent.glob(".*"))
     started = time.perf_counter()
     np.empty(2**24, np.uint8)  # glibc, once it has freed a block so large, keeps those of a few MB: a third of the time
     with atomic(cache, folder=True) as temporary, ThreadPoolExecutor(os.cpu_count()) as threads:

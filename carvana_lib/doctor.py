@@ -6,18 +6,16 @@ import re
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
-from carvana_lib.runs import ROOT, runs_folder
+from carvana_lib.runs import ROOT, is_stale, runs_folder, sweep
 
 PYTHON = (3, 11)
 GIGABYTES_FREE, GIGABYTES_OF_MEMORY = 2, 2  # the cache of all real pictures at 256 pixels takes 1.3 of the first
-STALE = 3600  # seconds; nothing that is written under a temporary name takes an hour
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # as runs.atomic names what is not finished yet
 
 
@@ -139,12 +137,11 @@ def device() -> Finding:
 
 def leftovers(clean: bool) -> Finding:
     """Are there temporary files of killed runs? With `clean` they are removed."""
-    stale = [path for path in temporary(runs_folder()) if time.time() - path.lstat().st_mtime > STALE]
+    stale = list(filter(is_stale, temporary(runs_folder())))
     size = sum(file.lstat().st_size for path in stale for file in (path, *path.rglob("*"))) / 1e6
     found = f"{len(stale)} of killed runs, {size:.1f} MB" if stale else "none of killed runs"
     if clean:
-        for path in stale:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        sweep(stale)
         return Finding("leftovers", found + ", removed" * bool(stale))
     return Finding("leftovers", found, "remove them with 'python -m carvana_lib doctor --clean'" * bool(stale))
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from carvana_lib.frontend import progress
-from carvana_lib.runs import atomic
+from carvana_lib.runs import atomic, sweep
 
 COMPETITION = "carvana-image-masking-challenge"
 PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
@@ -102,8 +102,7 @@ def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
                     members[place] = archive, info
         if (total := sum(info.file_size for _, info in members.values())) > limit:
             raise DownloadError(f"unpack: {', '.join(map(str, zips))}: {total:,} bytes, over {limit:,}; {BY_HAND}")
-        for leftover in [*target.glob(".metadata.csv.*.csv"), *target.glob("train*/.*.???.*.???")]:
-            leftover.unlink()  # of an unpacking that was killed
+        sweep([*target.glob(".metadata.csv.*.csv"), *target.glob("train*/.*.???.*.???")])
         for place, (archive, info) in progress(members.items(), "unpacking", len(members)):
             path = target / place
             if path.is_file() and path.stat().st_size == info.file_size:

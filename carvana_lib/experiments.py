@@ -21,7 +21,7 @@ from carvana_lib.runs import ROOT, Run, atomic, read_json, write_json
 from carvana_lib.training import train
 
 RESULTS = ROOT / "results"
-MARKS = ("<!-- table: written by `experiment` -->", "<!-- end of table -->")
+MARKS = "<!-- {}: written by `experiment` -->", "<!-- end of {} -->"
 COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 
 
@@ -119,11 +119,16 @@ def write_table() -> None:
         interval, val = f"{row['ci95_low']:.4f} to {row['ci95_high']:.4f}", f"{row['val_miou']:.4f}"
         facts = f"{row['seed']} | {row['images']} | {scores} | {interval} | {val}"
         lines.append(f"| [{row['experiment']}](params/{row['experiment']}.yaml) | {about} | {facts} |")
-    readme = RESULTS / "README.md"
-    before, _, rest = readme.read_text(encoding="utf8").partition(MARKS[0])
-    after = rest.partition(MARKS[1])[2]
+    fill("table", lines)
+
+
+def fill(section: str, lines: list[str]) -> None:
+    """Replace a section of results/README.md; what stands around its two marks stays."""
+    readme, (begin, end) = RESULTS / "README.md", (mark.format(section) for mark in MARKS)
+    before, _, rest = readme.read_text(encoding="utf8").partition(begin)
+    after = rest.partition(end)[2]
     with atomic(readme) as temporary:
-        temporary.write_text("\n".join([before + MARKS[0], *lines, MARKS[1] + after]), encoding="utf8")
+        temporary.write_text("\n".join([before + begin, *lines, end + after]), encoding="utf8")
 
 
 def found() -> list[Path]:

@@ -12,11 +12,14 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "torchvision", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
+
+STALE = 86_400  # seconds, a day
 
 
 class RunError(RuntimeError):
@@ -43,6 +46,7 @@ class Run:
         self.tuning = self.folder / "tuning.csv"  # 03: one row a trial
         self.best = self.folder / "best.json"  # 03: the winning learning rate and loss
         self.history = self.folder / "history.csv"  # 04: one row an epoch
+        self.train_log = self.folder / "train.log"  # 04: what the processes said, where several trained
         self.last = self.folder / "checkpoints" / "last"  # 04: after the latest epoch, with optimizer
         self.best_checkpoint = self.folder / "checkpoints" / "best"  # 04: the epoch of the highest val mIoU
         self.per_image = self.folder / "per_image.csv"  # 05: one row a test picture
@@ -114,6 +118,17 @@ def atomic(path: Path, folder: bool = False):
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink()
+
+
+def is_stale(path: Path) -> bool:
+    """True for a temporary file or folder that no living process writes any more: none takes STALE seconds."""
+    return time.time() - path.lstat().st_mtime > STALE
+
+
+def sweep(leftovers) -> None:
+    """Remove those temporary files and folders that killed processes have left; not those of a process at work."""
+    for path in filter(is_stale, leftovers):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @contextmanager

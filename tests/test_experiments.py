@@ -6,9 +6,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from carvana_lib import experiments
+from carvana_lib import audit, experiments
 from carvana_lib.config import ParameterError
-from carvana_lib.runs import Run, read_json
+from carvana_lib.runs import Run, read_json, write_json
 
 
 @pytest.fixture
@@ -70,11 +70,40 @@ def test_wrong_experiment_files_are_explained(params, tmp_path, results):
     assert not results.exists()
 
 
-def test_the_table_in_the_results_is_that_of_the_jsons(tmp_path, monkeypatch):
+def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch):
     kept = (experiments.RESULTS / "README.md").read_text(encoding="utf8")
     monkeypatch.setattr(experiments, "RESULTS", shutil.copytree(experiments.RESULTS, tmp_path / "copy"))
-    experiments.write_table()
+    experiments.write_table(), audit.write()
     assert (tmp_path / "copy" / "README.md").read_text(encoding="utf8") == kept
+    assert kept.count("\n| ") > len(experiments.found()) + len(audit.CLAIMS)
+
+
+def made_up(test_miou: float, **more) -> dict:
+    """A result as `experiments.run` writes it, as far as the audit reads it."""
+    metrics = {"test_miou": test_miou, "val_miou": 0.95, "test_miou_ci95": [0.94, 0.96], "n_test": 32, "n_train": 80}
+    metrics |= {"test_averagings": {"per image": 0.95, "per batch": 0.96}}
+    views = {str(view): test_miou + 0.01 * (view % 2) for view in range(1, 17)}
+    record = {"metrics": metrics, "params": {"start_from": None}, "val_miou_each_epoch": [0.9, 0.94, 0.95]}
+    return record | {"test_miou_each_view": views} | more
+
+
+def test_the_audit_says_what_the_results_say(results):
+    def judge(**changed) -> pd.Series:
+        names = {"loss-dice-small", "loss-bce-small", "split-by-image-small", "steplr-small"}
+        given = {f"{name}-seed0": made_up(0.95) for name in names}
+        given |= {f"protocol-small-seed{seed}": made_up(0.95 + seed / 1000) for seed in range(3)}
+        for name, record in (given | {k.replace("_", "-"): v for k, v in changed.items()}).items():
+            write_json(results / f"{name}.json", record)
+        return audit.on_real_photos().set_index("claim")["verdict"]
+
+    equal = judge()
+    assert equal.iloc[[0, 1, 2, 3]].str.split(";|,").str[0].tolist() == ["not measured yet", "holds", "holds", "holds"]
+    assert equal.iloc[4].startswith("no flattery") and equal.iloc[5].startswith("no difference")
+    other = judge(loss_dice_small_seed0=made_up(0.97), split_by_image_small_seed0=made_up(0.96),
+                  steplr_small_seed0=made_up(0.95, val_miou_each_epoch=[0.9, 0.94, 0.96]))  # fmt: skip
+    assert "dice is best" in other.iloc[2] and other.iloc[4] == "the leak flatters" and other.iloc[5] == "differs"
+    low = judge(protocol_small_seed1=made_up(0.95, val_miou_each_epoch=[0.9, 0.91, 0.92]))
+    assert low.iloc[1] == "does not hold"
 
 
 @pytest.mark.parametrize("path", experiments.found(), ids=lambda path: path.stem)

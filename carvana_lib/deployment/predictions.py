@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from carvana_lib import deployment
 from carvana_lib.deployment import DeploymentError, PhotoError
 from carvana_lib.deployment.cutout import cut_out
 from carvana_lib.pictures import overlay
-from carvana_lib.runs import atomic, read_json, write_csv, write_json
+from carvana_lib.runs import atomic, read_json, sweep, write_csv, write_json
 
 KINDS = {  # what is written -> its folder and the end of its name
     "mask": ("masks", "_mask.png"),  # 0 and 255, named as Carvana names them
@@ -23,7 +22,6 @@ KINDS = {  # what is written -> its folder and the end of its name
     "overlay": ("overlays", ".jpg"),  # the photo with the mask laid over
 }
 SHOW_THE_PHOTO = {"cutout", "overlay"}
-DAY = 86_400  # seconds; no file takes that long to write
 
 
 class Failure(NamedTuple):
@@ -61,9 +59,7 @@ class Predictions:
         for kind in self.kinds:
             folder = self.folder / KINDS[kind][0]
             there |= {(kind, name) for name in os.listdir(folder)} if folder.is_dir() else set()
-            for leftover in folder.glob(".*"):
-                if time.time() - leftover.stat().st_mtime > DAY:  # not of a process that writes now
-                    leftover.unlink(missing_ok=True)
+            sweep(folder.glob(".*"))
         return [name for name in names if any((kind, self.path(kind, name).name) not in there for kind in self.kinds)]
 
     def write(self, photo: Path, logits: np.ndarray) -> Failure | None:
