@@ -47,6 +47,7 @@ def half_width(name: str = "protocol-small") -> float:
 
 
 def pretraining() -> tuple[str, str]:
+    """An encoder that has seen ImageNet."""
     if len(gain := beyond("encoder-full", "protocol-full")):
         return f"with ImageNet's encoder {signed(gain)}", "holds" if gain.mean() > 0.0025 else "does not hold"
     return (
@@ -56,13 +57,16 @@ def pretraining() -> tuple[str, str]:
 
 
 def five_epochs() -> tuple[str, str]:
+    """Validation mIoU after each epoch."""
     curves = pd.DataFrame({seed: r["val_miou_each_epoch"] for seed, r in records("protocol-small").items()})
     first = ", ".join(str(1 + int((curves[seed] > 0.93).argmax())) for seed in curves)
-    seen = f"val mIoU after epochs 1 to {len(curves)}: {', '.join(curves.mean(axis=1).map('{:.3f}'.format))} (mean of seeds)"
+    means = ", ".join(curves.mean(axis=1).map("{:.3f}".format))
+    seen = f"val mIoU after epochs 1 to {len(curves)}: {means} (mean of seeds)"
     return f"{seen}; above 0.93 from epoch {first} on", "holds" if curves.max().min() > 0.93 else "does not hold"
 
 
 def losses() -> tuple[str, str]:
+    """Dice and BCE beside their mean, seed by seed."""
     dice, bce, noise = beyond("loss-dice-small"), beyond("loss-bce-small"), half_width()
     if not len(dice) or not len(bce):
         return "", OPEN
@@ -74,6 +78,7 @@ def losses() -> tuple[str, str]:
 
 
 def gap() -> tuple[str, str]:
+    """Test minus validation over several splits."""
     gaps = scores("protocol-small") - scores("protocol-small", "val_miou")
     averages = [record["metrics"]["test_averagings"].values() for record in records("protocol-small").values()]
     spread = np.mean([max(values) - min(values) for values in averages])
@@ -90,6 +95,7 @@ def gap() -> tuple[str, str]:
 
 
 def leak() -> tuple[str, str]:
+    """Views of test cars among the training pictures."""
     leaky, honest = records("split-by-image-small"), records("protocol-small")
     gain = {seed: on_even_views(leaky[seed]) - on_even_views(honest[seed]) for seed in leaky.keys() & honest.keys()}
     if not gain:
@@ -100,6 +106,7 @@ def leak() -> tuple[str, str]:
 
 
 def step_schedule() -> tuple[str, str]:
+    """StepLR within five epochs."""
     step, constant = records("steplr-small"), records("protocol-small")
     if not step:
         return "", OPEN
@@ -109,11 +116,13 @@ def step_schedule() -> tuple[str, str]:
 
 
 def counts() -> tuple[str, str]:
+    """How many pictures there are."""
     n = [record["metrics"]["n_test"] for record in records("protocol-small").values()]
     return f"{n[0]} test pictures here, 40 cars of 270", "318 x 16 are 5088 and 48 x 16 are 768, not 5087 and 760"
 
 
 def grid() -> tuple[str, str]:
+    """How many configurations a grid has."""
     return "three learning rates and two losses", "they are 6 configurations; notebook 03 runs all"
 
 
