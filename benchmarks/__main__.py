@@ -11,7 +11,7 @@ from benchmarks.pictures import make_native
 from benchmarks.results import draw, record, show
 from carvana_lib.data import data_folder
 
-PARTS = ("training", "data", "memory", "prediction", "startup", "growth", "browser", "variants", "gpu")
+PARTS = ("training", "data", "memory", "prediction", "startup", "growth", "processes", "browser", "variants", "gpu")
 FOLDER = Path(__file__).resolve().parent
 
 

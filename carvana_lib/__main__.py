@@ -58,11 +58,7 @@ def batch(
 
 
 @app.command()
-def train(
-    files: Files = [],  # noqa: B006
-    pairs: Pairs = [],  # noqa: B006
-    name: Name = "",
-):
+def train(files: Files = [], pairs: Pairs = [], name: Name = ""):  # noqa: B006
     """Train one net without notebooks: in num_processes processes, or in those of torchrun or accelerate launch."""
     from carvana_lib import distributed, plots, training
     from carvana_lib.data import open_data
@@ -81,11 +77,7 @@ def train(
 
 
 @app.command()
-def search(
-    files: Files = [],  # noqa: B006
-    pairs: Pairs = [],  # noqa: B006
-    name: Name = "",
-):
+def search(files: Files = [], pairs: Pairs = [], name: Name = ""):  # noqa: B006
     """Search learning rate and loss, together with all who share the database that CARVANA_STORAGE names."""
     from carvana_lib import tuning
     from carvana_lib.data import open_data

@@ -87,6 +87,10 @@ def load_checkpoint(path: Path) -> dict:
         if missing:
             raise ValueError(f"lacks {missing}")
         return state
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror or error}); name the file of a net, as runs/quick/checkpoints/best"
+        ) from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
         raise CheckpointError(
             f"{path} is not a checkpoint of this course, or is damaged; train again with "
@@ -139,15 +143,28 @@ def resume(parts: dict, data, params, last: Path | None) -> list[dict]:
     """Bring back an unfinished training and return its history; an empty one means to start from the first epoch.
 
     A finished training, one with other parameters, and resume=False start anew. Of several processes the main one
-    reads the file, so that machines need share no disk. Raises CheckpointError for a checkpoint of another
-    architecture, which starting anew would silently overwrite.
+    reads the file and decides, so that machines need share no disk, and may have copies of the pictures with other
+    dates. Raises CheckpointError for a checkpoint of another architecture, which starting anew would silently
+    overwrite.
     """
     if last is None or not params.resume:
         return []
-    state = from_main(lambda: load_checkpoint(last) if last.exists() else None)
+    state = from_main(lambda: unfinished(parts["net"], data, params, last))
     if state is None:
         return []
-    here = {"base_channels": parts["net"].base_channels, "skips": parts["net"].skips}
+    for name, part in parts.items():
+        if part is not None:
+            part.load_state_dict(state["training"][name])
+    torch.set_rng_state(state["rng"])
+    return state["history"]
+
+
+def unfinished(net: UNet, data, params, last: Path) -> dict | None:
+    """The checkpoint of a training of this net with these pictures and parameters that has not ended, or None."""
+    if not last.exists():
+        return None
+    state = load_checkpoint(last)
+    here = {"base_channels": net.base_channels, "skips": net.skips}
     if state["architecture"] != here:
         raise CheckpointError(
             f"{last} holds a U-Net with {state['architecture']}, the parameters ask for {here}; "
@@ -155,10 +172,5 @@ def resume(parts: dict, data, params, last: Path | None) -> list[dict]:
         )
     shapes = (*SHAPES_TRAINING, "epochs") if params.scheduler == "onecycle" else SHAPES_TRAINING
     changed = [name for name in shapes if state["params"].get(name) != getattr(params, name)]
-    if changed or state["fingerprint"] != data.fingerprint or len(state["history"]) >= params.epochs:
-        return []
-    for name, part in parts.items():
-        if part is not None:
-            part.load_state_dict(state["training"][name])
-    torch.set_rng_state(state["rng"])
-    return state["history"]
+    finished = len(state["history"]) >= params.epochs
+    return None if changed or finished or state["fingerprint"] != data.fingerprint else state

@@ -18,7 +18,8 @@ import pandas as pd
 from PIL import Image
 
 from carvana_lib.frontend import progress
-from carvana_lib.runs import ROOT, Run, atomic, new_array, runs_folder, sweep, write_csv
+from carvana_lib.runs import ROOT, Run, atomic, cores, new_array, runs_folder, sweep, write_csv
+from carvana_lib.split import split_by_car, split_by_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2})")  # 00087a6bd4dc_01: the car, and which of its 16 views
@@ -185,7 +186,7 @@ def prepare(folder: Path, size: int) -> tuple[Path, float]:
     sweep(cache.parent.glob(".*"))
     started = time.perf_counter()
     np.empty(2**24, np.uint8)  # glibc, once it has freed a block so large, keeps those of a few MB: a third of the time
-    with atomic(cache, folder=True) as temporary, ThreadPoolExecutor(os.cpu_count()) as threads:
+    with atomic(cache, folder=True) as temporary, ThreadPoolExecutor(cores()) as threads:
         rows, shape = [], (len(pairs), size, size)
         results = threads.map(lambda pair: inspect(folder, pair, size), pairs.to_dict("records"))
         files = new_array(temporary / "images.npy", (*shape, 3)), new_array(temporary / "masks.npy", shape)
@@ -196,38 +197,6 @@ def prepare(folder: Path, size: int) -> tuple[Path, float]:
                     images.write(image), masks.write(mask)
         pd.DataFrame(rows, columns=AUDIT_COLUMNS).to_csv(temporary / "audit.csv", index=False)
     return cache, time.perf_counter() - started
-
-
-def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fraction: float) -> list[str]:
-    """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side.
-
-    318 cars at 15 % and 15 % give 222, 48 and 48. With two cars only, the second one's odd views become validation
-    and its even views test. Raises DataError for one car.
-    """
-    cars = sorted(set(table["car_id"]))
-    if len(cars) < 2:
-        raise DataError(f"{len(cars)} usable car(s) cannot be split by car; add pictures of at least 3 cars")
-    order = np.random.default_rng(seed).permutation(cars).tolist()
-    if len(cars) == 2:
-        held_out = np.where(table["view"] % 2 == 1, "val", "test")
-        return np.where(table["car_id"] == order[0], held_out, "train").tolist()
-    n_val, n_test = (max(1, round(fraction * len(cars))) for fraction in (val_fraction, test_fraction))
-    n_val -= n_val + n_test == len(cars)  # four cars at 40 % and 40 % would leave none to train on
-    names = ["val"] * n_val + ["test"] * n_test + ["train"] * (len(cars) - n_val - n_test)
-    return table["car_id"].map(dict(zip(order, names, strict=True))).tolist()
-
-
-def split_by_image(table: pd.DataFrame, seed: int) -> list[str]:
-    """The leaky counterpart of the split by car in column `split`: 'train', 'val', 'test' or 'unused' for each row.
-
-    Validation and test keep the even views of their cars. The odd ones go to training, and as many views of training
-    cars, drawn by the seed, are left unused: the number of training pictures stays, and the test pictures are the same.
-    """
-    split, odd = table["split"].to_numpy(copy=True), (table["view"] % 2 == 1).to_numpy()
-    honest, leaking = np.flatnonzero(split == "train"), odd & (split != "train")
-    split[np.random.default_rng(seed).choice(honest, min(leaking.sum(), len(honest)), replace=False)] = "unused"
-    split[leaking] = "train"
-    return split.tolist()
 
 
 def read_metadata(folder: Path) -> pd.DataFrame:
@@ -248,8 +217,8 @@ def read_metadata(folder: Path) -> pd.DataFrame:
 def open_data(params) -> Carvana:
     """Prepare (or find) the cache, join the metadata, split by car, and leave audit.csv and split.csv in the run.
 
-    Raises DataError where no usable picture is left, where the cars cannot be split, and, with `params.strict`,
-    where the audit found any fault.
+    Raises DataError where no usable picture is left, and, with `params.strict`, where the audit found any fault;
+    SplitError for fewer than two cars.
     """
     folder, run = data_folder(params.data_dir), Run(params.run_name)
     cache, seconds = prepare(folder, params.image_size)

@@ -6,6 +6,7 @@ for several.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,10 +17,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 import yaml
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 
 from carvana_lib.hardware import check_processes, make_accelerator, pick_device
-from carvana_lib.runs import ROOT, Run
+from carvana_lib.runs import ROOT, Run, RunError, cores
 
 POLL = 0.2  # seconds between looks at what the processes have written
 
@@ -55,15 +56,34 @@ def one_first(params):
         yield
 
 
+def describe_pictures(data) -> str:
+    """Names, sizes and mask areas: what copies on two machines have in common, whose files have their own dates."""
+    return data.table[["image_id", "width", "height", "area"]].to_csv(index=False)
+
+
+def check_pictures(data) -> None:
+    """Raise ProcessError, in all processes, where one of them has other pictures than the main one."""
+    if in_worker():
+        found = gather_object([describe_pictures(data)])
+        others = [rank for rank, pictures in enumerate(found) if pictures != found[0]]
+        if others:
+            raise ProcessError(
+                f"process {others[0]} has other pictures in data_dir than process 0 (names, sizes or masks differ); "
+                "copy those of machine 0 to every machine"
+            )
+
+
 @contextmanager
 def together():
     """Part from the other processes at the end, and raise ProcessError where one of them was lost on the way."""
     try:
         yield
     except RuntimeError as error:
-        if not (in_worker() and re.search(r"gloo|NCCL|process group|[Cc]onnection", str(error))):
+        ours = type(error).__module__.split(".")[0] == "carvana_lib"
+        if ours or not (in_worker() and re.search(r"gloo|NCCL|process group|[Cc]onnection", str(error))):
             raise
-        raise ProcessError("another process stopped, so this one does; see that one's reason") from None
+        first = str(error).strip().splitlines()[0]
+        raise ProcessError(f"another process stopped, so this one does; see that one's reason ({first})") from error
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -96,21 +116,21 @@ def train_in_processes(params, on_epoch=None) -> None:
     """Train a run in `params.num_processes` new processes on this machine; `on_epoch(history)` is called as it grows.
 
     They are children of their own, not forks: CUDA and threads of a notebook's kernel survive no fork. They leave
-    checkpoints and history.csv as any training does. Raises ProcessError with the reason where they fail.
+    checkpoints and history.csv as any training does, and what they say in train.log. Raises ProcessError with the
+    reason where they fail, and RunError where the run's folder cannot be written.
     """
     check_processes(pick_device(params), params.num_processes)
-    run, threads = Run(params.run_name), max(1, (os.cpu_count() or 1) // params.num_processes)
+    run, threads = Run(params.run_name), max(1, cores() // params.num_processes)
     environment = {"OMP_NUM_THREADS": str(threads)} | os.environ
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment.pop("JPY_SESSION_NAME", None)  # nobody watches the children themselves
-    with tempfile.TemporaryDirectory() as folder:
-        file, log = Path(folder) / "params.yaml", Path(folder) / "log"
+    with tempfile.TemporaryDirectory() as folder, new_log(run.train_log) as output:
+        file = Path(folder) / "params.yaml"
         file.write_text(yaml.safe_dump(params.model_dump()), encoding="utf8")
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += [f"--nproc-per-node={params.num_processes}", "-m", "carvana_lib", "train", "-f", str(file)]
         seen = last_change(run.history)
-        with log.open("wb") as output:
-            child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             ended = False
             while not ended:
@@ -123,11 +143,21 @@ def train_in_processes(params, on_epoch=None) -> None:
             if child.poll() is None:
                 child.terminate()  # torchrun ends its processes before itself
                 child.wait()
-        if child.returncode:
-            raise ProcessError(
-                f"training in {params.num_processes} processes stopped: {reason(log.read_text(errors='replace'))}; "
-                "checkpoints are kept, and the same command goes on from the last one"
-            )
+    if child.returncode:
+        raise ProcessError(
+            f"training in {params.num_processes} processes stopped: "
+            f"{reason(run.train_log.read_text(errors='replace'))} (see {run.train_log}); "
+            "checkpoints are kept, and the same command goes on from the last one"
+        )
+
+
+def new_log(path: Path):
+    """Open a log to be written from its beginning. Raises RunError where it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}; free or change that place and run again") from None
 
 
 def last_change(path: Path) -> int:
@@ -137,9 +167,11 @@ def last_change(path: Path) -> int:
 
 def reason(log: str) -> str:
     """Why torchrun's processes stopped, in a few words: what ended the first of them, or what it printed."""
-    killed = re.search(r"^Root Cause.*?exitcode +: -\d+ .*?\((SIG\w+)\)", log, re.MULTILINE | re.DOTALL)
+    ends = re.findall(r"exitcode +: -(\d+) ", log)  # of each process, the root cause last
+    killed = [number for number in map(int, ends) if number != signal.SIGTERM]  # by which torchrun ends the rest
     said = re.search(r"^error: (?!another process)(.+)$", log, re.MULTILINE)
     raised = re.search(r"^(?:\[rank\d+\]: )?((?:\w+\.)*\w+Error\b.*)$", log, re.MULTILINE)
     if killed:
-        return f"one was killed ({killed[1]}), perhaps for want of memory"
+        why = ", perhaps for want of memory" if killed[-1] == signal.SIGKILL else ""
+        return f"one was killed ({signal.Signals(killed[-1]).name}){why}"
     return (said or raised or [None, "no reason was given"])[1]

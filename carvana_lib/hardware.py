@@ -13,6 +13,14 @@ from carvana_lib.config import ParameterError
 MODES = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names -> Accelerate's
 
 
+def cards() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; none where there is no CUDA."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.replace(" ", "").split(",") if name]
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
 def pick_device(params) -> str:
     """'cpu', 'cuda' or 'mps'. Raises ParameterError for a device that is asked for and not there."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

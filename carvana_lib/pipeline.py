@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -16,10 +17,12 @@ from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from tqdm import tqdm
 
+from carvana_lib.checkpoints import CheckpointError, finished_epochs, load_trained
 from carvana_lib.config import ParameterError, Params, read_yaml
-from carvana_lib.hardware import describe_device
+from carvana_lib.data import DataError, open_data
+from carvana_lib.hardware import cards, describe_device
 from carvana_lib.report import has_metrics, summary, time_table, write_report
-from carvana_lib.runs import ROOT, Run, RunError, atomic, runs_folder, write_csv
+from carvana_lib.runs import ROOT, Run, RunError, atomic, cores, runs_folder, write_csv
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -130,10 +133,13 @@ def read_sets(files: list[Path]) -> list[Params]:
 def batch(files: list[Path], shard: tuple[int, int] = (0, 1), jobs: int = 1) -> tuple[pd.DataFrame, list[str]]:
     """Run every parameter set that is not finished yet, `jobs` at a time; one that fails does not stop the rest.
 
-    `shard` (i, n) takes every nth set, beginning with the ith (from 0). Returns the comparison of all sets of the
-    files that have finished, wherever they ran, and the failures.
+    A training that has finished is not repeated: the run goes on with notebook 05. `shard` (i, n) takes every nth
+    set, beginning with the ith (from 0). Jobs share this machine's GPUs out among themselves. Returns the comparison
+    of all sets of the files that have finished, wherever they ran, and the failures.
     """
-    sets = read_sets(files)
+    sets, free = read_sets(files), queue.SimpleQueue()
+    for share in shares(cards(), jobs):
+        free.put(share)
 
     def run_one(number: int) -> str:
         name, label = sets[number].run_name, f"[{number + 1}/{len(sets)}] {sets[number].run_name}"
@@ -141,10 +147,16 @@ def batch(files: list[Path], shard: tuple[int, int] = (0, 1), jobs: int = 1) -> 
             print(f"{label}: finished before", flush=True)
             return ""
         print(f"{label}: running", flush=True)
+        share = free.get()
         try:
-            run(sets[number]) if jobs == 1 else run_apart(files, number, len(sets), jobs)
-        except RunError as error:
+            if jobs == 1:
+                run(sets[number], "05" if is_trained(sets[number]) else None)
+            else:
+                run_apart(files, number, len(sets), jobs, share)
+        except (RunError, ParameterError) as error:
             return f"{name}: {error}"
+        finally:
+            free.put(share)
         return ""
 
     numbers = range(len(sets))[shard[0] :: shard[1]]
@@ -158,10 +170,27 @@ def is_finished(params: Params) -> bool:
     return has_metrics(params) and Run(params.run_name).report.exists()
 
 
-def run_apart(files: list[Path], number: int, sets: int, jobs: int) -> None:
-    """Run one of the sets of a batch in a process of its own, with its share of the cores. Raises RunError."""
+def is_trained(params: Params) -> bool:
+    """True for a run whose training has finished with exactly these parameters and pictures."""
+    try:
+        if not params.resume or finished_epochs(params) < params.epochs:
+            return False
+        load_trained(open_data(params), params)
+    except (CheckpointError, DataError):  # the notebooks say it better
+        return False
+    return True
+
+
+def shares(names: list[str], jobs: int) -> list[list[str]]:
+    """Deal GPUs out to so many jobs: several each where there are more GPUs than jobs, else one that some share."""
+    return [names[job::jobs] or names[job % len(names) :][:1] if names else [] for job in range(jobs)]
+
+
+def run_apart(files: list[Path], number: int, sets: int, jobs: int, share: list[str]) -> None:
+    """Run one of the sets of a batch in a process of its own, on its share of cores and GPUs. Raises RunError."""
     words = [sys.executable, "-m", "carvana_lib", "batch", *map(str, files), "--shard", f"{number + 1}/{sets}"]
-    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))} | os.environ
+    environment = {"OMP_NUM_THREADS": str(max(1, cores() // jobs))} | os.environ
+    environment |= {"CUDA_VISIBLE_DEVICES": ",".join(share)} if share else {}
     child = subprocess.run(words, capture_output=True, text=True, errors="replace", env=environment)
     if child.returncode:
         said = child.stderr.strip().splitlines() or ["no reason was given"]

@@ -11,16 +11,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from carvana_lib.frontend import is_live
 
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, BLACK = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-    "#F0E442",
-    "#000000",
-)
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 SPLIT_COLORS = {"train": BLUE, "val": ORANGE, "test": GREEN}
 plt.rcParams.update(
     {
@@ -60,13 +52,16 @@ def figure(columns: int = 1, rows: int = 1, width: float = 8, height: float = 3.
     return fig, axes
 
 
-def course(values) -> str:
-    """'0.1 to 0.9, at most 1': how some numbers run, for an `alt` text."""
+def course(values, places=None) -> str:
+    """'from 0.1 to 0.9, at most 1 at 5': how some numbers run over `places`, for an `alt` text."""
     values = np.asarray(values, float)
     first, last, low, high = (f"{v:.3g}" for v in (values[0], values[-1], np.nanmin(values), np.nanmax(values)))
-    words = [f"{first} to {last}"]
-    words += [] if low in (first, last) else [f"at least {low}"]
-    words += [] if high in (first, last) else [f"at most {high}"]
+    if low == high:
+        return f"{low} throughout"
+    words = [f"{first} at both ends" if first == last else f"from {first} to {last}"]
+    for word, value, place in (("least", low, np.nanargmin(values)), ("most", high, np.nanargmax(values))):
+        at = "" if places is None else f" at {np.asarray(places)[place]:.3g}"
+        words += [] if value in (first, last) else [f"at {word} {value}{at}"]
     return ", ".join(words)
 
 
@@ -121,16 +116,9 @@ def unet_diagram(stages):
     for row in down + bottom + up:
         x, y = columns[row["stage"]], -sizes.index(row["size"])
         color = BLUE if row in down else ORANGE if row in bottom else GREEN
-        ax.text(
-            x,
-            y,
-            f"{row['channels']} ch\n{row['size']} px",
-            ha="center",
-            va="center",
-            color="white",
-            fontsize=10,
-            bbox={"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": "none"},
-        )
+        box = {"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": "none"}
+        label = f"{row['channels']} ch\n{row['size']} px"
+        ax.text(x, y, label, ha="center", va="center", color="white", fontsize=10, bbox=box)
     arrow = {"arrowstyle": "-|>", "shrinkA": 24, "shrinkB": 24, "linewidth": 1.4}
     path = [(columns[row["stage"]], -sizes.index(row["size"])) for row in down + bottom + up]
     for start, end in zip(path[:-1], path[1:], strict=True):
@@ -148,6 +136,25 @@ def unet_diagram(stages):
         f"Diagram of the U: {len(down)} stages down, from {top['channels']} channels at {top['size']} pixels to "
         f"{low['channels']} at {low['size']}, {len(up)} stages up, and a skip connection across each level."
     )
+    return fig
+
+
+def receptive_fields(photo, stages):
+    """What one output of each stage depends on, from `model.receptive_field`, as squares on a photo (S, S, 3)."""
+    fig, ax = figure(width=4.6, height=4.6)
+    ax.imshow(photo)
+    middle = len(photo) / 2
+    for stage, color in zip(stages, (BLUE, ORANGE, GREEN, RED, PURPLE), strict=True):
+        pixels, name = stage["pixels"], f"{stage['stage']}: {stage['pixels']} px"
+        low = middle - pixels / 2
+        ax.add_patch(plt.Rectangle((low, low), pixels, pixels, fill=False, color=color, linewidth=2, label=name))
+    reach = max(middle, *(stage["pixels"] / 2 for stage in stages)) + 3
+    ax.set(xlim=(middle - reach, middle + reach), ylim=(middle + reach, middle - reach))
+    ax.set(xlabel="pixels", ylabel="pixels")
+    ax.grid(False)
+    ax.legend(fontsize=8, loc="lower left")
+    seen = ", ".join(f"{stage['stage']} {stage['pixels']}" for stage in stages)
+    fig.alt = f"A photo of {len(photo)} pixels a side, and the squares that one output of a stage sees: {seen} pixels."
     return fig
 
 
@@ -173,8 +180,8 @@ def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bo
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
     if len(lines) > 1:
         ax.legend()
-    parts = [f"{name} from {course(y)}" for name, (_, y) in lines.items()]
-    fig.alt = f"{ylabel} over {xlabel} from {course(x)}: {'; '.join(parts)}."
+    parts = [f"{name} {course(y, x)}" for name, (x, y) in lines.items()]
+    fig.alt = f"{ylabel} over {xlabel} {course(x)}: {'; '.join(parts)}."
     return fig
 
 
@@ -213,7 +220,7 @@ def learning_curves(history):
     for ax in (left, right):
         ax.set_xticks(history["epoch"])
     train, val, miou = (course(history[name]) for name in ("train_loss", "val_loss", "val_miou"))
-    fig.alt = f"Epochs {course(history['epoch'])}: train loss from {train}; val loss from {val}; val mIoU from {miou}."
+    fig.alt = f"Epochs 1 to {len(history)}: train loss {train}; val loss {val}; val mIoU {miou}."
     return fig
 
 

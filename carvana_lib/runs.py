@@ -72,6 +72,11 @@ class Run:
         return run
 
 
+def cores() -> int:
+    """How many cores this process may use: fewer than the machine has in a container, under taskset or SLURM."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def environment() -> dict:
     """Versions, commit and machine: what someone needs who wants the same numbers again."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}

@@ -92,11 +92,11 @@ def find_pages() -> list[Page]:
 
 
 def as_notebook(path: Path):
-    """A Markdown file as a notebook of one cell; of a README only its beginning and its map of the notebooks."""
+    """A Markdown file as a notebook of one cell; of a README its beginning, its map of the notebooks and real data."""
     text = path.read_text(encoding="utf8")
     if path.name.startswith("README"):
         start, *sections = re.split(r"^(?=## )", text, flags=re.M)
-        text = start + next(section for section in sections if "| [1 · " in section)
+        text = start + "".join(one for one in sections if "| [1 · " in one or "carvana_lib download " in one)
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="text")])
 
 

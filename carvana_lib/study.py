@@ -133,27 +133,47 @@ def work(study: optuna.Study, space: dict, evaluate):
     Ends when every point is finished, no matter by whom. What a dead worker left is begun anew.
     """
     points, known, silent = grid_points(space), len(trials(study)), {}
-
-    def objective(trial) -> float:
-        number = trial.user_attrs.get("point")
-        if number is None or trial.number != min(t.number for t in study.trials if is_alive(t, number)):
-            raise optuna.TrialPruned  # the point is somebody else's
-        return evaluate({name: trial.suggest_categorical(name, values) for name, values in space.items()})
-
     while True:
-        if len(table := trials(study)) > known:
+        found = study.trials
+        if len(table := tabulate(found)) > known:
             known = len(table)
             yield table
         if len(table) == len(points):
             return
-        bury_the_dead(study, silent)
-        for number, point in enumerate(points):
-            if not any(is_alive(trial, number) for trial in study.trials):
-                study.enqueue_trial(point, user_attrs={"point": number})
-        if any(trial.state == TrialState.WAITING for trial in study.trials):
-            study.optimize(objective, n_trials=1)
+        bury_the_dead(study, found, silent)
+        missing = [n for n in range(len(points)) if not any(is_alive(trial, n) for trial in found)]
+        for number in missing:
+            study.enqueue_trial(points[number], user_attrs={"point": number})
+        if missing or any(trial.state == TrialState.WAITING for trial in found):
+            evaluate_one(study, space, evaluate)
         else:
             time.sleep(POLL)
+
+
+def evaluate_one(study: optuna.Study, space: dict, evaluate) -> None:
+    """Take the next waiting trial, evaluate its point if that is nobody else's, and tell the study."""
+    ours, raised = [], []
+
+    def objective(trial) -> float:
+        ours.append(trial.number)
+        number = trial.user_attrs.get("point")
+        if number is None or trial.number != min(t.number for t in study.trials if is_alive(t, number)):
+            raise optuna.TrialPruned  # the point is somebody else's
+        point = {name: trial.suggest_categorical(name, values) for name, values in space.items()}
+        try:
+            return evaluate(point)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    try:
+        study.optimize(objective, n_trials=1)
+    except (AssertionError, ValueError):  # Optuna's, of a trial that ended elsewhere; or the evaluation's own
+        if raised:
+            raise raised[0] from None
+        if not ours or study.trials[ours[0]].state != TrialState.FAIL:
+            raise
+        # We were silent for so long, suspended perhaps, that others took us for dead: the point is theirs.
 
 
 def is_alive(trial, number: int) -> bool:
@@ -161,13 +181,13 @@ def is_alive(trial, number: int) -> bool:
     return trial.user_attrs.get("point") == number and trial.state in ALIVE
 
 
-def bury_the_dead(study: optuna.Study, silent: dict) -> None:
-    """Mark trials as failed whose worker is no longer there.
+def bury_the_dead(study: optuna.Study, found: list, silent: dict) -> None:
+    """Mark those of the study's trials as failed whose worker is no longer there.
 
     In a run's file these are all that seem to run, since a search has the file to itself. In a database Optuna knows
     them by their heartbeat, except those that died before the first one; `silent` remembers since when we see them.
     """
-    running = [t for t in study.trials if t.state == TrialState.RUNNING]
+    running = [t for t in found if t.state == TrialState.RUNNING]
     if database():
         with experimental():
             optuna.storages.fail_stale_trials(study)
@@ -179,7 +199,12 @@ def bury_the_dead(study: optuna.Study, silent: dict) -> None:
 
 def trials(study: optuna.Study) -> pd.DataFrame:
     """The finished trials of a study, best first: learning_rate, loss (whatever the grid holds), val_miou, seconds."""
-    done = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    return tabulate(study.trials)
+
+
+def tabulate(found: list) -> pd.DataFrame:
+    """The table of those trials that are finished."""
+    done = [t for t in found if t.state == TrialState.COMPLETE]
     rows = [{**t.params, "val_miou": t.value, "seconds": t.duration.total_seconds()} for t in done]
     table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["val_miou", "seconds"])
     return table.sort_values("val_miou", ascending=False, ignore_index=True)

@@ -11,7 +11,7 @@ import torch
 
 from carvana_lib.config import ParameterError
 from carvana_lib.dataset import make_loader, subsample
-from carvana_lib.distributed import in_worker
+from carvana_lib.distributed import describe_pictures, in_worker
 from carvana_lib.frontend import progress
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
@@ -46,7 +46,7 @@ def study_of(data, params) -> optuna.Study:
     """
     pictures = data.fingerprint
     if database():
-        pictures = data.table[["image_id", "width", "height", "area"]].to_csv(index=False)
+        pictures = describe_pictures(data)
     shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH} | {"data": pictures})
     name = hashlib.sha256(shape.encode()).hexdigest()[:12]
     return open_study(name, Run(params.run_name).study, GRID, params.seed)

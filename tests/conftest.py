@@ -38,6 +38,13 @@ def runs(tmp_path, monkeypatch):
     return tmp_path / "runs"
 
 
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def write_pair(folder: Path, image_id: str, size=(48, 32), seed: int = 0) -> None:
     """A noisy picture with a bright rectangle as its car, and the mask of the rectangle."""
     rng = np.random.default_rng(seed)
@@ -111,10 +118,7 @@ def lab(tmp_path_factory):
     }.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token = os.urandom(12).hex()
+    port, token = free_port(), os.urandom(12).hex()
     places = {
         "JUPYTER_CONFIG_DIR": home / "config",
         "JUPYTER_DATA_DIR": home / "data",

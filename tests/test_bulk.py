@@ -1,5 +1,6 @@
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -197,18 +198,42 @@ def test_failures_of_shards_are_kept_apart(checkpoint, photos, tmp_path):
     assert lists == [["00.jpg"], ["01.png"]]
 
 
-def test_processes_of_accelerate_share_the_folder(checkpoint, photos, tmp_path):
+NOTING = """
+import os
+from carvana_lib.__main__ import main
+from carvana_lib.deployment.predictions import Predictions
+
+write = Predictions.write
+
+def noted(self, photo, logits):
+    with open("by-" + os.environ["RANK"], "a") as file:
+        file.write(photo.name + "\\n")
+    return write(self, photo, logits)
+
+Predictions.write = noted
+main()
+"""
+
+
+def test_three_processes_of_accelerate_share_the_folder(checkpoint, photos, tmp_path):
     (photos / "05.webp").write_text("hello")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "carvana_lib"]
-    words = ["predict", "--checkpoint", checkpoint, "--images", photos, "--out", tmp_path / "out"]
+    (tmp_path / "noting.py").write_text(NOTING)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", 3]
+    run += ["--num_machines", 1, "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", port]
+    run += [tmp_path / "noting.py", "predict", "--checkpoint", checkpoint, "--images", photos]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    run = [*map(str, launch + words), "--device", "cpu", "--main_process_port", "0"]
-    run = run[: len(launch) - 2] + run[-2:] + run[len(launch) - 2 : -2]  # the port is the launcher's option
-    found = subprocess.run(run, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    words = [*map(str, run), "--out", str(tmp_path / "out"), "--device", "cpu"]
+    found = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert found.returncode == 1, found.stderr
     assert re.findall(r"(\d+) photos predicted.* (\d+) done before, (\d+) failed", found.stdout) == [("11", "0", "1")]
-    assert len(masks(tmp_path / "out")) == 11 and "05.webp" in (tmp_path / "out" / "failed.csv").read_text()
+    assert "failed: 05.webp" in found.stderr and "05.webp" in (tmp_path / "out" / "failed.csv").read_text()
+    names = [path.name for path in sorted(photos.glob("[0-9]*"))]
+    for rank in range(3):
+        share = sorted((tmp_path / f"by-{rank}").read_text().splitlines())
+        assert share == [name for name in names[rank::3] if name != "05.webp"]
 
 
 def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypatch):
@@ -233,7 +258,7 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
 
     monkeypatch.setattr(deployment, "open_photo", opened)
     monkeypatch.setattr(predictions.Predictions, "write", written)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(bulk, "cores", lambda: 2)
     assert predict_folder(checkpoint, folder, tmp_path / "out", batch_size=3, device="cpu").predicted == size
     assert max(peak) <= 2 * 3 + 3 * 2 and not alive  # a batch, the next one, and twice the threads for writing
 
@@ -269,6 +294,23 @@ def test_predictions_of_two_kinds_are_not_mixed(checkpoint, photos, tmp_path, pa
         predict_folder(checkpoint, photos, tmp_path / "out", device="cpu")
 
 
+def test_another_machine_may_see_the_photos_elsewhere(checkpoint, photos, tmp_path):
+    predict_folder(checkpoint, photos, tmp_path / "out", shard=(0, 2), device="cpu")
+    mounted = photos.rename((tmp_path / "mnt").mkdir() or tmp_path / "mnt" / photos.name)
+    assert predict_folder(checkpoint, mounted, tmp_path / "out", shard=(1, 2), device="cpu").predicted == 6
+    other = mounted.rename(tmp_path / "others")
+    with pytest.raises(DeploymentError, match="another images"):
+        predict_folder(checkpoint, other, tmp_path / "out", device="cpu")
+
+
+def test_the_submission_names_the_photos_that_are_there(checkpoint, photos, tmp_path):
+    words = ("--checkpoint", checkpoint, "--images", photos, "--out", tmp_path / "out", "--device", "cpu")
+    assert cli(*words).exit_code == 0
+    (photos / "03.jpg").unlink()
+    assert "11 rows" in cli(*words, "--submission", tmp_path / "s.csv").output
+    assert [name for name, _ in rows_of(tmp_path / "s.csv")] == [p.name for p in sorted(photos.glob("[0-9]*"))]
+
+
 def test_what_cannot_be_used_is_refused_before_anything_is_written(checkpoint, photos, tmp_path):
     out, empty = tmp_path / "out", tmp_path / "empty"
     empty.mkdir()
@@ -279,6 +321,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(checkpoint, p
         (DeploymentError, "shard", checkpoint, photos, {"shard": (2, 2)}),
         (CheckpointError, "does not exist", tmp_path / "none", photos, {}),
         (CheckpointError, "not a checkpoint", photos / "notes.txt", photos, {}),
+        (CheckpointError, "cannot be read .*name the file", tmp_path, photos, {}),
         (ParameterError, "device", checkpoint, photos, {"device": "tpu"}),
     ]
     for error, words, net, images, options in faults:

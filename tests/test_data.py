@@ -11,6 +11,7 @@ from PIL import Image
 from carvana_lib import data as D
 from carvana_lib.config import Params
 from carvana_lib.runs import Run
+from carvana_lib.split import SplitError, split_by_car
 
 
 def audit(folder, size=32):
@@ -86,7 +87,7 @@ def test_nothing_usable_is_said(tmp_path):
 def test_one_car_cannot_be_split(tmp_path):
     for view in range(1, 5):
         write_pair(tmp_path, f"onlycar_{view:02d}")
-    with pytest.raises(D.DataError, match="1 usable car"):
+    with pytest.raises(SplitError, match="1 usable car"):
         D.open_data(Params(data_dir=str(tmp_path)))
 
 
@@ -108,7 +109,7 @@ def cars(n, views=16):
 
 @pytest.mark.parametrize(("n", "counts"), [(318, (222, 48, 48)), (32, (22, 5, 5)), (3, (1, 1, 1)), (4, (2, 1, 1))])
 def test_the_split_keeps_cars_whole_and_covers_everything(n, counts):
-    table = cars(n).assign(split=D.split_by_car(cars(n), seed=0, val_fraction=0.15, test_fraction=0.15))
+    table = cars(n).assign(split=split_by_car(cars(n), seed=0, val_fraction=0.15, test_fraction=0.15))
     assert (table.groupby("car_id")["split"].nunique() == 1).all()
     found = table.groupby("split")["car_id"].nunique()
     assert tuple(found[name] for name in ("train", "val", "test")) == counts
@@ -116,15 +117,15 @@ def test_the_split_keeps_cars_whole_and_covers_everything(n, counts):
 
 def test_the_split_follows_the_seed_and_not_the_order_of_the_rows():
     table = cars(20)
-    first = pd.Series(D.split_by_car(table, 0, 0.15, 0.15))
+    first = pd.Series(split_by_car(table, 0, 0.15, 0.15))
     shuffled = table.sample(frac=1, random_state=1)
-    again = pd.Series(D.split_by_car(shuffled, 0, 0.15, 0.15), index=shuffled.index)
+    again = pd.Series(split_by_car(shuffled, 0, 0.15, 0.15), index=shuffled.index)
     assert (first == again.sort_index()).all()
-    assert (first != pd.Series(D.split_by_car(table, 1, 0.15, 0.15))).any()
+    assert (first != pd.Series(split_by_car(table, 1, 0.15, 0.15))).any()
 
 
 def test_two_cars_share_nothing_with_training():
-    table = cars(2).assign(split=D.split_by_car(cars(2), 0, 0.15, 0.15))
+    table = cars(2).assign(split=split_by_car(cars(2), 0, 0.15, 0.15))
     assert table["split"].value_counts().to_dict() == {"train": 16, "val": 8, "test": 8}
     assert set(table.loc[table["split"] == "train", "car_id"]).isdisjoint(
         table.loc[table["split"] != "train", "car_id"]

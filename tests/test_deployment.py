@@ -68,8 +68,8 @@ def test_every_mode_and_format_looks_the_same(format, mode):
         image = {"P": RGB.quantize, "LA": RGB.convert("L").convert("LA").copy}.get(mode, lambda: RGB.convert(mode))()
     found = read_photo(saved(image, format))
     assert found.shape == (40, 60, 3) and found.dtype == np.uint8
-    tolerance = 255 if mode == "1" else 12  # black and white is dithered; others lose a little
-    assert np.abs(found.astype(int) - np.asarray(RGB)).max() <= tolerance
+    expected, tolerance = (image.convert("RGB"), 0) if mode == "1" else (RGB, 12)  # dithered; others lose a little
+    assert np.abs(found.astype(int) - np.asarray(expected)).max() <= tolerance
     assert abs(found.mean() - np.asarray(RGB).mean()) < 5
 
 
@@ -219,6 +219,9 @@ def test_the_fast_copy_says_the_same_and_the_net_stays_as_it_was(net):
     assert np.abs(found - expected).max() < 0.02  # bf16 where it is fast
     assert all((before[name] == tensor).all() for name, tensor in net.state_dict().items())
     assert net(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
+    exact = probability(deployment.fast(net, "cpu", "float32"), picture, 32)
+    rough = probability(deployment.fast(net, "cpu", "bf16"), picture, 32)
+    assert np.abs(exact - expected).max() < 1e-5 < np.abs(rough - expected).max() < 0.02
 
 
 def test_a_net_in_training_mode_is_not_disturbed(net):

@@ -5,8 +5,10 @@ machines, need torchrun itself.
 """
 
 import os
+import re
+import shlex
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,31 +20,28 @@ import pandas as pd
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from conftest import ROOT
+from conftest import ROOT, free_port
 from PIL import Image
+from typer.main import get_command
 
 from carvana_lib import checkpoints, training, tuning
-from carvana_lib.checkpoints import Checkpoints, finished_epochs, load_checkpoint, load_model
+from carvana_lib.__main__ import app, join_pairs, load_params
+from carvana_lib.checkpoints import CheckpointError, Checkpoints, finished_epochs, load_checkpoint, load_model
 from carvana_lib.config import ParameterError, Params
 from carvana_lib.data import open_data
 from carvana_lib.deployment.bulk import predict_folder
-from carvana_lib.distributed import ProcessError, reason, share_statistics
+from carvana_lib.distributed import ProcessError, check_pictures, reason, share_statistics, together
 from carvana_lib.hardware import check_processes, make_accelerator
-from carvana_lib.runs import Run
+from carvana_lib.runs import Run, RunError, cores
+from carvana_lib.study import StudyError
 from carvana_lib.training import TrainingError, fit, make_model, train, validate
 
 SCORES = ["epoch", "learning_rate", "train_loss", "val_loss", "val_miou", "images"]
 
 
-def free_port() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return str(free.getsockname()[1])
-
-
 def in_processes(count: int, function, tmp_path, seconds: float = 120) -> list:
     """What `function()` returns in each of `count` processes that know of each other as torchrun's do."""
-    port = free_port()
+    port = str(free_port())
 
     def member(rank):
         AcceleratorState._reset_state(reset_partial_state=True)  # what the tests' own process has settled on
@@ -141,6 +140,43 @@ def test_checkpoints_are_written_once_and_go_on_in_any_number_of_processes(
     torch.testing.assert_close(net, weights, rtol=1e-3, atol=1e-5)
 
 
+def test_machines_with_copies_of_the_pictures_go_on_together(params, tmp_path):
+    """Their files have dates of their own, and only the first machine has the checkpoints."""
+    copy = tmp_path / "copy"
+    shutil.copytree(params.data_dir, copy, copy_function=shutil.copy)
+
+    def machine(epochs):
+        here = params.replace(epochs=epochs)
+        if os.environ["RANK"] == "1":
+            os.environ["CARVANA_RUNS"], here = str(tmp_path / "elsewhere"), here.replace(data_dir=str(copy))
+        make_accelerator(here)
+        pictures = open_data(here)
+        check_pictures(pictures)
+        return pictures.fingerprint, train(pictures, here)[1]
+
+    (one, history), (other, _) = in_processes(2, lambda: machine(2), tmp_path)
+    assert one != other and len(history) == 2
+    for _, longer in in_processes(2, lambda: machine(3), tmp_path):
+        assert len(longer) == 3
+        pd.testing.assert_frame_equal(longer.iloc[:2], history)  # seconds too: nothing was trained again
+    assert not (tmp_path / "elsewhere" / "tiny" / "checkpoints").exists()
+
+
+def test_machines_with_other_pictures_are_refused(params, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(params.data_dir, copy)
+    (copy / "train" / "000000000003_02.jpg").unlink()
+
+    def machine():
+        here = params.replace(data_dir=str(copy) if os.environ["RANK"] == "1" else params.data_dir)
+        make_accelerator(here)
+        with pytest.raises(ProcessError, match="process 1 has other pictures in data_dir than process 0"):
+            check_pictures(open_data(here))
+        return True
+
+    assert in_processes(2, machine, tmp_path) == [True] * 2
+
+
 def test_the_net_that_is_kept_is_the_net_that_was_scored(data, params, tmp_path):
     """BatchNorm's statistics differ between processes; those of the main one are scored everywhere, and kept."""
     params = params.replace(ema=0.9, epochs=1)
@@ -218,8 +254,12 @@ def test_a_killed_process_stops_the_rest_and_the_training_goes_on(data, params, 
             killed.append(workers[-1])
             os.kill(workers[-1], signal.SIGKILL)
 
-    with pytest.raises(ProcessError, match=r"2 processes stopped: one was killed \(SIGKILL\).*goes on from the last"):
+    with pytest.raises(
+        ProcessError, match=r"2 processes stopped: one was killed \(SIGKILL\).*train\.log.*goes on from the last"
+    ):
         train(data, params, kill_one_after_two_epochs)
+    log = Run("tiny").train_log.read_text()
+    assert re.search(r"rank +: [01] ", log) and "epoch 1: train loss" in log, "which one, and what it said before"
     done = finished_epochs(params)
     assert len(killed) == 1 and 2 <= done < 500 and len(load_checkpoint(Run("tiny").last)["history"]) == done
 
@@ -231,11 +271,93 @@ def test_a_killed_process_stops_the_rest_and_the_training_goes_on(data, params, 
 
 
 def test_what_stopped_the_processes_is_told_in_a_few_words():
-    report = "Root Cause (first observed failure):\n[0]:\n  exitcode  : -9 (pid: 7)  (SIGKILL)\n"
+    ended = "[0]:\n  exitcode  : -15 (pid: 6)  (SIGTERM)\nRoot Cause (first observed failure):\n[1]:\n"
+    report = f"Failures:\n[1]:\n  exitcode  : -9 (pid: 7)  (SIGKILL)\n{ended}"  # not always the first is the cause
     assert reason(f"error: another process stopped, so\n{report}").startswith("one was killed (SIGKILL)")
     assert reason("error: another process stopped, so\nerror: no disk\nRuntimeError: x") == "no disk"
     assert reason("[rank1]: torch.OutOfMemoryError: CUDA\nlast") == "torch.OutOfMemoryError: CUDA"
-    assert reason("") == "no reason was given"
+    assert reason(ended) == reason("") == "no reason was given"
+
+
+def test_only_what_a_lost_process_causes_is_called_so(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(StudyError, match="connection refused"), together():
+        raise StudyError("the study cannot be opened: connection refused")
+    with pytest.raises(RuntimeError, match="shapes"), together():
+        raise RuntimeError("shapes differ")
+    lost = RuntimeError("[gloo] Connection closed by peer\nand a trace")
+    with (
+        pytest.raises(ProcessError, match=r"see that one's reason \(\[gloo\] Connection closed by peer\)$"),
+        together(),
+    ):
+        raise lost
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence(data, params, runs):
+    shutil.rmtree(runs / "tiny")
+    (runs / "tiny").write_text("a file where the run's folder should be")
+    with pytest.raises(RunError, match="cannot write .*train.log: .*; free or change that place"):
+        train(data, params.replace(num_processes=2))
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match="cannot be read \\(Is a directory\\); name the file of a net"):
+        load_checkpoint(tmp_path)
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7}, raising=False)
+    assert cores() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 12)
+    assert cores() == 12
+
+
+def documented() -> list[tuple[int, str, dict]]:
+    """The commands of docs/scaling.md: their number of processes, name, and what Typer makes of their options."""
+    found = []
+    for block in re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / "scaling.md").read_text(encoding="utf8"), re.M | re.S):
+        nodes = re.search(r"--nodes=(\d+)", block)
+        block = block.replace("\\\n", "").replace("$SLURM_ARRAY_TASK_ID", "1")
+        block = block.replace("$SLURM_NNODES", nodes[1] if nodes else "")
+        for line in filter(lambda line: "-m carvana_lib" in line, block.splitlines()):
+            words = shlex.split(line, comments=True)
+            words = shlex.split(words[-1]) if words[:3] == ["srun", "bash", "-c"] else words
+            at = words.index("carvana_lib")
+            before, name, after = words[:at], words[at + 1], [word for word in words[at + 2 :] if word != "&"]
+            options = {"--nnodes": 1, "--nproc-per-node": 1, "--num_processes": 1}
+            options |= {key: int(value) for key, value in zip(before, before[1:], strict=False) if key in options}
+            chosen = get_command(app).commands[name].make_context(name, join_pairs(after)).params
+            found.append((int(np.prod(list(options.values()))), name, chosen))
+    return found
+
+
+def test_the_plans_seconds_follow_from_its_formula_and_the_counted_operations(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks.training import flops
+
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf8")
+    rows = re.findall(r"^\| (256 px|full) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) % \| (\d+) s \|$", text, re.M)
+    assert len(rows) == 10
+    gradient, pictures = 4 * sum(p.numel() for p in make_model(Params(base_channels=64)).parameters()), 3552
+    for size, *numbers in rows:
+        cards, batch, steps, milliseconds, share, seconds = map(int, numbers)
+        computing = batch / cards * flops(64, 256 if size == "256 px" else 1568) / 100e12
+        step = computing + 10e-3 + 2 * (cards - 1) / cards * gradient / (200e9 if cards <= 8 else 25e9)
+        assert steps == -(-pictures // batch)
+        assert (milliseconds, share) == (round(1000 * step), round(100 * computing / step)), (size, numbers)
+        assert seconds == pytest.approx(5 * steps * step, abs=1), (size, numbers)
+
+
+def test_documented_commands_are_accepted_by_as_many_processes_as_they_start(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found, checked = documented(), []
+    assert {name for _, name, _ in found} >= {"train", "run", "search", "batch"}
+    for processes, name, chosen in found:
+        if name != "batch":
+            params = load_params(chosen["files"], chosen["pairs"], chosen["name"])
+            checked.append(params.replace(num_processes=max(processes, params.num_processes)).num_processes)
+    assert checked.count(1) >= 1 and {2, 8, 16, 64} <= set(checked), checked
 
 
 def options(params) -> list[str]:

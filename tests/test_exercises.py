@@ -466,6 +466,44 @@ def trains(model, optimizer, loss_function, images, masks, clip=lambda parameter
     return loss
 
 
+@gets("train_step", "no zero_grad")
+def never_zeroes_and_keeps_the_graph(model, optimizer, loss_function, images, masks, limit):
+    model.train()
+    loss = loss_function(model(images), masks)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+    optimizer.step()
+    return loss
+
+
+@gets("train_step", "no train")
+def stays_in_eval_mode_and_keeps_the_graph(model, optimizer, loss_function, images, masks, limit):
+    optimizer.zero_grad()
+    loss = loss_function(model(images), masks)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+    optimizer.step()
+    return loss
+
+
+@gets("train_step", "no step")
+def never_steps_and_keeps_the_graph(model, optimizer, loss_function, images, masks, limit):
+    model.train()
+    optimizer.zero_grad()
+    loss = loss_function(model(images), masks)
+    loss.backward()
+    return loss
+
+
+@gets("train_step", "no zero_grad")
+def neither_zeroes_nor_clips(model, optimizer, loss_function, images, masks, limit):
+    model.train()
+    loss = loss_function(model(images), masks)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
 @gets("train_step", "no clipping")
 def never_clips(model, optimizer, loss_function, images, masks, limit):
     return trains(model, optimizer, loss_function, images, masks).item()
@@ -526,6 +564,23 @@ def still_training(model, batches):
 def records_gradients(model, batches):
     model.eval()
     return torch.cat([iou_of(model(images) >= 0, masks) for images, masks in batches]).mean().item()
+
+
+@gets("validate", "no eval")
+def still_training_and_recording(model, batches):
+    return torch.cat([iou_of(model(images) >= 0, masks) for images, masks in batches]).mean()
+
+
+@gets("validate", "0.5 on logits")
+def half_on_logits_and_recording(model, batches):
+    model.eval()
+    return torch.cat([iou_of(model(images) >= 0.5, masks) for images, masks in batches]).mean()
+
+
+@gets("validate", "mean of means")
+def averages_of_batches_and_recording(model, batches):
+    model.eval()
+    return np.mean([float(iou_of(model(images) >= 0, masks).mean()) for images, masks in batches])
 
 
 @gets("validate", "0.5 on logits")
@@ -642,6 +697,18 @@ def a_list(mask):
 
 
 # one or two of each of the others
+
+
+@gets("clip", "zero norm")
+def divides_by_the_norm(gradients, limit):
+    norm = sum((g**2).sum() for g in gradients) ** 0.5
+    return [g * min(1, limit / float(norm)) for g in gradients]
+
+
+@gets("clip", "always")
+def divides_by_any_norm(gradients, limit):
+    norm = sum((g**2).sum() for g in gradients) ** 0.5
+    return [g * (limit / float(norm)) for g in gradients]
 
 
 @gets("bce", "sigmoid twice")
@@ -837,6 +904,12 @@ def test_right_answers_pass_however_they_are_written(name, answer):
     assert found.kind == "right", found.message
 
 
+def wrong_gradient_right_value(logits, masks):
+    """As if somebody had written a backward() of their own, without the factor 2."""
+    loss = EXERCISES["dice_loss"].answer(logits, masks)
+    return loss.detach() + (loss - loss.detach()) / 2
+
+
 def test_numbers_that_must_be_exact_are():
     assert verdict("parameters_8", EXERCISES["parameters_8"].answer + 1).kind != "right"
 
@@ -849,7 +922,9 @@ def test_numbers_that_must_be_exact_are():
         ("iou", lambda p: 0.5, "raised", "takes 1 positional argument"),
         ("iou", lambda p, y: ["good"] * len(p), "type", "expected float64"),
         ("iou", lambda p, y: [[0.1], [0.2, 0.3]], "shape", "should be (3,)"),
-        ("mirror", lambda photo, mask: photo, "type", "2 values were expected"),
+        ("mirror", lambda photo, mask: photo, "type", "2 values were expected, not one ndarray"),
+        ("mirror", lambda photo, mask: (photo, mask, 0), "type", "2 values were expected, and 3 came"),
+        ("dice_loss", wrong_gradient_right_value, "differs", "look at the gradient at the logits: "),
         ("split", lambda cars, fraction, seed: np.unique(cars)[:3], "raised", "one True or False for each of the 220"),
         ("rle", lambda mask: 7, "type", "got int64"),
         ("step_lr", lambda lr, epoch: 0.3, "differs", "expected 0.0008 and got 0.3"),
@@ -868,6 +943,23 @@ def test_two_mistakes_at_once_get_one_hint_that_says_it_is_not_all():
 
     found = verdict("iou", soft_without_a_rule)
     assert found.kind == "soft" and "not all" in found.message
+
+
+TWO_AT_ONCE = [
+    still_training_and_recording,
+    half_on_logits_and_recording,
+    averages_of_batches_and_recording,
+    never_zeroes_and_keeps_the_graph,
+    stays_in_eval_mode_and_keeps_the_graph,
+    never_steps_and_keeps_the_graph,
+    neither_zeroes_nor_clips,
+]
+
+
+@pytest.mark.parametrize("answer", TWO_AT_ONCE, ids=lambda answer: answer.__name__)
+def test_a_second_omission_does_not_hide_the_first(answer):
+    name = "validate" if answer in TWO_AT_ONCE[:3] else "train_step"
+    assert verdict(name, answer).message.endswith("(This explains some of the differences, not all.)")
 
 
 def test_each_call_gets_its_own_copy_and_leaves_the_random_numbers_alone(capfd):
@@ -893,6 +985,13 @@ def test_check_prints_one_line(capsys):
     right, untried, raised = capsys.readouterr().out.splitlines()
     assert right == "iou: right, on all 5 cases" and untried == "iou: not tried yet"
     assert raised == "iou: not yet. In the case 'three images' it raised ZeroDivisionError: division by zero."
+
+
+def test_a_long_hint_is_broken_between_words(capsys):
+    check("parameters_8", EXERCISES["parameters_8"].mistakes["quarter"][0])
+    lines = capsys.readouterr().out.splitlines()
+    hint = EXERCISES["parameters_8"].mistakes["quarter"][1]
+    assert len(lines) == 2 and max(map(len, lines)) <= 110 and " ".join(lines).endswith(hint)
 
 
 def test_a_check_of_nothing_names_the_closest_exercise():
@@ -961,8 +1060,9 @@ def test_a_quiz_escapes_and_refuses_what_is_no_option():
         quiz("leek")
 
 
-def test_right_options_are_not_always_in_the_same_place():
-    assert len({list(q.options).index(q.right) for q in QUESTIONS.values()}) > 1
+def test_no_place_among_the_options_is_right_more_often_than_not():
+    places = [list(q.options).index(q.right) for q in QUESTIONS.values()]
+    assert {0, 1, 2} <= set(places) and max(map(places.count, places)) < len(places) / 2
 
 
 def test_importing_the_exercises_is_quiet():

@@ -1,6 +1,8 @@
 import json
 import os
 import re
+import runpy
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +18,7 @@ from carvana_lib import pipeline, report
 from carvana_lib.__main__ import join_pairs, parse_pair
 from carvana_lib.config import ParameterError, Params
 from carvana_lib.runs import Run, RunError, write_json
+from carvana_lib.training import train
 
 SMALL = [
     "-p",
@@ -208,7 +211,7 @@ def test_a_wrong_set_is_refused_before_any_runs(tmp_path, text, message):
 def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_path, monkeypatch, runs, capsys):
     ran = []
 
-    def run(params):
+    def run(params, start):
         ran.append(params.run_name)
         if params.seed == 1:
             raise RunError("04_training.ipynb, cell 9: out of luck")
@@ -238,7 +241,7 @@ def finish(params):
 
 def test_a_batch_in_parts_leaves_no_gap_and_every_part_compares_what_has_finished(tmp_path, monkeypatch, runs):
     ran = []
-    monkeypatch.setattr(pipeline, "run", lambda params: (ran.append(params.run_name), finish(params)))
+    monkeypatch.setattr(pipeline, "run", lambda params, start: (ran.append(params.run_name), finish(params)))
     file = tmp_path / "b.yaml"
     file.write_text("grid: {seed: [0, 1, 2, 3, 4]}")
     tables = [pipeline.batch([file], shard=(i, 2))[0] for i in range(2)]
@@ -266,16 +269,83 @@ def test_jobs_run_beside_each_other_and_say_why_they_failed(tmp_path, runs, caps
 def test_jobs_run_at_the_same_time(tmp_path, monkeypatch, runs):
     """Each waits for the other to have begun: one after the other they would wait in vain."""
     both = threading.Barrier(2, timeout=20)
-    monkeypatch.setattr(pipeline, "run_apart", lambda files, number, sets, jobs: both.wait())
+    monkeypatch.setattr(pipeline, "run_apart", lambda files, number, sets, jobs, share: both.wait())
     (tmp_path / "b.yaml").write_text("grid: {seed: [0, 1]}")
     assert pipeline.batch([tmp_path / "b.yaml"], jobs=2)[1] == []
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_set_that_this_machine_cannot_run_does_not_stop_the_next(tmp_path, folder, runs, jobs):
+    """Real children, on a copy of the library beside one short notebook."""
+    shutil.copytree(ROOT / "carvana_lib", tmp_path / "course" / "carvana_lib")
+    runpy.run_path(str(ROOT / "tests" / "faults" / "notebooks.py"))["write"](tmp_path / "course" / "notebooks")
+    file, sets = tmp_path / "b.yaml", {"precision": ["fp16", "float32"]}
+    file.write_text(yaml.safe_dump({"device": "cpu", "data_dir": str(folder), "grid": sets}))
+    done = subprocess.run(
+        [sys.executable, "-m", "carvana_lib", "batch", file, "--jobs", str(jobs)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / "course",
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "course")},
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "failed: b-precision-fp16: precision='fp16' needs device 'cuda', not 'cpu'" in done.stderr
+    assert pd.read_csv(runs / "comparison.csv")["run"].tolist() == ["b-precision-float32"]
+    assert Run("b-precision-float32").report.exists() and (Run("b-precision-float32").notebooks).is_dir()
+
+
+def test_a_batch_that_was_killed_after_training_goes_on_with_05(data, params, tmp_path, monkeypatch, capsys):
+    file, began = tmp_path / "b.yaml", []
+    monkeypatch.setattr(pipeline, "run", lambda params, start: began.append(start))
+
+    def batch(**changes):
+        file.write_text(yaml.safe_dump(params.replace(**changes).model_dump()))
+        assert pipeline.batch([file])[1] == []
+        return began[-1]
+
+    assert batch() is None
+    train(data, params)
+    assert batch() == batch(learning_rate=None) == "05"
+    assert batch(epochs=3) is batch(seed=1) is batch(resume=False) is None
+    os.utime(next((data.folder / "train").iterdir()))
+    assert batch() is None, "a picture was written anew"
+
+
+@pytest.mark.parametrize(
+    ("visible", "jobs", "expected"),
+    [(None, 2, ["0,2", "1,3"]), ("5,6", 2, ["5", "6"]), ("5", 2, ["5", "5"]), ("", 2, ["", ""])],
+)
+def test_jobs_deal_the_gpus_out(tmp_path, monkeypatch, runs, visible, jobs, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(pipeline, "cores", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    both, seen = threading.Barrier(jobs, timeout=20), []
+
+    def child(words, env, **options):
+        seen.append((env["CUDA_VISIBLE_DEVICES"], env["OMP_NUM_THREADS"]))
+        both.wait()  # so that the next two find what these gave back
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(pipeline.subprocess, "run", child)
+    (tmp_path / "b.yaml").write_text("grid: {seed: [0, 1, 2, 3]}")
+    assert pipeline.batch([tmp_path / "b.yaml"], jobs=jobs)[1] == []
+    assert sorted(seen[:2]) == sorted(seen[2:]) == [(share, "3") for share in expected]
+
+
+def test_without_gpus_none_are_dealt_out():
+    assert pipeline.shares([], 3) == [[], [], []]
+    assert pipeline.shares(["0", "1"], 4) == [["0"], ["1"], ["0"], ["1"]]
 
 
 def test_a_killed_job_is_a_failure_with_its_signal(tmp_path, monkeypatch):
     killed = subprocess.CompletedProcess([], -9, "", "some bar\n")
     monkeypatch.setattr(pipeline.subprocess, "run", lambda *words, **options: killed)
     with pytest.raises(RunError, match="^killed by signal 9$"):
-        pipeline.run_apart([tmp_path / "b.yaml"], 0, 2, 2)
+        pipeline.run_apart([tmp_path / "b.yaml"], 0, 2, 2, [])
 
 
 def test_scores_of_other_parameters_are_not_taken_for_this_runs(runs):

@@ -123,7 +123,7 @@ def test_imports_run_one_way():
         name: rank
         for rank, names in enumerate(
             [
-                ["config", "runs", "frontend", "study"],
+                ["config", "runs", "frontend", "study", "split"],
                 ["hardware", "model", "losses", "metrics", "plots"],
                 ["distributed", "pictures"],
                 ["checkpoints", "data", "browser"],

@@ -8,7 +8,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import free_port
 from typer.testing import CliRunner
 
 from carvana_lib import study, tuning
@@ -43,25 +43,24 @@ def server():
     (folder / "password").write_text(PASSWORD)
     for path in (folder, folder / "password"):
         shutil.chown(path, owner.get("user", os.getuid()))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     quiet = {"check": True, "capture_output": True, "cwd": "/", **owner}
     words = [programs / "initdb", "-D", folder / "data", "-U", "learner", "-A", "scram-sha-256", "-E", "UTF8", "-N"]
     subprocess.run([*words, "--no-locale", f"--pwfile={folder / 'password'}"], **quiet)
     words = [programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", "", "-h", "127.0.0.1", "-F"]
-    log = open(folder / "log", "wb")
-    process = subprocess.Popen(words, stdout=log, stderr=log, cwd="/", **owner)
-    ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-    deadline = time.monotonic() + 60
-    while subprocess.run(ready).returncode:
-        assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-        time.sleep(0.1)
-    yield f"postgresql://learner:{PASSWORD.replace('@', '%40').replace('/', '%2F')}@127.0.0.1:{port}/"
-    process.send_signal(signal.SIGINT)  # ends its connections, then itself
-    process.wait(timeout=60)
-    log.close()
-    shutil.rmtree(folder)
+    with open(folder / "log", "wb") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=log, cwd="/", **owner)
+    try:
+        ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        deadline = time.monotonic() + 60
+        while subprocess.run(ready).returncode:
+            assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+            time.sleep(0.1)
+        yield f"postgresql://learner:{PASSWORD.replace('@', '%40').replace('/', '%2F')}@127.0.0.1:{port}/"
+    finally:
+        process.send_signal(signal.SIGINT)  # ends its connections, then itself
+        process.wait(timeout=60)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -156,6 +155,26 @@ def test_workers_share_a_study_one_is_killed_and_each_point_is_finished_once(
     assert "6 of 6" in spoken, "the others saw the whole grid finished too"
     for secret in (PASSWORD, storage, storage.split(":")[2].split("@")[0]):
         assert secret not in spoken and not any(secret.encode() in path.read_bytes() for path in written)
+
+
+def test_a_worker_that_was_suspended_loses_its_trial_and_goes_on(folder, storage, own, tmp_path):
+    """As a laptop that slept: others took it for dead, and its answer comes too late."""
+    params, log = small(folder), tmp_path / "log"
+    data = open_data(params)
+    sleeper = worker(folder, log, 1, tmp_path / "sleeper")
+    while not noted(log):
+        assert sleeper.is_alive()
+        time.sleep(0.02)
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    join(log, 0)
+    table = search(data, params)
+    assert len(table) == 6 and [what for _, what, *_ in noted(log)].count("begin") == 7
+    os.kill(sleeper.pid, signal.SIGCONT)
+    sleeper.join(timeout=60)
+    assert sleeper.exitcode == 0, "it found the whole grid finished"
+    ended = [(who, *point) for who, what, *point in noted(log) if what == "end"]
+    assert len(ended) == 7 and ended[-1][0] == str(sleeper.pid), "it did finish what it had begun"
+    pd.testing.assert_frame_equal(search(data, params), table)
 
 
 def test_workers_that_begin_at_once_share_the_points(folder, storage, tmp_path):

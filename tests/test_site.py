@@ -105,6 +105,12 @@ def test_previous_and_next_lead_through_all_pages(built):
         assert steps.get("next") == (order[number + 1] if number + 1 < len(order) else None), address
 
 
+def test_the_start_tells_how_to_get_the_real_photos_that_notebook_06_ends_with(built):
+    """Its last line says: README, "Real data"."""
+    for address, heading in (("index.html", "Real-data"), ("index.ru.html", "Настоящие-данные")):
+        assert heading in map(unquote, built[1][address].ids)
+
+
 def test_a_link_to_no_page_is_refused_and_the_old_site_stays(built, monkeypatch):
     folder, _ = built
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.html")}
@@ -138,7 +144,9 @@ FIGURES = {  # a call, and what its text must say
     "plots.split_bars(table)": "train 4 pictures of 2 cars",
     "plots.unet_diagram(trace_shapes(UNet(4), 64))": "from 4 channels at 64 pixels to 64 at 4",
     "plots.bars(['a', 'b'], [1, 2.5], 'seconds')": "Bars of seconds: a 1.0, b 2.5.",
-    "plots.curves({'a': ([1, 2, 3], [0.1, 0.9, 0.2])}, 'step', 'IoU')": "from 1 to 3: a from 0.1 to 0.2, at most 0.9.",
+    "plots.curves({'a': ([1, 2, 3], [0.1, 0.9, 0.2])}, 'step', 'IoU')": "a from 0.1 to 0.2, at most 0.9 at 2.",
+    "plots.curves({'b': ([1, 2, 3], [0, 4, 0]), 'c': ([1, 2, 3], [5] * 3)}, 'x', 'y')": "b 0 at both ends, at most 4",
+    "plots.receptive_fields(np.zeros((64, 64, 3)), receptive_field(UNet(4)))": "sees: encoder 1 5, encoder 2 14",
     "plots.heat_map(trials)": "bce at 0.0001 0.600, bce at 0.0003 0.800",
     "plots.learning_curves(history)": "Epochs 1 to 2: train loss from 0.5 to 0.4",
     "plots.iou_histogram([0.5, 0.7], 0.6)": "the IoU of 2 images, 0.500 to 0.700, with mean 0.600",
@@ -150,7 +158,7 @@ FIGURES = {  # a call, and what its text must say
 SETUP = """
 import numpy as np, pandas as pd
 from carvana_lib import pictures, plots
-from carvana_lib.model import UNet, trace_shapes
+from carvana_lib.model import UNet, receptive_field, trace_shapes
 table = pd.DataFrame({"view": [1, 2, 3, 4] * 2, "area": [0.1, 0.2, 0.3, 0.4] * 2, "iou": [0.9, 0.8, 0.7, 0.6] * 2,
                       "car_id": [*"aabb", *"cccc"], "split": ["train"] * 4 + ["val"] * 2 + ["test"] * 2})
 trials = pd.DataFrame({"loss": ["bce", "bce"], "learning_rate": [1e-4, 3e-4], "val_miou": [0.6, 0.8]})

@@ -11,6 +11,7 @@ from carvana_lib.deployment import submission
 from carvana_lib.deployment.submission import SubmissionError, decode, encode
 from carvana_lib.runs import RunError
 
+PHOTOS = [f"car_{i:02d}.jpg" for i in range(5)]
 MASKS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 1))
 
 
@@ -91,47 +92,59 @@ def masks(tmp_path):
 @pytest.mark.parametrize("name", ["submission.csv", "submission.csv.gz"])
 def test_a_folder_becomes_the_file_that_its_masks_make(masks, tmp_path, name):
     path = tmp_path / "new" / name
-    assert submission.write_folder(masks, path) == 5
+    photos = ["car_04.png", "car_01.JPG", "car_02.webp", "car_00.jpg"]  # car_03 has a mask, but its photo is gone
+    assert submission.write_folder(photos, masks, path) == 4
     content = (gzip.decompress if name.endswith("gz") else bytes)(path.read_bytes()).decode()
-    lines = [f"car_{i:02d}.jpg,{encode(disk(i))}" for i in range(5)]
+    lines = [f"{photo},{encode(disk(int(photo[4:6])))}" for photo in photos]
     assert content == "\n".join(["img,rle_mask", *lines, ""])
     again = tmp_path / f"again-{name}"
-    assert submission.write(((f"car_{i:02d}.jpg", disk(i)) for i in range(5)), again) == 5
+    submission.write_folder(photos, masks, again)
     assert again.read_bytes() == path.read_bytes()  # gzip without time and name
+
+
+def test_two_masks_of_one_photo_are_refused(masks, tmp_path):
+    (masks / "car_02_mask.gif").write_bytes((masks / "car_01_mask.gif").read_bytes())
+    for use in (
+        lambda: submission.write_folder(PHOTOS, masks, tmp_path / "s.csv"),
+        lambda: submission.score("", masks),
+    ):
+        with pytest.raises(SubmissionError, match="car_02_mask.gif and car_02_mask.png, two masks of one picture"):
+            use()
+    assert not (tmp_path / "s.csv").exists()
 
 
 def test_masks_are_taken_one_at_a_time(tmp_path):
     sizes = []
 
-    def masks():
+    def rows():
         for i in range(2000):
             if i in (0, 1000):
                 sizes.extend(path.stat().st_size for path in tmp_path.iterdir())
-            yield f"{i}.jpg", disk(i % 5)
+            yield f"{i}.jpg", encode(disk(i % 5))
 
-    submission.write(masks(), tmp_path / "submission.csv")
+    submission.write_rows(rows(), tmp_path / "submission.csv")
     assert sizes[0] == 0 < sizes[1] < (tmp_path / "submission.csv").stat().st_size  # written as they come
 
 
 def test_a_failure_leaves_what_was_there(masks, tmp_path):
     path = tmp_path / "submission.csv"
-    submission.write_folder(masks, path)
+    submission.write_folder(PHOTOS, masks, path)
     before = path.read_bytes()
     (masks / "car_03_mask.gif").write_bytes(b"GIF89a")
     with pytest.raises(SubmissionError, match="car_03_mask.gif cannot be read"):
-        submission.write_folder(masks, path)
+        submission.write_folder(PHOTOS, masks, path)
     assert path.read_bytes() == before and [f.name for f in tmp_path.iterdir() if f.name.startswith(".")] == []
-    with pytest.raises(SubmissionError, match="holds no masks"):
-        submission.write_folder(tmp_path, path)
+    with pytest.raises(SubmissionError, match="lacks the masks of 2 of 3 photos, first car_05.jpg; run predict first"):
+        submission.write_folder(["car_00.jpg", "car_05.jpg", "car_06.jpg"], masks, path)
     with pytest.raises(RunError, match="cannot write"):
-        submission.write([("a.jpg", disk(1))], path / "below a file.csv")
+        submission.write_rows([("a.jpg", "")], path / "below a file.csv")
 
 
 def test_the_score_is_mean_dice_at_native_size(masks, tmp_path):
     path = tmp_path / "submission.csv.gz"
-    submission.write_folder(masks, path)
+    submission.write_folder(PHOTOS, masks, path)
     assert submission.score(path, masks).tolist() == [1.0] * 5  # the first is empty on both sides
-    submission.write(((f"car_{i:02d}.jpg", disk(max(i - 1, 0))) for i in range(5)), path)
+    submission.write_rows(((f"car_{i:02d}.jpg", encode(disk(max(i - 1, 0)))) for i in range(5)), path)
     found = submission.score(path, masks)
     for i in range(1, 5):
         said, truth = disk(i - 1), disk(i)
@@ -140,15 +153,15 @@ def test_the_score_is_mean_dice_at_native_size(masks, tmp_path):
 
 
 def test_a_submission_that_does_not_fit_is_refused(masks, tmp_path):
-    good = [(f"car_{i:02d}.jpg", disk(i)) for i in range(5)]
+    good = [(f"car_{i:02d}.jpg", encode(disk(i))) for i in range(5)]
     faults = {
         "lacks 1 of 5 pictures, first car_04": good[:4],
         "two rows for car_00.jpg": [*good, good[0]],
-        "row for other.jpg": [*good, ("other.jpg", disk(1))],
-        "car_04.jpg: a run": [*good[:4], ("car_04.jpg", np.ones((50, 50)))],
+        "row for other.jpg": [*good, ("other.jpg", "")],
+        "car_04.jpg: a run": [*good[:4], ("car_04.jpg", "1 2500")],
     }
     for words, rows in faults.items():
-        submission.write(rows, tmp_path / "s.csv")
+        submission.write_rows(rows, tmp_path / "s.csv")
         with pytest.raises(SubmissionError, match=words):
             submission.score(tmp_path / "s.csv", masks)
     contents = {
@@ -169,5 +182,6 @@ def test_a_submission_that_does_not_fit_is_refused(masks, tmp_path):
 
 def test_real_masks_survive(real, tmp_path):
     folder = real / "carvana-native" / "train_masks"
-    assert submission.write_folder(folder, tmp_path / "s.csv.gz") == 32
+    photos = sorted(path.name for path in (real / "carvana-native" / "train").iterdir())
+    assert submission.write_folder(photos, folder, tmp_path / "s.csv.gz") == 32
     assert (submission.score(tmp_path / "s.csv.gz", folder) == 1).all()

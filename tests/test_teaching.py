@@ -87,6 +87,46 @@ def test_a_plan_fills_its_time(plan, minutes):
     assert sum(map(int, re.findall(r"^\| (\d+) \|", PLANS[plan], re.M))) == minutes
 
 
+LABELS = {"one line": 2, "five minutes": 5, "ten minutes": 10, "fifteen minutes": 15, "twenty minutes": 20,
+          "half an hour": 30}  # fmt: skip
+STATED = {"an hour": 60, "an hour and a quarter": 75, "an hour and a half": 90}
+TEXTS = {path.stem: "\n\n".join(cell.source for cell in nbformat.read(path, 4).cells) for path in NOTEBOOKS}
+MINUTES = {
+    name: LABELS[label] for text in TEXTS.values() for name, label in re.findall(r"^### (\w+) · ([\w ]+)$", text, re.M)
+}
+READING = {stem: int(re.search(r"\*\*Time\*\* (\d+) minutes to read", text)[1]) for stem, text in TEXTS.items()}
+
+
+def test_every_exercise_says_how_long_it_takes():
+    assert set(MINUTES) == set(EXERCISES)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_takes_as_long_as_it_says(path):
+    stated = re.search(r"about (an hour[\w ]*?) with the exercises", TEXTS[path.stem])
+    needed = READING[path.stem] + sum(MINUTES[exercise.name] for exercise in CHAPTERS[path.stem])
+    assert stated and abs(STATED[stated[1]] - needed) <= 10, f"{needed} minutes"
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_row_has_time_for_its_exercises_and_for_the_notebook_it_reads(plan):
+    rows = re.findall(r"^\| (\d+) \|(.*)\|$", PLANS[plan], re.M)
+    assert rows
+    for minutes, row in rows:
+        needed = sum(MINUTES[name] for name in re.findall(r"`(\w+)`", row) if name in MINUTES)
+        needed += sum(READING[stem] for stem in re.findall(r"notebooks/(\w+)\.ipynb\)", row))
+        if plan == "A week":  # its numbers are days of three hours
+            minutes = 180
+        elif not re.search(r"\.ipynb\)", row):  # a part of a notebook: as much time to talk as to write
+            needed *= 2
+        assert needed <= int(minutes), row
+
+
+def test_the_day_and_the_week_have_every_notebook():
+    for plan in ("A day", "A week"):
+        assert set(re.findall(r"notebooks/(\w+)\.ipynb\)", PLANS[plan])) == set(CHAPTERS), plan
+
+
 def submit(path, *sources):
     """A notebook with these cells."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -109,10 +109,10 @@ def own():
     return own
 
 
-def choose(own, name: str, content: bytes):
+def choose(own, name: str, content: bytes, button: str = "button"):
     now = datetime.datetime.now()
     file = {"name": name, "type": "", "size": len(content), "content": memoryview(content), "last_modified": now}
-    own.button.value = (file,)
+    getattr(own, button).value = (file,)
 
 
 def results(own) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -122,15 +122,18 @@ def results(own) -> tuple[list[np.ndarray], list[np.ndarray]]:
     return [array for kind, array in arrays if kind == "src"], [array for kind, array in arrays if kind == "href"]
 
 
-def check_results(pictures, files, photo):
-    """The three pictures and two files must be those of a photo made by `scene`."""
+def check_results(pictures, files, photo, ground=None):
+    """The three pictures and two files must be those of a photo made by `scene`, before a ground of one colour."""
     red = photo[..., 0] > photo[..., 1].astype(int) + 80
     inside, outside = (photo.shape[0] // 2, photo.shape[1] // 2), (10, 10)
     original, overlay, cut = (picture.astype(int) for picture in pictures)
     assert original.shape == overlay.shape == cut.shape == photo.shape
     assert np.abs(original - photo).mean() < 4 and np.abs(cut[inside] - photo[inside]).max() < 12
     assert overlay[inside][2] > photo[inside][2] + 60 and np.abs(overlay[outside] - photo[outside]).max() < 6
-    assert cut[outside].std() < 6 and cut[outside].mean() > 222  # the wall of the studio is lighter
+    if ground is None:
+        assert cut[outside].std() < 6 and cut[outside].mean() > 222  # the wall of the studio is lighter
+    else:
+        assert np.abs(cut[outside] - ground).max() < 8
     mask, alone = files
     assert mask.shape == photo.shape[:2] and set(np.unique(mask)) == {0, 255} and ((mask > 0) == red).mean() > 0.99
     assert alone.shape == (*photo.shape[:2], 4) and ((alone[..., 3] >= 128) == (mask > 0)).all()
@@ -151,6 +154,30 @@ def test_a_chosen_photo_takes_its_place(own):
     assert re.findall(r"alt='([^']+)'", own.result.value) == [
         "mine.png: the photo", "mine.png: the mask over it", "mine.png: cut out, its shadow kept"
     ]  # fmt: skip
+
+
+def test_a_chosen_background_stays_for_the_next_photos(own):
+    blue, green = (20, 40, 200), (20, 120, 60)
+    choose(own, "sea.png", encoded(np.full((90, 50, 3), blue, np.uint8)), "ground_button")
+    check_results(*results(own), namespace["example"], blue)
+    assert "the example, 300 x 200 pixels" in own.status.value
+    choose(own, "mine.png", encoded(scene(360, 240)))
+    check_results(*results(own), scene(360, 240), blue)
+    choose(own, "wood.jpg", encoded(np.full((2000, 3000, 3), green, np.uint8), "JPEG"), "ground_button")
+    check_results(*results(own), scene(360, 240), green)
+    assert "download='mine_mask.png'" in own.result.value
+    for name, content in {"a.jpg": b"text", "b.png": large_png(9.2), EVIL: b"text"}.items():
+        choose(own, name, content, "ground_button")
+        assert "role='alert'" in own.status.value and html.escape(name) in own.status.value and own.result.value == ""
+    choose(own, "next.png", encoded(scene()))
+    check_results(*results(own), scene(), green)  # the last background that was one
+
+
+def test_a_choice_that_is_taken_back_changes_nothing(own):
+    choose(own, "mine.png", encoded(scene()))
+    before = own.status.value, own.result.value
+    own.button.value = ()
+    assert (own.status.value, own.result.value) == before
 
 
 def test_large_photos_are_shown_small_and_saved_whole(own):
@@ -276,10 +303,10 @@ def find_widget(page):
     return page
 
 
-def give(page, name: str, content: bytes):
+def give(page, name: str, content: bytes, button: str = "choose a photo"):
     """Choose a file as a reader would."""
     with page.expect_file_chooser() as chooser:
-        page.widget.get_by_role("button", name="choose a photo").click()
+        page.widget.get_by_role("button", name=button).click()
     chooser.value.set_files({"name": name, "mimeType": "application/octet-stream", "buffer": content})
 
 
@@ -340,9 +367,23 @@ def test_jupyterlab_says_what_is_wrong(in_lab):
     assert alert.count() == 0 and len(seen(in_lab)) == 3
 
 
+def test_jupyterlab_takes_a_background(in_lab, tmp_path):
+    photo, blue = scene(340, 230), (20, 40, 200)
+    give(in_lab, "mine.png", encoded(photo))
+    wait_for_text(in_lab, "mine.png, 340 x 230 pixels")
+    in_studio = seen(in_lab)[2]
+    give(in_lab, "notes.jpg", b"text that was renamed", "choose a background")
+    wait_for_text(in_lab, "notes.jpg is no JPEG, PNG or WebP picture")
+    give(in_lab, "sea.png", encoded(np.full((200, 300, 3), blue, np.uint8)), "choose a background")
+    wait_for_text(in_lab, "mine.png, 340 x 230 pixels")
+    check_results(seen(in_lab), saved(in_lab, tmp_path), photo, blue)
+    assert np.abs(in_studio[10, 10].astype(int) - blue).max() > 100
+    screenshot(in_lab, "background")
+
+
 def test_jupyterlab_does_not_run_a_file_name(in_lab):
-    for content in (b"text", encoded(scene())):
-        give(in_lab, EVIL, content)
+    for content, button in [(b"text", "choose a photo"), (b"text", "choose a background"), (encoded(scene()), None)]:
+        give(in_lab, EVIL, content, button or "choose a photo")
         wait_for_text(in_lab, EVIL)
     in_lab.wait_for_timeout(300)
     assert in_lab.evaluate("window.hacked") is None and in_lab.locator("img[src=x]").count() == 0
@@ -364,10 +405,10 @@ def test_jupyterlab_by_keyboard_and_for_screen_readers(in_lab):
         wait_for_text(in_lab, f"{key}.png, 300 x 200 pixels")
     assert in_lab.evaluate("document.activeElement.textContent.includes('choose a photo')"), "the focus was lost"
     reached = []
-    for _ in range(2):
+    for _ in range(3):
         in_lab.keyboard.press("Tab")
-        reached.append(in_lab.evaluate("document.activeElement.textContent"))
-    assert reached == ["save the mask (PNG)", "save the cut-out (PNG)"]
+        reached.append(in_lab.evaluate("document.activeElement.textContent").strip(" (0123456789)"))
+    assert reached == ["choose a background", "save the mask (PNG", "save the cut-out (PNG"]
     assert in_lab.widget.get_by_role("img", name="Space.png: the mask over it").count() == 1
     assert in_lab.widget.get_by_role("status").inner_text().startswith("Space.png")
 
@@ -378,7 +419,7 @@ def test_jupyterlab_in_a_narrow_window(in_lab):
         in_lab.wait_for_timeout(500)
         box = in_lab.widget.bounding_box()
         parts = in_lab.widget.locator("button, img, a, figcaption").all()
-        assert len(parts) == 9
+        assert len(parts) == 10
         for part in parts:
             inner = part.bounding_box()
             assert inner["x"] >= box["x"] - 1 and inner["x"] + inner["width"] <= box["x"] + box["width"] + 4

@@ -102,7 +102,7 @@ def fast(model: nn.Module, device: str = "auto", precision: str = "auto") -> nn.
             for i in (0, 3):
                 block[i], block[i + 1] = nn.utils.fuse_conv_bn_eval(block[i], block[i + 1]), nn.Identity()
     net = net.to(memory_format=torch.channels_last)
-    processes = PartialState().num_processes  # each has batches of its own, so that any number of processes will do
+    processes = PartialState(cpu=device == "cpu").num_processes  # each has its own batches, so any number will do
     params = Params(device=device, precision=precision, batch_size=processes)
     return make_accelerator(params).prepare_model(net, evaluation_mode=True)
 

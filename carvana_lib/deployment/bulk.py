@@ -28,6 +28,7 @@ from carvana_lib.deployment.predictions import Failure, Predictions
 from carvana_lib.deployment.threads import ahead
 from carvana_lib.frontend import progress
 from carvana_lib.hardware import pick_device
+from carvana_lib.runs import cores
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 WAYS = ("whole", "larger", "tiles")  # those that give every photo the same size, so that a batch can hold several
@@ -99,7 +100,7 @@ def predict_folder(
 
     net, batch_size = deployment.fast(load_model(checkpoint), device), batch_size or BATCH[device]
     side, started = deployment.input_side(image_size, way), time.perf_counter()
-    n_threads = max(2, os.cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    n_threads = max(2, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
     def write(answer) -> Failure | None:
         job, logits = answer

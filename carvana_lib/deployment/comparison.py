@@ -21,13 +21,19 @@ def naive_mask(model, photo: np.ndarray, image_size: int) -> np.ndarray:
     return cv2.resize(small.astype(np.uint8), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def compare_ways(model, data, rows, image_size: int) -> pd.DataFrame:
-    """Score each way, without and with the mirror image, on the photos at `rows` of `data`, read one at a time.
+def scores(said: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
+    """IoU, Dice and boundary IoU of two masks (H, W) of 0 and 1."""
+    tp, fp, fn, _ = confusion_counts(torch.from_numpy(said)[None], torch.from_numpy(mask)[None]).numpy().T
+    return float(iou(tp, fp, fn)[0]), float(dice(tp, fp, fn)[0]), boundary_iou(said, mask)
+
+
+def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
+    """Score each way, without and with the mirror image, on the photos at `index` of `data`, read one at a time.
 
     A row a way: way, flip, iou, dice and boundary_iou (means over photos at their own size), ms (of net and resizing,
     for a photo). The first row is `naive_mask`.
     """
-    scores, pairs = [], data.table.loc[rows].to_dict("records")
+    rows, pairs = [], data.table.loc[index].to_dict("records")
     for pair in progress(pairs, "comparing ways", len(pairs)):
         photo, mask = read_photo(data.folder / pair["image"]), read_mask(data.folder / pair["mask"])
         for way, flip in [(NAIVE, False), *((way, flip) for way in WAYS for flip in (False, True))]:
@@ -37,7 +43,6 @@ def compare_ways(model, data, rows, image_size: int) -> pd.DataFrame:
             else:
                 said = (photo_logits(model, photo, image_size, way, flip) >= 0).astype(np.uint8)
             ms = 1000 * (time.perf_counter() - started)
-            tp, fp, fn, _ = confusion_counts(torch.from_numpy(said)[None], torch.from_numpy(mask)[None]).numpy().T
-            scores.append((way, flip, iou(tp, fp, fn)[0], dice(tp, fp, fn)[0], boundary_iou(said, mask), ms))
+            rows.append((way, flip, *scores(said, mask), ms))
     columns = ["way", "flip", "iou", "dice", "boundary_iou", "ms"]
-    return pd.DataFrame(scores, columns=columns).groupby(["way", "flip"], sort=False).mean().reset_index()
+    return pd.DataFrame(rows, columns=columns).groupby(["way", "flip"], sort=False).mean().reset_index()

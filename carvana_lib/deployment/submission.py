@@ -7,7 +7,6 @@ Pixels are numbered from 1, from left to right and then from top to bottom; a ma
 import csv
 import gzip
 import io
-import os
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,7 @@ from carvana_lib.data import read_mask, visible
 from carvana_lib.deployment.threads import ahead
 from carvana_lib.frontend import progress
 from carvana_lib.metrics import dice
-from carvana_lib.runs import atomic
+from carvana_lib.runs import atomic, cores
 
 COLUMNS = ["img", "rle_mask"]
 MASK_SUFFIXES = (".png", ".gif")
@@ -89,14 +88,14 @@ def write_folder(names: list[str], masks_folder: Path, path: Path) -> int:
     """
     masks = masks_by_image(masks_folder)
     if missing := [name for name in names if Path(name).stem not in masks]:
-        lack = f"{masks_folder} has no mask of {missing[0]} and {len(missing) - 1} more of {len(names)} photos"
-        raise SubmissionError(f"{lack}; run predict first")
+        lacks = f"{masks_folder} lacks the masks of {len(missing)} of {len(names)} photos, first {missing[0]}"
+        raise SubmissionError(f"{lacks}; run predict first")
 
     def row(name):
         return name, encode(open_mask(masks[Path(name).stem]))
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        rows = ahead(threads, row, names, 2 * os.cpu_count())
+    with ThreadPoolExecutor(cores()) as threads:
+        rows = ahead(threads, row, names, 2 * cores())
         return write_rows(progress(rows, "writing submission", len(names)), path)
 
 
@@ -138,8 +137,8 @@ def score(path: Path, masks_folder: Path) -> pd.Series:
         hits = np.count_nonzero(said & truth)
         return name, float(dice(hits, np.count_nonzero(said) - hits, np.count_nonzero(truth) - hits))
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for name, value in progress(ahead(threads, judge, rows_of(path), 2 * os.cpu_count()), "scoring", len(masks)):
+    with ThreadPoolExecutor(cores()) as threads:
+        for name, value in progress(ahead(threads, judge, rows_of(path), 2 * cores()), "scoring", len(masks)):
             if name in scores:
                 raise SubmissionError(f"{path} has two rows for {name}")
             scores[name] = value

@@ -1,4 +1,4 @@
-"""Your own photo: a button to choose a picture, and what the net makes of it. ipywidgets only, works offline.
+"""Your own photo, before a background of your own, and what the net makes of it. ipywidgets only, works offline.
 
 `PhotoUpload` as the last line of a cell is a widget where a person watches, and the same three pictures of an example
 elsewhere (papermill, nbconvert, a saved notebook on the web).
@@ -17,7 +17,7 @@ from PIL import Image
 
 from carvana_lib import deployment, pictures
 from carvana_lib.browser import layers
-from carvana_lib.deployment import cutout
+from carvana_lib.deployment import cutout, predictions
 from carvana_lib.frontend import is_live
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken
@@ -64,15 +64,19 @@ def read_upload(name: str, content: bytes) -> np.ndarray:
     return deployment.read_photo(file)
 
 
-def views(photo: np.ndarray, probability: np.ndarray) -> dict[str, np.ndarray]:
-    """The three pictures of the widget by caption, (h, w, 3) uint8, no side longer than SHOWN."""
+def views(photo: np.ndarray, probability: np.ndarray, background: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The three pictures of the widget by caption, (h, w, 3) uint8, no side longer than SHOWN.
+
+    The car is put before `background` (H, W, 3) uint8, stretched to the photo's shape, or into a grey studio.
+    """
     scale = min(1, SHOWN / max(photo.shape[:2]))
     size = [max(1, round(scale * side)) for side in photo.shape[1::-1]]
     photo, probability = (cv2.resize(array, size, interpolation=cv2.INTER_AREA) for array in (photo, probability))
+    ground = cutout.studio_gradient(*photo.shape[:2]) if background is None else background
     return {
         "the photo": photo,
         "the mask over it": layers.compose(photo, probability=probability, layer=layers.PREDICTED),
-        "cut out, its shadow kept": cutout.composite(photo, probability, cutout.studio_gradient(*photo.shape[:2])),
+        "cut out, its shadow kept": cutout.composite(photo, probability, ground),
     }
 
 
@@ -81,21 +85,16 @@ def as_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def as_png(picture: np.ndarray) -> bytes:
-    """PNG bytes of (H, W) grey, or (H, W, 4) RGBA, uint8."""
-    order = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
-    return cv2.imencode(".png", order)[1].tobytes()
-
-
 class PhotoUpload:
-    """A widget that takes a photo and shows mask and cut-out, to look at and to save.
+    """A widget that takes a photo and shows mask and cut-out, to look at and to save; and a background, to look at.
 
     `model`, `image_size` and `flip` are those of `deployment.probability`; `example` (H, W, 3) uint8 is what it shows
     first.
     """
 
     def __init__(self, model, image_size: int, example: np.ndarray, flip: bool = False):
-        self.model, self.image_size, self.example, self.flip = model, image_size, example, flip
+        self.model, self.image_size, self.flip = model, image_size, flip
+        self.name, self.photo, self.background = "the example", example, None
         self.controls = None
 
     def __repr__(self):
@@ -108,13 +107,9 @@ class PhotoUpload:
         strip = self.strip()
         return still | {"image/jpeg": base64.b64encode(strip.data).decode()}, {"image/jpeg": {"alt": strip.alt}}
 
-    def predict(self, photo: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 -> probability (H, W) float32."""
-        return deployment.probability(self.model, photo, self.image_size, flip=self.flip)
-
     def strip(self):
         """The example's three pictures in a row, for pages without a kernel."""
-        found = views(self.example, self.predict(self.example))
+        found = views(self.photo, deployment.probability(self.model, self.photo, self.image_size, flip=self.flip))
         return pictures.grid(found.values(), list(found), columns=len(found))
 
     @property
@@ -122,28 +117,39 @@ class PhotoUpload:
         """The widget itself, made when it is first asked for; to put into a layout of your own."""
         if self.controls is None:
             limits = f"{KINDS}; at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} million pixels"
-            self.button = W.FileUpload(
-                description="choose a photo",
-                accept="image/jpeg,image/png,image/webp",
-                tooltip=f"a photo of one car: {limits}",
-                layout={"width": "180px"},
+            self.button, self.ground_button = (
+                W.FileUpload(
+                    description=f"choose a {what}",
+                    accept="image/jpeg,image/png,image/webp",
+                    tooltip=f"{meant}: {limits}",
+                    layout={"width": "220px"},
+                )
+                for what, meant in {"photo": "a photo of one car", "background": "what it is put before"}.items()
             )
             self.status, self.result = W.HTML(), W.HTML(layout={"width": "100%"})
-            hint = W.HTML(f"<div style='line-height:1.4'>A photo of one car: {limits}.</div>")
-            row = W.Box(
-                [self.button, hint], layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 12px"}
-            )
+            hint = W.HTML(f"<div style='line-height:1.4'>A photo of one car, and a background for it: {limits}.</div>")
+            buttons = [self.button, self.ground_button, hint]
+            row = W.Box(buttons, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 12px"})
             self.controls = W.VBox([row, self.status, self.result])
-            self.button.observe(self.chosen, "value")
-            self.show("the example", self.example)
+            self.button.observe(self.take_photo, "value")
+            self.ground_button.observe(self.take_background, "value")
+            self.show(self.name, self.photo, self.background)
         return self.controls
 
-    def chosen(self, change):
-        """Take the file that was chosen; say in one sentence what is wrong with it, if anything is."""
-        file = change["new"][0]
-        self.tell(f"{file['name']}: looking for the car ...")
+    def take_photo(self, change):
+        """Show the photo that was chosen, before the background that there is."""
+        self.take(change, lambda name, chosen: self.show(name, chosen, self.background))
+
+    def take_background(self, change):
+        """Show the photo that there is before the background that was chosen."""
+        self.take(change, lambda name, chosen: self.show(self.name, self.photo, chosen))
+
+    def take(self, change, use):
+        """Read the file that was chosen for `use`; say in one sentence what is wrong with it, if anything is."""
         try:
-            self.show(file["name"], read_upload(file["name"], bytes(file["content"])))
+            for file in change["new"]:  # one, or none where the choice was taken back
+                self.tell(f"{file['name']}: one moment ...")
+                use(file["name"], read_upload(file["name"], bytes(file["content"])))
         except Exception as error:  # anything may be wrong with a stranger's file; the widget must go on
             self.tell(str(error) or type(error).__name__, alert=True)
 
@@ -154,20 +160,21 @@ class PhotoUpload:
         if alert:
             self.result.value = ""
 
-    def show(self, name: str, photo: np.ndarray):
-        """Predict, and fill in pictures, facts and downloads."""
+    def show(self, name: str, photo: np.ndarray, background: np.ndarray | None):
+        """Predict, and fill in pictures, facts and downloads; what was shown is kept for the next choice."""
         started = time.perf_counter()
-        probability = self.predict(photo)
-        seconds, share = time.perf_counter() - started, float((probability >= 0.5).mean())
+        logits = deployment.photo_logits(self.model, photo, self.image_size, flip=self.flip)
+        seconds, share = time.perf_counter() - started, float((logits >= 0).mean())
         figures = "".join(
             FIGURE.format(html.escape(f"{name}: {caption}"), as_uri("jpeg", layers.encode(picture)), caption)
-            for caption, picture in views(photo, probability).items()
+            for caption, picture in views(photo, deployment.sigmoid(logits), background).items()
         )
-        mask = np.where(probability >= 0.5, np.uint8(255), np.uint8(0))
-        links = "".join(
-            LINK.format(html.escape(f"{PurePath(name).stem}_{kind}.png"), as_uri("png", as_png(picture)), kind)
-            for kind, picture in {"mask": mask, "cut-out": cutout.cut_out(photo, probability)}.items()
-        )
+        links = ""
+        for kind, shown in {"mask": "mask", "cutout": "cut-out"}.items():
+            file = PurePath(f"{PurePath(name).stem}_{shown}.png")
+            content = predictions.encode(predictions.render(kind, photo, logits), file).tobytes()
+            links += LINK.format(html.escape(file.name), as_uri("png", content), shown)
+        self.name, self.photo, self.background = name, photo, background
         self.result.value = f"<div style='{GRID}'>{figures}</div>{links}"
         found = f"the car is {share:.0%} of the picture" if share else "no car found: no pixel reaches probability 0.5"
         self.tell(f"{name}, {photo.shape[1]} x {photo.shape[0]} pixels: {found} ({seconds:.2f} s)")

@@ -4,6 +4,7 @@ One module for each notebook holds its exercises; `checks` runs an answer and fi
 """
 
 import difflib
+import textwrap
 
 from carvana_lib.exercises import data, deployment, evaluation, model, training, tuning
 from carvana_lib.exercises.checks import Exercise, judge
@@ -47,7 +48,8 @@ def check(name: str, answer) -> None:
     An answer that is still `...` is "not tried yet"; whatever it raises becomes a hint. Raises ExerciseError only for
     a name that no exercise has.
     """
-    print(f"{name}: {judge(find('exercise', name, EXERCISES), answer).message}")
+    said = f"{name}: {judge(find('exercise', name, EXERCISES), answer).message}"
+    print(textwrap.fill(said, 110, break_long_words=False, break_on_hyphens=False))  # JupyterLab breaks within words
 
 
 def quiz(name: str) -> Quiz:

@@ -44,6 +44,7 @@ class Exercise:
     observe: observe(function, *arguments) -> what is compared, where that is more than the returned value: a
         gradient, the weights after a step.
     tolerance: relative, for numbers that are not integers.
+    parts: what each part of the observed tuple is, for a sentence about the first one that is wrong.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Exercise:
     cases: dict[str, tuple] = field(default_factory=lambda: {"the answer": ()})
     observe: Callable = call
     tolerance: float = 1e-4
+    parts: tuple[str, ...] = ()
 
 
 def judge(exercise: Exercise, answer) -> Verdict:
@@ -62,12 +64,12 @@ def judge(exercise: Exercise, answer) -> Verdict:
     wrong = {case for case in got if not agree(got[case], expected[case], exercise.tolerance)}
     if not wrong:
         return Verdict("right", "right" if len(got) == 1 else f"right, on all {len(got)} cases")
-    name, explained = closest_mistake(exercise, got, wrong)
-    first = next(case for case in got if case in wrong)
-    if 2 * explained > len(wrong):
-        also = "" if explained == len(wrong) else " (This explains some of the differences, not all.)"
+    name, all_of_it = closest_mistake(exercise, got, expected, wrong)
+    if name:
+        also = "" if all_of_it else " (This explains some of the differences, not all.)"
         return Verdict(name, f"not yet. {exercise.mistakes[name][1]}{also}")
-    kind, sentence = describe(got[first], expected[first], exercise.tolerance)
+    first = next(case for case in got if case in wrong)
+    kind, sentence = describe(got[first], expected[first], exercise.tolerance, exercise.parts)
     return Verdict(kind, f"not yet. In the case '{first}' {sentence}")
 
 
@@ -94,15 +96,33 @@ def outcomes(exercise: Exercise, answer) -> dict:
     return found
 
 
-def closest_mistake(exercise: Exercise, got: dict, wrong: set) -> tuple[str, int]:
-    """(the mistake that explains most of the wrong cases and then most of all cases, how many wrong ones it does)."""
-    scores = {"": (0, 0)}
+def closest_mistake(exercise: Exercise, got: dict, expected: dict, wrong: set) -> tuple[str, bool]:
+    """(the mistake that explains at least half of the wrong cases, or ''; does it explain all that is wrong?).
+
+    Two mistakes at once look like neither. So where none fits as a whole, the first part of what is observed decides,
+    the loss or the score; of mistakes that agree there, the one that agrees in most of the other parts.
+    """
+    whole, partly = {"": (0, 0)}, {"": (0, 0)}
     for name, (mistake, _) in exercise.mistakes.items():
         made = outcomes(exercise, mistake)
         same = {case for case in got if agree(got[case], made[case], exercise.tolerance)}
-        scores[name] = len(same & wrong), len(same)
-    best = max(scores, key=scores.get)
-    return best, scores[best][0]
+        whole[name] = len(same & wrong), len(same)
+        alike = {case: agreeing_parts(got[case], made[case], exercise.tolerance) for case in wrong}
+        off = {case for case in wrong if agreeing_parts(got[case], expected[case], exercise.tolerance)[:1] == [False]}
+        partly[name] = sum(alike[case][:1] == [True] for case in off), sum(map(sum, alike.values()))
+    for scores in (whole, partly):
+        best = max(scores, key=scores.get)
+        explained = scores[best][0]
+        if explained and 2 * explained >= len(wrong):
+            return best, scores is whole and explained == len(wrong)
+    return "", False
+
+
+def agreeing_parts(got, expected, tolerance: float) -> list[bool]:
+    """Which parts of two tuples of one length agree; of anything else, none."""
+    if not (isinstance(got, tuple | list) and isinstance(expected, tuple) and len(got) == len(expected)):
+        return []
+    return [agree(a, b, tolerance) for a, b in zip(got, expected, strict=True)]
 
 
 def as_array(value) -> np.ndarray:
@@ -135,25 +155,31 @@ def agree(got, expected, tolerance: float) -> bool:
     if isinstance(got, Exception) or isinstance(expected, Exception):
         return type(got) is type(expected)
     if isinstance(expected, tuple):
-        fits = isinstance(got, tuple | list) and len(got) == len(expected)
-        return fits and all(agree(a, b, tolerance) for a, b in zip(got, expected, strict=True))
+        parts = agreeing_parts(got, expected, tolerance)
+        return len(parts) == len(expected) and all(parts)
     got, expected = as_array(got), as_array(expected)
     if got.shape != expected.shape or is_number(got) != is_number(expected):
         return False
     return bool(same_values(got, expected, tolerance).all())
 
 
-def describe(got, expected, tolerance: float) -> tuple[str, str]:
-    """(kind, a sentence) on how an outcome differs from the right one; what it is first, then its numbers."""
+def describe(got, expected, tolerance: float, names: tuple[str, ...] = ()) -> tuple[str, str]:
+    """(kind, a sentence) on how an outcome differs from the right one: what it is first, then its numbers.
+
+    names: those of a tuple's parts; the sentence is about the first part that differs.
+    """
     if isinstance(got, NothingReturned):
         return "nothing", "the function gave None; does every path through it end in `return`?"
     if isinstance(got, Exception):
         return "raised", f"it raised {type(got).__name__}: {str(got).strip().rstrip('.')}."
     if isinstance(expected, tuple):
-        if not isinstance(got, tuple | list) or len(got) != len(expected):
+        if not isinstance(got, tuple | list):
             return "type", f"{len(expected)} values were expected, not one {type(got).__name__}."
-        pairs = zip(got, expected, strict=True)
-        return next(describe(a, b, tolerance) for a, b in pairs if not agree(a, b, tolerance))
+        if len(got) != len(expected):
+            return "type", f"{len(expected)} values were expected, and {len(got)} came."
+        first = agreeing_parts(got, expected, tolerance).index(False)
+        kind, sentence = describe(got[first], expected[first], tolerance)
+        return kind, f"look at {names[first]}: {sentence}" if names else sentence
     got, expected = as_array(got), as_array(expected)
     if got.shape != expected.shape:
         return "shape", f"the shape should be {expected.shape} and is {got.shape}."

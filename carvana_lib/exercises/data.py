@@ -23,7 +23,6 @@ def areas(**of_car) -> pd.DataFrame:
 
 CARS = {"a": [0.2, 0.21, 0.65], "b": [0.3, 0.31, 0.3], "c": [0.1, 0.1, 0.1, 0.1, 0.8], "d": [0.12] * 12, "e": [0.07]}
 
-# fmt: off
 LARGEST_CAR = Exercise(
     "largest_car",
     lambda table: table.groupby("car_id")["area"].median().idxmax(),
@@ -35,7 +34,8 @@ LARGEST_CAR = Exercise(
             "That is the car of the largest single picture. First one number for each car, then the largest of them."),
         "sum": (lambda t: t.groupby("car_id")["area"].sum().idxmax(),
             "You added the areas up, so a car with more pictures wins."),
-        "smallest": (lambda t: t.groupby("car_id")["area"].median().idxmin(), "That is the car with the smallest."),
+        "smallest": (lambda t: t.groupby("car_id")["area"].median().idxmin(),
+            "That is the car with the smallest median area."),
         "area": (lambda t: t.groupby("car_id")["area"].median().max(),
             "That is the area itself; asked for is the car it belongs to, which is in the index."),
         "position": (lambda t: int(t.groupby("car_id")["area"].median().to_numpy().argmax()),
@@ -59,7 +59,6 @@ MIRROR = Exercise(
         "swapped": (lambda p, m: (m[:, ::-1], p[:, ::-1]), "The order is photo, mask."),
     },
 )
-# fmt: on
 
 
 def chw(values) -> np.ndarray:
@@ -67,7 +66,6 @@ def chw(values) -> np.ndarray:
     return np.transpose(values, (2, 0, 1))
 
 
-# fmt: off
 NORMALISE = Exercise(
     "normalise",
     lambda photo: Normalize()(torch.from_numpy(chw(photo))[None])[0],
@@ -102,7 +100,6 @@ NORMALISE = Exercise(
             "Bytes cannot be negative: uint8 minus uint8 wraps around. Turn the photo to float first."),
     },
 )
-# fmt: on
 
 
 def car_ids(*pictures: int) -> np.ndarray:
@@ -130,7 +127,7 @@ def traits_of_split(split, cars, fraction: float) -> tuple:
     in_order = all(which in (sorted(which), sorted(which, reverse=True)) for which in chosen)
     return (int(first.sum()) if leaks else 0, 0 if leaks else max(sizes), leaks or len(sizes) == 1,
             all((first == test).all() for test in again), any((first != other).any() for other in others),
-            not leaks and in_order)  # fmt: skip
+            not leaks and in_order)
 
 
 def deal(cars, fraction, seed, size=lambda wanted: max(1, round(wanted)), draw="permutation") -> np.ndarray:
@@ -139,7 +136,7 @@ def deal(cars, fraction, seed, size=lambda wanted: max(1, round(wanted)), draw="
     n_test = size(fraction * len(names))
     drawn = {"permutation": lambda: rng.permutation(names)[:n_test], "none": lambda: names[:n_test],
              "with repeats": lambda: rng.choice(names, n_test),
-             "coins": lambda: names[rng.random(len(names)) < fraction]}  # fmt: skip
+             "coins": lambda: names[rng.random(len(names)) < fraction]}
     return np.isin(cars, drawn[draw]())
 
 
@@ -157,9 +154,11 @@ def first_rows(cars, fraction) -> np.ndarray:
 
 SEEDS = itertools.count(1000)  # a seed that is never the same, for the mistake of using none
 
-# fmt: off
 SPLIT = Exercise(
     "split", deal, observe=traits_of_split,
+    parts=("how many pictures a test has whose car is in training too", "how many cars a test has",
+           "whether every seed draws as many cars", "whether a seed draws the same cars again",
+           "whether another seed draws other cars", "whether the cars are drawn in the order of their names"),
     cases={"22 cars, 15 %": (car_ids(*[10] * 22), 0.15), "26 cars, 15 %": (car_ids(*[10] * 26), 0.15),
            "20 cars, 2 %": (car_ids(*[20] * 20), 0.02),
            "cars with 2, 4 and 14 pictures": (car_ids(*[2, 4, 14] * 8), 0.25)},
@@ -194,7 +193,6 @@ SPLIT = Exercise(
             "The share is of the pictures, so the number of test cars depends on the draw. Here it is of the cars."),
     },
 )
-# fmt: on
 
 
 def blocks(mask, factor: int) -> np.ndarray:
@@ -212,7 +210,6 @@ DOTS, SLOPE = np.zeros((2, 8, 16), np.uint8)
 DOTS[1::4, 2::4] = 1  # an antenna: car in one pixel of sixteen
 SLOPE[np.add.outer(np.arange(8), np.arange(16)) % 11 > 4] = 1
 
-# fmt: off
 SHRINK = Exercise(
     "shrink",
     lambda mask, factor: (blocks(mask, factor) >= 0.5).astype(np.uint8),
@@ -238,4 +235,3 @@ SHRINK = Exercise(
             "Height and width are swapped: cv2 takes a size as (width, height)."),
     },
 )
-# fmt: on

@@ -7,9 +7,10 @@ import torch
 from carvana_lib import metrics
 from carvana_lib.exercises.checks import Exercise
 
+UNDEFINED = "NaN: no car and none claimed is 0/0. Nothing to find and nothing found counts as 1."
+LEFT_EMPTY = "No car and none claimed got 0, though it is right. Nothing to find and nothing found counts as 1."
 SCORES = np.array([0.8, 0.95, 0.951, 0.99, 0.9, 0.97, 0.4])
 
-# fmt: off
 SHARE_ABOVE = Exercise(
     "share_above", lambda ious, limit: (ious > limit).mean(),
     cases={"above 0.95": (SCORES, 0.95), "above 0.5": (SCORES, 0.5), "above 0.99": (SCORES, 0.99)},
@@ -36,9 +37,9 @@ MICRO_IOU = Exercise(
             "That is the mean over pictures. Here pixels are added up first and divided once: large cars count more."),
         "one each": (lambda tp, fp, fn: metrics.iou(tp, fp, fn), "One for each picture; add up their pixels first."),
         "0/0": (lambda tp, fp, fn: np.divide(tp.sum(), (tp + fp + fn).sum()),
-            "No car anywhere and none claimed is 0/0: NaN. Count it as 1, as the course does."),
+            UNDEFINED),
         "0/0 is 0": (lambda tp, fp, fn: tp.sum() / max((tp + fp + fn).sum(), 1),
-            "No car anywhere and none claimed is all right, so it counts as 1, not as 0."),
+            LEFT_EMPTY),
         "Dice": (lambda tp, fp, fn: metrics.dice(tp.sum(), fp.sum(), fn.sum()),
             "That is Dice: it counts hits twice."),
         "no false alarms": (lambda tp, fp, fn: metrics.iou(tp.sum(), 0, fn.sum()),
@@ -74,7 +75,6 @@ def scene(seed: int, size=(3, 6, 5)) -> tuple:
 
 NOTHING, HALF = np.full((2, 4, 4), 0.1), np.full((1, 2, 2), 0.5)
 
-# fmt: off
 IOU = Exercise(
     "iou", from_counts(lambda tp, fp, fn, tn: metrics.iou(tp, fp, fn)),
     cases={"three images": scene(0), "three others": scene(1), "no car, none claimed": (NOTHING, NOTHING.astype(int)),
@@ -86,10 +86,9 @@ IOU = Exercise(
             "One IoU for all the images together. Sum over height and width and leave the first axis alone."),
         "mean": (from_counts(lambda tp, fp, fn, tn: metrics.iou(tp, fp, fn).mean()),
             "That is the mean already; asked for is one number for each image, so that you can find the worst."),
-        "0/0": (from_counts(lambda tp, fp, fn, tn: tp / (tp + fp + fn)),
-            "NaN where there is no car and none is claimed: 0/0. Nothing to find and nothing found counts as 1."),
+        "0/0": (from_counts(lambda tp, fp, fn, tn: tp / (tp + fp + fn)), UNDEFINED),
         "0/0 is 0": (from_counts(lambda tp, fp, fn, tn: tp / np.maximum(tp + fp + fn, 1)),
-            "An image without car, rightly left empty, got 0. Nothing to find and nothing found counts as 1."),
+            LEFT_EMPTY),
         "more than half": (lambda p, y: metrics.iou(*counts(p, y, p > 0.5)[:3]),
             "At exactly 0.5 the pixel is car (>=)."),
         "Dice": (from_counts(lambda tp, fp, fn, tn: metrics.dice(tp, fp, fn)),
@@ -111,7 +110,6 @@ IOU = Exercise(
         "intersection": (from_counts(lambda tp, fp, fn, tn: tp), "Those are the hits; divide by the union."),
     },
 )
-# fmt: on
 
 
 def car_scores(seed: int, *views: int) -> tuple:
@@ -144,7 +142,6 @@ def wrong_draw(**changes):
     return lambda ious, cars, draws, seed: draw(ious, cars, draws, seed, **changes)
 
 
-# fmt: off
 BOOTSTRAP = Exercise(
     "bootstrap", lambda ious, cars, draws, seed: draw(ious, cars, 100_000, seed), observe=in_deviations, tolerance=0.08,
     cases={"12 cars": car_scores(0, *[16] * 12), "40 cars": car_scores(1, *[16] * 40),
@@ -171,4 +168,3 @@ BOOTSTRAP = Exercise(
         "reversed": (wrong_draw(percent=(97.5, 2.5)), "The lower end comes first."),
     },
 )
-# fmt: on

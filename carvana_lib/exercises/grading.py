@@ -17,7 +17,7 @@ import nbformat
 import pandas as pd
 import psutil
 
-from carvana_lib.runs import write_csv
+from carvana_lib.runs import cores, write_csv
 
 COLUMNS = ["student", "notebook", "exercise", "verdict", "hint", "seconds", "error", "digest"]
 ONLY_A_CHECK = re.compile(r"\s*check\(\s*[\"']\w+[\"']\s*,.*\)\s*", re.S)  # a cell that would judge a second time
@@ -157,7 +157,7 @@ def read_verdicts(notebook) -> tuple[dict[str, tuple[str, str]], str]:
 
 def run_limited(arguments: list, place: Path, minutes: float, gigabytes: float, jobs: int) -> str:
     """Execute in a process of its own, which is killed with all that it started. Returns what went wrong, or ''."""
-    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    threads = str(max(1, cores() // jobs))
     environment = os.environ | {
         "CARVANA_RUNS": str(place / "runs"),
         "CUDA_VISIBLE_DEVICES": "",

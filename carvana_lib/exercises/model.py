@@ -6,7 +6,6 @@ from torch import nn
 from carvana_lib.exercises.checks import Exercise
 from carvana_lib.model import DoubleConv, UNet, count_parameters
 
-# fmt: off
 PARAMETERS_8 = Exercise(
     "parameters_8", count_parameters(UNet(8)),
     mistakes={
@@ -66,7 +65,6 @@ DOUBLE_CONV_PARAMETERS = Exercise(
 )
 
 
-# fmt: on
 def tensors(seed: int, *shapes) -> list[torch.Tensor]:
     """Random tensors of these shapes."""
     generator = torch.Generator().manual_seed(seed)
@@ -83,7 +81,6 @@ def block(x):
     return x.cumsum(1).relu()
 
 
-# fmt: off
 DECODER_STEP = Exercise(
     "decoder_step", lambda skip, below, up, block: block(torch.cat([skip, up(below)], dim=1)),
     cases={"4 channels": (*tensors(0, (2, 4, 8, 12), (2, 8, 4, 6)), up, block),
@@ -109,7 +106,6 @@ DECODER_STEP = Exercise(
 )
 
 
-# fmt: on
 def field(layers, start=1, add=lambda kernel: kernel - 1, stride_first=False, strides=lambda a, b: a * b) -> int:
     """The receptive field of (kernel, stride) layers, and, with other arguments, what goes wrong with it."""
     pixels, jump = start, 1
@@ -122,7 +118,6 @@ def field(layers, start=1, add=lambda kernel: kernel - 1, stride_first=False, st
 
 CONV, POOL = (3, 1), (2, 2)
 
-# fmt: off
 RECEPTIVE_FIELD = Exercise(
     "receptive_field", field,
     cases={"one 3x3 convolution": ([CONV],), "two of them": ([CONV] * 2,), "a pooling between": ([CONV, POOL, CONV],),
@@ -148,4 +143,3 @@ RECEPTIVE_FIELD = Exercise(
             "Kernels do not multiply: each adds (kernel - 1) times the strides so far."),
     },
 )
-# fmt: on

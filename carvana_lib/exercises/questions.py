@@ -6,10 +6,10 @@ QUESTIONS = {
     "leak": Quiz(
         "A colleague moves view 16 of each test car into training, to have more data. What happens to the test score?",
         {
-            "it becomes more reliable": "There are more training pictures, but the test no longer asks about cars that "
-            "the net has not seen.",
             "it rises and means less": "The net has seen every test car from one side: the score now measures "
             "recognition as well as skill.",
+            "it becomes more reliable": "There are more training pictures, but the test no longer asks about cars that "
+            "the net has not seen.",
             "nothing: one view in 16 is too little": "Neighbouring views differ by 22.5 degrees; one is enough to "
             "learn the car's colour, its wheels and its shadow.",
         },
@@ -19,10 +19,10 @@ QUESTIONS = {
         "Why is normalisation the net's first layer, and not a line in the Dataset?",
         {
             "so that it is learned": "Its mean and standard deviation are fixed; they are buffers, not parameters.",
-            "so that nobody who uses the saved net forgets it or does it twice": "The constants travel with the "
-            "weights, and the net takes plain RGB from 0 to 255 wherever it runs.",
             "because a Dataset can only give bytes": "It can give anything; but bytes are four times smaller than "
             "floats on their way to the device.",
+            "so that nobody who uses the saved net forgets it or does it twice": "The constants travel with the "
+            "weights, and the net takes plain RGB from 0 to 255 wherever it runs.",
         },
         right="so that nobody who uses the saved net forgets it or does it twice",
     ),
@@ -52,10 +52,10 @@ QUESTIONS = {
     "weights": Quiz(
         "After an interruption you load the weights alone and train on. What is lost?",
         {
-            "nothing, weights are all there is": "AdamW scales each step by running means of past gradients, and a "
-            "scheduler counts epochs; both would start from nothing.",
             "AdamW's memory and the place in the schedule": "The next steps have another length than they would have "
             "had, and no curve tells you.",
+            "nothing, weights are all there is": "AdamW scales each step by running means of past gradients, and a "
+            "scheduler counts epochs; both would start from nothing.",
             "everything, training starts anew": "The weights are the dearest part, and they are there.",
         },
         right="AdamW's memory and the place in the schedule",

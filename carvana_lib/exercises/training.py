@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from carvana_lib.exercises.checks import Exercise
+from carvana_lib.exercises.evaluation import LEFT_EMPTY, UNDEFINED
 from carvana_lib.losses import bce
 from carvana_lib.metrics import confusion_counts, dice, iou
 
@@ -25,7 +26,6 @@ def history(*mious, start=0) -> pd.DataFrame:
     )
 
 
-# fmt: off
 BEST_EPOCH = Exercise(
     "best_epoch", lambda history: history.loc[history["val_miou"].idxmax(), "epoch"],
     cases={"five epochs": (history(0.87, 0.86, 0.91, 0.94, 0.92),), "four epochs": (history(0.6, 0.5, 0.9, 0.8),),
@@ -44,7 +44,6 @@ BEST_EPOCH = Exercise(
         "worst": (lambda h: h.loc[h["val_miou"].idxmin(), "epoch"], "That is the epoch of the lowest mIoU."),
     },
 )
-# fmt: on
 
 
 def scaled(gradients, norm: float, limit: float, always=False) -> tuple:
@@ -60,7 +59,6 @@ def norm(gradients, order=2) -> float:
 
 LARGE = [np.array([[3.0, -1.0], [0.5, 2.0]]), np.array([4.0, 0.1])]
 
-# fmt: off
 CLIP = Exercise(
     "clip", lambda gradients, limit: scaled(gradients, norm(gradients), limit),
     cases={"large": (LARGE, 1.0), "large, limit 2": (LARGE, 2.0), "small": ([g / 100 for g in LARGE], 1.0),
@@ -73,6 +71,9 @@ CLIP = Exercise(
             "Each array got a factor of its own. The norm is that of all arrays together, as if they were one."),
         "always": (lambda gs, limit: scaled(gs, norm(gs), limit, True),
             "Gradients below the limit were blown up to it; leave them as they are."),
+        "zero norm": (lambda gs, limit: tuple(g * min(1, limit / norm(gs)) for g in gs),
+            "Gradients that are all 0 have the norm 0, by which nothing can be divided; look whether it is above the "
+            "limit before you divide."),
         "square": (lambda gs, limit: scaled(gs, norm(gs) ** 2, limit), "The norm is the root of the sum of squares."),
         "sum": (lambda gs, limit: scaled(gs, norm(gs, 1), limit),
             "That norm adds absolute values; take the root of the squares."),
@@ -81,7 +82,6 @@ CLIP = Exercise(
         "unchanged": (lambda gs, limit: tuple(gs), "Nothing was clipped."),
     },
 )
-# fmt: on
 
 
 def small_net() -> nn.Module:
@@ -114,12 +114,12 @@ def three_steps(train_step, rate: float, limit: float) -> tuple:
 
 
 def step(model, optimizer, loss_function, images, masks, limit, order="predict zero backward clip step", train=True,
-         measure=None, clip=clip_grad_norm_, attached=False):  # fmt: skip
+         measure=None, clip=clip_grad_norm_, attached=False):
     """One step of training: the right one, and with other arguments those that go wrong."""
     losses, measure = [], measure or loss_function
     does = {"predict": lambda: losses.append(measure(model(images), masks)), "zero": optimizer.zero_grad,
             "backward": lambda: losses[0].backward(), "clip": lambda: clip(model.parameters(), limit),
-            "step": optimizer.step}  # fmt: skip
+            "step": optimizer.step}
     model.train(train)
     for action in order.split():
         does[action]()
@@ -131,9 +131,10 @@ def wrong_step(**changes):
     return lambda *arguments: step(*arguments, **changes)
 
 
-# fmt: off
 TRAIN_STEP = Exercise(
     "train_step", step, observe=three_steps,
+    parts=("the losses of three steps", "the weights after each step", "whether step() came before backward()",
+           "how often step() was called", "how often backward() was called", "whether the loss keeps its graph"),
     cases={"a high learning rate": (2.0, 0.05), "limit that is not reached": (0.5, 100.0)},
     mistakes={
         "no zero_grad": (wrong_step(order="predict backward clip step"),
@@ -164,7 +165,6 @@ TRAIN_STEP = Exercise(
             "All right but the return value: a loss that keeps its graph keeps the batch in memory. Use .item()."),
     },
 )
-# fmt: on
 
 
 def observe_validation(validate, batches) -> tuple:
@@ -188,7 +188,7 @@ def pictures(seed: int, *sizes: int) -> list:
 
 
 def score(model, batches, predict=lambda logits: logits >= 0, measure=iou, each=lambda x: x, mode=nn.Module.eval,
-          mean=lambda values: np.concatenate(values).mean(), grad=False) -> float:  # fmt: skip
+          mean=lambda values: np.concatenate(values).mean(), grad=False) -> float:
     """mIoU over batches, and, with other arguments, what goes wrong with it."""
     mode(model)
     values = []
@@ -217,9 +217,8 @@ def soft(model, batches) -> float:
     return float(torch.cat([(p * y).sum(1) / (p + y - p * y).sum(1) for p, y in pairs]).mean())
 
 
-# fmt: off
 VALIDATE = Exercise(
-    "validate", score, observe=observe_validation,
+    "validate", score, observe=observe_validation, parts=("the mIoU", "whether gradients were recorded"),
     cases={"batches of 4, 4 and 1": (pictures(0, 4, 4, 1),), "batches of 3 and 1": (pictures(1, 3, 1),),
            "a picture without car": ([(torch.tensor([-3.0, 2.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4).clone(),
                                        torch.tensor([0, 1]).view(2, 1, 1, 1).expand(2, 1, 4, 4).clone().byte())],)},
@@ -248,10 +247,9 @@ VALIDATE = Exercise(
         "accuracy": (wrong_score(measure=lambda tp, fp, fn, tn: (tp + tn) / (tp + fp + fn + tn)),
             "That is the share of right pixels, flattered by the background; IoU leaves that out."),
         "0/0": (wrong_score(measure=lambda tp, fp, fn, tn: tp / (tp + fp + fn)),
-            "NaN: a picture without car where none was claimed is 0/0. Nothing to find, nothing found: count it as 1."),
+            UNDEFINED),
         "0/0 is 0": (wrong_score(measure=lambda tp, fp, fn, tn: tp / np.maximum(tp + fp + fn, 1)),
-            "A picture without car, rightly left empty, got 0 points. Nothing to find, nothing found: count it as 1."),
+            LEFT_EMPTY),
         "sum": (wrong_score(mean=lambda values: np.concatenate(values).sum()), "That is the sum over pictures."),
     },
 )
-# fmt: on

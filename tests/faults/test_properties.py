@@ -19,6 +19,7 @@ from carvana_lib import data as pictures
 from carvana_lib import metrics, training
 from carvana_lib.checkpoints import Checkpoints
 from carvana_lib.config import ParameterError, Params
+from carvana_lib.split import split_by_car
 
 from .conftest import TINY, pick
 
@@ -124,9 +125,9 @@ def test_splits_are_disjoint_complete_and_in_proportion(tally):
 
     def fair(table, seed, val, test, order):
         assume(val + test <= 0.8)
-        split = pd.Series(pictures.split_by_car(table, seed, val, test), index=table.index)
+        split = pd.Series(split_by_car(table, seed, val, test), index=table.index)
         shuffled = table.sample(frac=1, random_state=order)
-        again = pd.Series(pictures.split_by_car(shuffled, seed, val, test), index=shuffled.index)
+        again = pd.Series(split_by_car(shuffled, seed, val, test), index=shuffled.index)
         assert (split == again.sort_index()).all(), "the order of the rows matters"
         assert set(split) <= {"train", "val", "test"} and "train" in set(split)
         cars = table.groupby(split)["car_id"].agg(set)
