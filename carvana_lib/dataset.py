@@ -31,6 +31,17 @@ def augmentation(*names: str) -> A.Compose:
     return A.Compose([AUGMENTATIONS[name] for name in names or AUGMENTATIONS])
 
 
+def draw_anew(transform: A.Compose, *key: int) -> None:
+    """Let the augmentations draw what follows from the numbers in `key`, each for itself.
+
+    albumentations' own `Compose.set_random_seed` (2.0.8) gives all of them one seed, and with it one coin: a picture
+    would get all three or none.
+    """
+    seeds = np.random.SeedSequence(key).generate_state(len(transform.transforms))
+    for one, seed in zip(transform.transforms, seeds, strict=True):
+        one.set_random_seed(int(seed))
+
+
 class SegmentationDataset(Dataset):
     """Pictures (S, S, 3) uint8 RGB with masks (S, S) uint8 {0, 1}, by position in `rows`.
 
@@ -50,8 +61,7 @@ class SegmentationDataset(Dataset):
         row = int(self.rows[position])
         image, mask = self.images[row], self.masks[row]
         if self.transform:
-            draw = np.random.SeedSequence([self.seed, epoch, position]).generate_state(1)
-            self.transform.set_random_seed(int(draw[0]))
+            draw_anew(self.transform, self.seed, epoch, position)
             image, mask = self.transform(image=np.asarray(image), mask=np.asarray(mask)).values()
         return image, mask, row
 

@@ -1,8 +1,20 @@
+import copy
+from collections import Counter
+
+import albumentations as A
 import numpy as np
 import pytest
 import torch
 
-from carvana_lib.dataset import AUGMENTATIONS, EpochSampler, SegmentationDataset, augmentation, make_loader, subsample
+from carvana_lib.dataset import (
+    AUGMENTATIONS,
+    EpochSampler,
+    SegmentationDataset,
+    augmentation,
+    draw_anew,
+    make_loader,
+    subsample,
+)
 
 
 def epoch(loader, number):
@@ -69,7 +81,7 @@ def test_masks_follow_their_pictures(data):
     mask = np.array(data.masks[0])
     transform = augmentation("HorizontalFlip", "ShiftScaleRotate")
     for draw in range(20):
-        transform.set_random_seed(draw)
+        draw_anew(transform, draw)
         image, moved = transform(image=np.repeat(mask[..., None] * 255, 3, axis=-1), mask=mask).values()
         assert set(np.unique(moved)) <= {0, 1}
         assert ((image[..., 0] > 127) == (moved > 0)).mean() > 0.97
@@ -81,9 +93,18 @@ def test_each_augmentation_changes_something(data):
         transform = augmentation(name)
         changed = 0
         for draw in range(10):
-            transform.set_random_seed(draw)
+            draw_anew(transform, draw)
             changed += (transform(image=image, mask=mask)["image"] != image).any()
         assert 1 <= changed <= 9, name  # each has a chance of one half
+
+
+def test_each_augmentation_throws_its_own_coin():
+    transform, seen = A.ReplayCompose(copy.deepcopy(augmentation().transforms)), Counter()
+    image = np.zeros((8, 8, 3), np.uint8)
+    for position in range(400):
+        draw_anew(transform, 0, 0, position)
+        seen[tuple(one["applied"] for one in transform(image=image)["replay"]["transforms"])] += 1
+    assert len(seen) == 8 and min(seen.values()) > 25  # 50 of each are expected; all or none would be 200 and 200
 
 
 def test_subsample_is_at_most_the_size_and_follows_the_seed():
