@@ -17,7 +17,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SCREENSHOTS
+from conftest import ROOT, SCREENSHOTS, free_port
 from PIL import Image
 
 from carvana_lib.deployment import PhotoError
@@ -265,9 +265,7 @@ def in_voila(chromium, tmp_path_factory):
     """The same notebook as a page, served with the repository's voila.json."""
     folder, home = tmp_path_factory.mktemp("page"), tmp_path_factory.mktemp("voila")
     write_notebook(folder / "own.ipynb", "own")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     shutil.copy(ROOT / "voila.json", folder)
     names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "CARVANA_RUNS")
     environment = os.environ | {name: str(home / name) for name in names}

@@ -9,7 +9,6 @@ from carvana_lib.exercises.checks import Exercise
 
 P = np.float32([[0, 0.1, 0.4, 0.49], [0.51, 0.77, 0.9995, 1]])
 
-# fmt: off
 ALPHA = Exercise(
     "alpha", lambda probability: np.round(255 * probability).astype(np.uint8),
     cases={"soft edges": (P,), "nothing": (0 * P,), "certainty": (np.ones_like(P),)},
@@ -26,7 +25,6 @@ ALPHA = Exercise(
         "sigmoid": (lambda p: np.round(255 / (1 + np.exp(-p))), "These are probabilities already: no second sigmoid."),
     },
 )
-# fmt: on
 
 
 def net_of_16(images):
@@ -58,7 +56,6 @@ def dot(height: int, width: int) -> torch.Tensor:
     return F.pad(torch.ones(1, 3, 1, 1), (0, width - 1, 0, height - 1))
 
 
-# fmt: off
 PREDICT_PADDED = Exercise(
     "predict_padded", lambda net, images: net(pad(images))[..., : images.shape[-2], : images.shape[-1]],
     cases={"20 x 30": (net_of_16, noise(20, 30)), "40 x 17, one bright pixel": (net_of_16, dot(40, 17)),
@@ -76,7 +73,6 @@ PREDICT_PADDED = Exercise(
             "You cut the photo down to a multiple of 16: its right and bottom edges get no prediction."),
     },
 )
-# fmt: on
 
 
 def runs_of(flat) -> np.ndarray:
@@ -99,7 +95,6 @@ def unpadded(mask) -> str:
 
 TINY = np.uint8([[0, 1, 1, 0], [0, 1, 1, 1], [1, 0, 0, 1]])
 
-# fmt: off
 RLE = Exercise(
     "rle", encode,
     cases={"3 x 4 pixels": (TINY,), "noise": ((np.random.default_rng(0).random((6, 9)) > 0.5).astype(np.uint8),),
@@ -129,4 +124,3 @@ RLE = Exercise(
         "pairs": (lambda m: runs_of(m.ravel()) + (1, 0), "Right numbers; join them to one line of text."),
     },
 )
-# fmt: on

@@ -167,7 +167,7 @@ def run_limited(arguments: list, place: Path, minutes: float, gigabytes: float, 
         process = subprocess.Popen(
             [sys.executable, "-m", "carvana_lib.exercises.grading", *map(str, arguments)],
             stdout=subprocess.DEVNULL, stderr=stderr, cwd=place, env=environment,
-        )  # fmt: skip
+        )
         if hasattr(psutil, "RLIMIT_DATA"):  # Linux; what the process starts later inherits it
             psutil.Process(process.pid).rlimit(psutil.RLIMIT_DATA, (int(gigabytes * 1e9),) * 2)
         try:
