@@ -23,6 +23,7 @@ from carvana_lib.data import DataError, open_data
 from carvana_lib.hardware import cards, describe_device
 from carvana_lib.report import has_metrics, summary, time_table, write_report
 from carvana_lib.runs import ROOT, Run, RunError, atomic, cores, runs_folder, write_csv
+from carvana_lib.split import SplitError
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -176,7 +177,7 @@ def is_trained(params: Params) -> bool:
         if not params.resume or finished_epochs(params) < params.epochs:
             return False
         load_trained(open_data(params), params)
-    except (CheckpointError, DataError):  # the notebooks say it better
+    except (CheckpointError, DataError, SplitError):  # the notebooks say it better
         return False
     return True
 
