@@ -1,7 +1,7 @@
 """The protocol's eight claims on real photographs, judged from the JSONs in results/ and from nothing else.
 
-Most experiments are small (base_channels 16, 128 px, a sixteenth of the protocol's channels and a quarter of its
-pixels), so what they say is about differences between recipes, not about the document's absolute scores.
+Most experiments are small (base_channels 16, 128 px: a quarter of the protocol's channels and of its pixels), so what
+they say is about differences between recipes, not about the document's absolute scores.
 """
 
 import numpy as np

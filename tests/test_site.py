@@ -177,18 +177,6 @@ def test_every_figure_of_the_library_brings_its_text_into_the_notebook():
         assert expected in output.metadata[kind]["alt"], cell.source
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    """A headless browser; tests that need it skip where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: on Debian, apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield browser
-        browser.close()
-
-
 OVERFLOWING = """() => [...document.querySelectorAll("main *")]
     .filter(one => !one.closest("pre, table, style") && one.getBoundingClientRect().right > innerWidth + 1)
     .map(one => one.outerHTML.slice(0, 99))"""
