@@ -33,22 +33,27 @@ def per_image(model, data, rows, params, flip: bool = False) -> tuple[pd.DataFra
     """Score each picture: (table with a row an image, histogram of its probabilities).
 
     The table joins the data's columns with tp, fp, fn, tn (pixels at probability 0.5), soft_tp, soft_union, iou, dice
-    and boundary_iou. The histogram is (N, 2, BINS) pixels: background and car, by probability. Nothing else is kept,
+    and boundary_iou. The histogram is (N, 2, BINS) int32 pixels: background and car, by probability. Nothing else is kept,
     so memory does not grow with the size of the pictures.
     """
-    parts, histograms = [], []
+    # Into arrays that are there from the start: small results kept batch by batch would lie between the large
+    # temporary ones, and the C library could never use that memory again (60 KB a picture at 128 pixels).
+    n, done = len(rows), 0
+    order, counts, histograms = np.empty(n, int), np.empty((n, len(COUNTS)), int), np.empty((n, 2, BINS), np.int32)
+    others = np.empty((n, 3))
     for batch_rows, probability, masks in predict(model, data, rows, params, flip):
+        part = slice(done, done := done + len(batch_rows))
         predicted, soft_tp = probability >= 0.5, (probability * masks).sum((1, 2, 3))
-        part = pd.DataFrame(confusion_counts(predicted, masks).cpu().numpy(), columns=COUNTS, index=batch_rows.tolist())
-        part["soft_tp"] = soft_tp.cpu().numpy()
-        part["soft_union"] = (probability.sum((1, 2, 3)) + masks.sum((1, 2, 3)) - soft_tp).cpu().numpy()
+        order[part], counts[part] = batch_rows, confusion_counts(predicted, masks).cpu()
+        histograms[part] = histogram(probability, masks).cpu()
+        others[part, 0] = soft_tp.cpu()
+        others[part, 1] = (probability.sum((1, 2, 3)) + masks.sum((1, 2, 3)) - soft_tp).cpu()
         pairs = zip(predicted[:, 0].cpu().numpy(), masks[:, 0].cpu().numpy(), strict=True)
-        part["boundary_iou"] = [boundary_iou(p, y) for p, y in pairs]
-        parts.append(part)
-        histograms.append(histogram(probability, masks).cpu().numpy())
-    scores = pd.concat(parts)
+        others[part, 2] = [boundary_iou(p, y) for p, y in pairs]
+    scores = pd.DataFrame(counts, order, COUNTS)
+    scores[["soft_tp", "soft_union", "boundary_iou"]] = others
     scores["iou"], scores["dice"] = iou(scores.tp, scores.fp, scores.fn), dice(scores.tp, scores.fp, scores.fn)
-    return data.table.loc[scores.index].join(scores).reset_index(names="row"), np.concatenate(histograms)
+    return data.table.loc[scores.index].join(scores).reset_index(names="row"), histograms
 
 
 def histogram(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
