@@ -23,16 +23,17 @@ def imagenet_vgg() -> nn.Module:
         ) from None
 
 
-def take_encoder(model: UNet, vgg: nn.Module) -> UNet:
+def take_encoder(model: UNet) -> UNet:
     """Copy VGG's first four stages into the encoder of a U-Net of base_channels=64, and return it.
 
     Stage for stage both are Conv 3x3, BatchNorm, ReLU, twice, with 64, 128, 256, 512 channels, and both normalise
     pictures alike (Simonyan, Zisserman 2015, table 1, B). VGG's convolutions have a bias, which goes into the running
-    mean that follows it. Raises CheckpointError for a U-Net of another width.
+    mean that follows it. Raises CheckpointError for a U-Net of another width, before anything is fetched, and where the
+    weights cannot be had.
     """
     if model.base_channels != 64:
         raise CheckpointError(f"start_from='{VGG}' fits base_channels=64, not {model.base_channels}")
-    theirs = [layer for layer in vgg.features if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
+    theirs = [layer for layer in imagenet_vgg().features if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
     ours = [layer for block in model.encoder for layer in block if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
     for layer, source in zip(ours, theirs, strict=False):  # VGG goes on after the four stages
         if isinstance(layer, nn.Conv2d):

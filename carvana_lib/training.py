@@ -18,7 +18,7 @@ from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.model import UNet
-from carvana_lib.pretrained import VGG, imagenet_vgg, take_encoder
+from carvana_lib.pretrained import VGG, take_encoder
 from carvana_lib.runs import Run, write_csv
 
 CHECK_EVERY = 20  # steps between looks at the loss: looking makes a GPU wait
@@ -69,7 +69,7 @@ def make_model(params) -> UNet:
     torch.manual_seed(params.seed)
     if params.start_from in (None, VGG):
         model = UNet(params.base_channels)
-        return model if params.start_from is None else take_encoder(model, imagenet_vgg())
+        return model if params.start_from is None else take_encoder(model)
     model = load_model(Run(params.start_from).best_checkpoint).train()
     if model.base_channels != params.base_channels:
         raise CheckpointError(

@@ -19,7 +19,6 @@ def test_the_encoder_computes_what_vgg_computes(monkeypatch, params):
         elif isinstance(layer, torch.nn.Conv2d):
             layer.bias.data.normal_()
     monkeypatch.setattr(pretrained, "imagenet_vgg", lambda: vgg)
-    monkeypatch.setattr("carvana_lib.training.imagenet_vgg", lambda: vgg)
     model = make_model(params.replace(base_channels=64, start_from=pretrained.VGG)).eval()
     fresh = make_model(params.replace(base_channels=64))
     assert torch.equal(model.head.weight, fresh.head.weight), "the rest starts as it would"
@@ -32,9 +31,10 @@ def test_the_encoder_computes_what_vgg_computes(monkeypatch, params):
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_another_width_is_refused():
+def test_another_width_is_refused_before_anything_is_fetched(monkeypatch):
+    monkeypatch.setattr(pretrained, "imagenet_vgg", lambda: pytest.fail("508 MB for nothing"))
     with pytest.raises(CheckpointError, match="fits base_channels=64, not 16"):
-        pretrained.take_encoder(UNet(16), vgg=None)
+        pretrained.take_encoder(UNet(16))
 
 
 def test_without_network_one_sentence_says_what_is_needed(monkeypatch, tmp_path):
