@@ -75,8 +75,8 @@ def in_turn(counts, rounds: int, work, *arguments) -> dict[int, tuple[float, flo
 def measure(plan: Plan) -> Findings:
     """Images/s for each number of processes, beside one; bytes of gradient a step; the time that their sum takes."""
     found, counts = Findings(), plan.pick((1, 2, 4), (1, 2, 4, 8), (1, 2))
-    nets = plan.pick([(16, 128, 20), (64, 256, 1)], [(16, 128, 60), (64, 256, 3)], [(2, 32, 1)])
-    turns = plan.pick(3, 5, 1)
+    nets = plan.pick([(16, 128, 20), (64, 256, 1)], [(16, 128, 60), (64, 256, 1)], [(2, 32, 1)])
+    turns = plan.pick(3, 3, 1)
     for channels, size, rounds in nets:
         seconds = in_turn(counts, turns, training_step, size, channels, rounds)
         for count in counts:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 REAL = ROOT.parent / "shared" / "data"
@@ -29,6 +31,17 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     shutil.rmtree(config.runs, ignore_errors=True)
+
+
+class ByFile(LoadFileScheduling):
+    """A file at a time to each process, but all chapters to one, in order: 05 and 06 find what 04 has trained."""
+
+    def _split_scope(self, nodeid):
+        return "notebooks" if re.match(r"notebooks/\d", nodeid) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
