@@ -19,7 +19,7 @@ from benchmarks.measure import Findings, Plan, alternate_fresh
 from carvana_lib.config import Params
 from carvana_lib.data import find_pairs, open_data, prepare, read_image, read_mask, resize
 from carvana_lib.dataset import make_loader
-from carvana_lib.runs import cores
+from carvana_lib.runs import cores, keep_memory
 
 WORKERS = 2
 
@@ -50,7 +50,7 @@ def decoding(folder, size: int) -> float:
                 picture.load()
 
     pairs, started = find_pairs(folder).to_dict("records"), time.perf_counter()
-    np.empty(2**24, np.uint8)  # as in `prepare`
+    keep_memory()  # as in `prepare`
     with ThreadPoolExecutor(cores()) as threads:
         list(threads.map(decode, pairs))
     return time.perf_counter() - started

@@ -1,11 +1,14 @@
 """Other ways to make a training step, each in turn with ours: what was tried, and what it gave. In full mode alone."""
 
+import ctypes
+
 import torch
 
 from benchmarks.measure import Findings, Plan, alternate
 from benchmarks.training import make_batch, make_step
 from carvana_lib.losses import bce_dice
 from carvana_lib.model import UNet
+from carvana_lib.runs import keep_memory
 
 
 def bf16_weights(images, masks, base_channels: int):
@@ -44,6 +47,18 @@ def one_thread(step):
     return slower
 
 
+def giving_memory_back(step):
+    """The same step with glibc's own thresholds, of 128 KB."""
+
+    def slower():
+        for option in (-3, -1):
+            ctypes.CDLL(None).mallopt(option, 2**17)
+        step()
+        keep_memory()
+
+    return slower
+
+
 def measure(plan: Plan) -> Findings:
     """Seconds of our step and of the variant's; `times` is how much longer the variant takes."""
     found = Findings()
@@ -54,6 +69,7 @@ def measure(plan: Plan) -> Findings:
     ways = {
         "torch.compile": lambda: make_step(images, masks, 64, compiled=True),
         "torch.compile, bf16 weights with float32 masters": lambda: bf16_weights(images, masks, 64),
+        "memory given back at once": lambda: giving_memory_back(ours),
         "one thread": lambda: one_thread(ours),
         "without channels_last": lambda: make_step(images, masks, 64, channels_last=False),
         "AdamW not fused": lambda: make_step(images, masks, 64, fused=False),
@@ -62,7 +78,7 @@ def measure(plan: Plan) -> Findings:
     for name, make in ways.items():
         try:
             seconds = alternate({"ours": ours, "variant": make()}, rounds=3)
-        except Exception as error:  # torch.compile needs a C++ compiler
+        except Exception as error:  # torch.compile needs a C++ compiler, mallopt glibc
             print(f"variant '{name}' cannot be measured here: {type(error).__name__}")
             continue
         times = seconds["variant"] / seconds["ours"]

@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from carvana_lib.frontend import progress
-from carvana_lib.runs import ROOT, Run, atomic, cores, new_array, runs_folder, sweep, write_csv
+from carvana_lib.runs import ROOT, Run, atomic, cores, keep_memory, new_array, runs_folder, sweep, write_csv
 from carvana_lib.split import split_by_car, split_by_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -185,7 +185,7 @@ def prepare(folder: Path, size: int) -> tuple[Path, float]:
         return cache, 0.0
     sweep(cache.parent.glob(".*"))
     started = time.perf_counter()
-    np.empty(2**24, np.uint8)  # glibc, once it has freed a block so large, keeps those of a few MB: a third of the time
+    keep_memory()
     with atomic(cache, folder=True) as temporary, ThreadPoolExecutor(cores()) as threads:
         rows, shape = [], (len(pairs), size, size)
         results = threads.map(lambda pair: inspect(folder, pair, size), pairs.to_dict("records"))

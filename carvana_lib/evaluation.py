@@ -33,8 +33,8 @@ def per_image(model, data, rows, params, flip: bool = False) -> tuple[pd.DataFra
     """Score each picture: (table with a row an image, histogram of its probabilities).
 
     The table joins the data's columns with tp, fp, fn, tn (pixels at probability 0.5), soft_tp, soft_union, iou, dice
-    and boundary_iou. The histogram is (N, 2, BINS) int32 pixels: background and car, by probability. Nothing else is kept,
-    so memory does not grow with the size of the pictures.
+    and boundary_iou. The histogram is (N, 2, BINS) int32 pixels: background and car, by probability. Nothing else is
+    kept, so memory does not grow with the size of the pictures.
     """
     # Into arrays that are there from the start: small results kept batch by batch would lie between the large
     # temporary ones, and the C library could never use that memory again (60 KB a picture at 128 pixels).

@@ -9,6 +9,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DataLoaderConfiguration
 
 from carvana_lib.config import ParameterError
+from carvana_lib.runs import keep_memory
 
 MODES = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names -> Accelerate's
 
@@ -54,6 +55,8 @@ def make_accelerator(params) -> Accelerator:
     shared evenly, or where this machine has fewer GPUs than processes.
     """
     device = pick_device(params)
+    if device == "cpu":
+        keep_memory()
     check_processes(device, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     AcceleratorState._reset_state(reset_partial_state=True)
     shared = DataLoaderConfiguration(split_batches=True)

@@ -4,6 +4,7 @@ Every artefact has its name here and nowhere else. Files are written under a tem
 process or a full disk never leaves half a file behind.
 """
 
+import ctypes
 import importlib.metadata
 import json
 import math
@@ -75,6 +76,18 @@ class Run:
 def cores() -> int:
     """How many cores this process may use: fewer than the machine has in a container, under taskset or SLURM."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def keep_memory() -> None:
+    """Let glibc keep what this process frees for its next use. Elsewhere, and on other systems, nothing happens.
+
+    By default it gives large blocks back to the system at once, which must then clear every page anew: a seventh of
+    the time of a full net's training step on a CPU, and a third of that of decoding pictures. The price is a sixth
+    more memory (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD).
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, 2**30), mallopt(-1, 2**31 - 1)
 
 
 def environment() -> dict:
