@@ -6,7 +6,6 @@ they say is about differences between recipes, not about the document's absolute
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from carvana_lib.experiments import fill, found
 from carvana_lib.runs import read_json
@@ -85,6 +84,8 @@ def gap() -> tuple[str, str]:
     seen = f"test - val: {', '.join(gaps.map('{:+.4f}'.format))} over {len(gaps)} splits"
     if len(gaps) < 3:
         return seen, OPEN
+    from scipy import stats  # here, since it takes as long to import as all the rest
+
     low, high = stats.t.interval(0.95, len(gaps) - 1, gaps.mean(), stats.sem(gaps))
     seen += f", 95 % interval of the mean {low:+.4f} to {high:+.4f}; averagings of the same predictions differ by"
     worst = gaps.abs().max()

@@ -21,8 +21,8 @@ from carvana_lib.checkpoints import CheckpointError, finished_epochs, load_train
 from carvana_lib.config import ParameterError, Params, read_yaml
 from carvana_lib.data import DataError, open_data
 from carvana_lib.hardware import cards, describe_device
-from carvana_lib.report import has_metrics, summary, time_table, write_report
-from carvana_lib.runs import ROOT, Run, RunError, atomic, cores, runs_folder, write_csv
+from carvana_lib.report import summary, time_table, write_report
+from carvana_lib.runs import ROOT, Run, RunError, atomic, cores, has_metrics, runs_folder, write_csv
 from carvana_lib.split import SplitError
 
 NOTEBOOKS = ROOT / "notebooks"

@@ -8,7 +8,7 @@ import pandas as pd
 from nbconvert import HTMLExporter
 
 from carvana_lib.config import Params
-from carvana_lib.runs import Run, atomic, read_json
+from carvana_lib.runs import Run, atomic, has_metrics, read_json
 
 SUMMARY = ["val_miou", "test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "seconds_per_epoch"]
 KINDS = {  # of cells, by what their source does; a cell with a picture among its outputs is a plot otherwise
@@ -16,12 +16,6 @@ KINDS = {  # of cells, by what their source does; a cell with a picture among it
     "train": r"\b(train|fit|search|range_test|with_best|train_briefly)\(|optimizer\.step\(\)|\bexperiment\(",
     "data": r"\bopen_data\(",
 }
-
-
-def has_metrics(params: Params) -> bool:
-    """True where the run's metrics.json was made with exactly these parameters."""
-    metrics = Run(params.run_name).metrics
-    return metrics.exists() and read_json(metrics)["params"] == params.model_dump()
 
 
 def summary(sets: list[Params]) -> pd.DataFrame:

@@ -181,3 +181,9 @@ def read_json(path: Path, made_by: str = "") -> dict:
     if not Path(path).exists():
         raise RunError(f"{path} does not exist; run {made_by or 'the notebook that makes it'} first")
     return json.loads(Path(path).read_text(encoding="utf8"))
+
+
+def has_metrics(params) -> bool:
+    """True where metrics.json of the parameters' run was made with exactly these parameters."""
+    metrics = Run(params.run_name).metrics
+    return metrics.exists() and read_json(metrics)["params"] == params.model_dump()

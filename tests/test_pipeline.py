@@ -17,7 +17,7 @@ from conftest import ROOT
 from carvana_lib import pipeline, report
 from carvana_lib.__main__ import join_pairs, parse_pair
 from carvana_lib.config import ParameterError, Params
-from carvana_lib.runs import Run, RunError, write_json
+from carvana_lib.runs import Run, RunError, has_metrics, write_json
 from carvana_lib.training import train
 
 SMALL = [
@@ -352,8 +352,8 @@ def test_scores_of_other_parameters_are_not_taken_for_this_runs(runs):
     params = Params(run_name="x", epochs=2)
     target = Run.start(params)
     write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | {"params": params.model_dump()})
-    assert len(report.summary([params])) == 1 and report.has_metrics(params)
-    assert len(report.summary([params.replace(epochs=3)])) == 0 and not report.has_metrics(params.replace(epochs=3))
+    assert len(report.summary([params])) == 1 and has_metrics(params)
+    assert len(report.summary([params.replace(epochs=3)])) == 0 and not has_metrics(params.replace(epochs=3))
 
 
 def test_html_in_a_notebooks_output_cannot_run_in_the_report(runs):
