@@ -86,7 +86,8 @@ def draw(curves: list[dict], path: Path) -> None:
         low, high = ax.get_ylim()
         ax.set_ylim(low / 2, high * 6)  # room for flat lines and for the legend
         for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 4)))
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 4) if high < 300 * low else (1,)))
             axis.set_major_formatter("{x:g}")
         ax.minorticks_off()
         ax.legend(fontsize=9, loc="upper left")

@@ -1,14 +1,12 @@
 """Other ways to make a training step, each in turn with ours: what was tried, and what it gave. In full mode alone."""
 
-import ctypes
-
 import torch
 
-from benchmarks.measure import Findings, Plan, alternate
-from benchmarks.training import make_batch, make_step
+from benchmarks.measure import Findings, Plan, alternate, alternate_fresh
+from benchmarks.training import make_batch, make_step, seconds_a_step
+from carvana_lib import hardware
 from carvana_lib.losses import bce_dice
 from carvana_lib.model import UNet
-from carvana_lib.runs import keep_memory
 
 
 def bf16_weights(images, masks, base_channels: int):
@@ -47,16 +45,10 @@ def one_thread(step):
     return slower
 
 
-def giving_memory_back(step):
-    """The same step with glibc's own thresholds, of 128 KB."""
-
-    def slower():
-        for option in (-3, -1):
-            ctypes.CDLL(None).mallopt(option, 2**17)
-        step()
-        keep_memory()
-
-    return slower
+def giving_memory_back() -> float:
+    """Seconds of a step in a process that returns memory to the system as glibc does by default."""
+    hardware.keep_memory = lambda: None  # this process is not used again
+    return seconds_a_step("ours", 256, 64, 2)
 
 
 def measure(plan: Plan) -> Findings:
@@ -64,12 +56,13 @@ def measure(plan: Plan) -> Findings:
     found = Findings()
     if not plan.full:
         return found
+    sides = {"ours": (seconds_a_step, "ours", 256, 64, 2), "variant": (giving_memory_back,)}
+    add(found, "memory given back at once", alternate_fresh(sides, rounds=3)[0])
     images, masks = make_batch(256)
     ours = make_step(images, masks, 64)
     ways = {
         "torch.compile": lambda: make_step(images, masks, 64, compiled=True),
         "torch.compile, bf16 weights with float32 masters": lambda: bf16_weights(images, masks, 64),
-        "memory given back at once": lambda: giving_memory_back(ours),
         "one thread": lambda: one_thread(ours),
         "without channels_last": lambda: make_step(images, masks, 64, channels_last=False),
         "AdamW not fused": lambda: make_step(images, masks, 64, fused=False),
@@ -78,9 +71,14 @@ def measure(plan: Plan) -> Findings:
     for name, make in ways.items():
         try:
             seconds = alternate({"ours": ours, "variant": make()}, rounds=3)
-        except Exception as error:  # torch.compile needs a C++ compiler, mallopt glibc
+        except Exception as error:  # torch.compile needs a C++ compiler
             print(f"variant '{name}' cannot be measured here: {type(error).__name__}")
             continue
-        times = seconds["variant"] / seconds["ours"]
-        found.row(f"our step beside: {name}", "s", seconds["ours"], variant=seconds["variant"], times=times)
+        add(found, name, seconds)
     return found
+
+
+def add(found: Findings, name: str, seconds: dict) -> None:
+    """A row for a variant."""
+    times = seconds["variant"] / seconds["ours"]
+    found.row(f"our step beside: {name}", "s", seconds["ours"], variant=seconds["variant"], times=times)

@@ -107,12 +107,12 @@ def predict_folder(
         return predictions.write(images / job.name, deployment.enlarge(logits, job.size))
 
     with ThreadPoolExecutor(n_threads) as threads:
-        jobs = readable(ahead(threads, lambda name: read(images / name, side), todo, batch_size + n_threads), failures)
-        answers = predict(net, jobs, batch_size, image_size, way, flip)
-        written = ahead(threads, write, answers, 2 * n_threads)
-        for failure in progress(written, "predicting", len(todo), "photo") if state.is_main_process else written:
-            if failure:
-                failures.append(failure)
+        photos = ahead(threads, lambda name: read(images / name, side), todo, batch_size + n_threads)
+        if state.is_main_process:
+            photos = progress(photos, "predicting", len(todo), "photo")  # those that fail count too
+        answers = predict(net, readable(photos, failures), batch_size, image_size, way, flip)
+        not_written = [failure for failure in ahead(threads, write, answers, 2 * n_threads) if failure]
+    failures += not_written
     parts = gather_object([(len(todo) - len(failures), len(names) - len(todo), failures)])  # waits for all
     predicted, done_before, failures = zip(*parts, strict=True)
     failures = sorted(Failure(*failure) for part in failures for failure in part)
