@@ -11,15 +11,16 @@ from benchmarks.pictures import make_native
 from benchmarks.results import draw, record, show
 from carvana_lib.data import data_folder
 
-PARTS = ("training", "data", "memory", "prediction", "startup", "growth", "processes", "browser", "variants", "gpu")
+PARTS = ("training", "data", "memory", "prediction", "startup", "growth", "gpu")
+LONG = ("processes", "browser", "variants")  # only with --full, or when asked for
 FOLDER = Path(__file__).resolve().parent
 
 
 def main() -> None:
     """Measure what is asked for, each part in its own process; write after each, print at the end."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="everything; about half an hour instead of five minutes")
-    parser.add_argument("--only", choices=PARTS, action="append", help="just this part; may be repeated")
+    parser.add_argument("--full", action="store_true", help="everything, for 45 minutes in place of five")
+    parser.add_argument("--only", choices=PARTS + LONG, action="append", help="just this part; may be repeated")
     parser.add_argument(
         "--data", help="folder of native pictures in Carvana's layout; else enlarged ones of the sample"
     )
@@ -34,7 +35,8 @@ def main() -> None:
         data = data_folder(asked.data) if asked.data else make_native(Path(name) / "native", count)
         pictures = "photographs" if asked.data else f"{count} of the sample, enlarged to 1918x1280"
         plan = Plan(data, asked.full, asked.tiny)
-        names = {part: part + (" on --data" if asked.data else "") for part in asked.only or PARTS}
+        parts = PARTS if mode == "quick" else PARTS + LONG
+        names = {part: part + (" on --data" if asked.data else "") for part in asked.only or parts}
         for part, title in names.items():
             print(f"{title} ...", flush=True)
             started = time.perf_counter()

@@ -89,7 +89,7 @@ def measure(plan: Plan) -> Findings:
     grey, pixels = differences(folder, size)
     found.target("cached pictures: mean difference from full decoding, grey levels", grey, at_most=1.5)
     found.target("cached masks: pixels that differ from the thresholded area", pixels, at_most=0)
-    count, rounds = len(find_pairs(folder)), plan.pick(3, 7, 1)
+    count, rounds = len(find_pairs(folder)), plan.pick(2, 7, 1)
     workers = {"in one process": 0, f"with {WORKERS} workers": WORKERS}
 
     sides = {"ours": (first_pass, folder, size), "decode": (decoding, folder, size)}

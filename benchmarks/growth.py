@@ -63,7 +63,7 @@ def measure(plan: Plan) -> Findings:
     found, px = Findings(), plan.pick(128, 128, 32)
     counts = plan.pick((16, 32, 64, 128), (16, 32, 64, 128, 256, 512), (2, 4))
     epochs = plan.pick((500, 1000, 2000, 4000), (500, 1000, 2000, 4000, 8000, 16000), (8, 16))
-    sizes = plan.pick((128, 256, 512, 1024), (128, 192, 256, 384, 512, 768, 1024), (32, 64))
+    sizes = plan.pick((128, 256, 512), (128, 192, 256, 384, 512, 768, 1024), (32, 64))
     widths = plan.pick((16, 32, 64), (16, 24, 32, 48, 64), (2, 4))
     series = [  # name, axis, points, the call, unit, slopes expected of time and of memory
         ("first pass", "pictures", counts, lambda n: (first_pass, plan.data, n, px), "s", 1, 0),

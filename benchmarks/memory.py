@@ -64,7 +64,7 @@ def measure(plan: Plan) -> Findings:
     found.row("imports alone", "MB", imports)
     for name, function, (few, lots), allowed in (
         ("an epoch of the loader", load, plan.pick((500, 50_000), (500, 50_000), (8, 16)), 300),
-        ("evaluation", evaluate, plan.pick((500, 4_000), (500, 20_000), (8, 16)), 100),
+        ("evaluation", evaluate, plan.pick((500, 2_000), (500, 20_000), (8, 16)), 100),
     ):
         (count, low), (counts, high) = fresh(function, few, size), fresh(function, lots, size)
         assert (count, counts) == (few, lots)

@@ -97,7 +97,7 @@ def nets_alone(folder: Path, size: int, repeats: int) -> dict[str, float]:
 
 def measure(plan: Plan) -> Findings:
     """Folder and single photo beside the textbook, and the net alone in PyTorch and in ONNX Runtime."""
-    found, sizes, count = Findings(), plan.pick((256, 512), (256, 512), (32,)), plan.pick(16, 64, 2)
+    found, sizes, count = Findings(), plan.pick((256,), (256, 512), (32,)), plan.pick(16, 64, 2)
     with tempfile.TemporaryDirectory() as name:
         folder = repeat(plan.data, Path(name) / "photos", count)
         fresh(make_checkpoints, folder, sizes, plan.pick(60, 60, 1))

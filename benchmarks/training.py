@@ -76,7 +76,7 @@ def flops(base_channels: int, size: int) -> int:
 def measure(plan: Plan) -> Findings:
     """The step of the full net, and the small net with and without its loader."""
     found, size, channels = Findings(), plan.pick(256, 256, 32), plan.pick(64, 64, 2)
-    rounds, steps = plan.pick(2, 4, 1), plan.pick(1, 2, 1)
+    rounds, steps = plan.pick(1, 4, 1), plan.pick(2, 2, 1)
     seconds, peaks = alternate_fresh(
         {side: (seconds_a_step, side, size, channels, steps) for side in ("ours", "textbook")}, rounds
     )
@@ -84,7 +84,7 @@ def measure(plan: Plan) -> Findings:
     pixels = open_data(Params(image_size=size, run_name="bench"))
     batches = make_loader(pixels, pixels.rows("train")[: plan.pick(160, 352, 16)], Params(image_size=size), train=True)
     sides = {"product": lambda: [product() for _ in range(5)], "loader": lambda: [None for _ in batches]}
-    seconds |= alternate(sides, rounds)
+    seconds |= alternate(sides, plan.pick(1, 4, 1))
     rate, limit = BATCH / seconds["ours"], 5 * product_flops / seconds["product"] / flops(channels, size)
     what = f"training step, base_channels {channels}, {size} px, batch {BATCH}"
     ratio = found.row(
@@ -106,11 +106,11 @@ def measure(plan: Plan) -> Findings:
 
     small = Params(image_size=plan.pick(128, 128, 32), base_channels=16, run_name="bench")
     pictures = open_data(small)
-    fed = make_loader(pictures, pictures.rows("train")[: plan.pick(96, 352, 16)], small, train=True)
+    fed = make_loader(pictures, pictures.rows("train")[: plan.pick(64, 352, 16)], small, train=True)
     kept, (train, _) = list(fed), make_trainer(16)
     sides = {"fed": fed, "kept": kept}
     seconds = alternate(
-        {k: lambda v=v: [train(*batch[:2]) for batch in v] for k, v in sides.items()}, plan.pick(5, 7, 1)
+        {k: lambda v=v: [train(*batch[:2]) for batch in v] for k, v in sides.items()}, plan.pick(3, 7, 1)
     )
     count = sum(len(rows) for _, _, rows in kept)
     found.row(
