@@ -25,7 +25,7 @@ def test_requirements_are_exact_and_cover_every_import():
     pins = dict(line.lower().split("==") for line in lines if line and line != "-e .")
     assert all(re.fullmatch(r"\d[\w.]*", version) for version in pins.values())
     names = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", "IPython": "ipykernel"}
-    names["psycopg"] = "psycopg[binary]"
+    names |= {"psycopg": "psycopg[binary]", "xdist": "pytest-xdist"}
     sources = [
         path.read_text(encoding="utf8")
         for path in [*(ROOT / "carvana_lib").glob("*.py"), *(ROOT / "tests").glob("*.py")]
