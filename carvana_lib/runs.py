@@ -140,7 +140,10 @@ def atomic(path: Path, folder: bool = False):
 
 def is_stale(path: Path) -> bool:
     """True for a temporary file or folder that no living process writes any more: none takes STALE seconds."""
-    return time.time() - path.lstat().st_mtime > STALE
+    try:
+        return time.time() - path.lstat().st_mtime > STALE
+    except FileNotFoundError:  # another process has just given it its final name
+        return False
 
 
 def sweep(leftovers) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from carvana_lib.config import Params
-from carvana_lib.runs import ROOT, Run, RunError, atomic, read_json, write_json
+from carvana_lib.runs import ROOT, Run, RunError, atomic, read_json, sweep, write_json
 
 
 def test_start_records_parameters_versions_commit_and_device(runs):
@@ -67,3 +67,7 @@ import carvana_lib.pipeline, carvana_lib.evaluation, carvana_lib.tuning, carvana
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+def test_a_leftover_that_its_process_has_just_renamed_is_no_fault(tmp_path):
+    sweep([tmp_path / ".gone"])
