@@ -27,9 +27,9 @@ QUIET = "--no-sandbox --disable-gpu --disable-quic --disable-background-networki
 def pytest_configure(config):
     config.runs = tempfile.mkdtemp(prefix="carvana-runs-")
     os.environ["CARVANA_RUNS"] = config.runs  # the notebooks' kernels inherit it
-    # Two processes of two threads on two cores take 2.5 times as long as two of one thread.
-    threads = os.cpu_count() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, threads)))
+    if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+        # Two processes of two threads each on two cores take 2.5 times as long as two of one thread.
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // int(workers))))
 
 
 def pytest_unconfigure(config):
