@@ -27,9 +27,6 @@ QUIET = "--no-sandbox --disable-gpu --disable-quic --disable-background-networki
 def pytest_configure(config):
     config.runs = tempfile.mkdtemp(prefix="carvana-runs-")
     os.environ["CARVANA_RUNS"] = config.runs  # the notebooks' kernels inherit it
-    if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
-        # Two processes of two threads each on two cores take 2.5 times as long as two of one thread.
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // int(workers))))
 
 
 def pytest_unconfigure(config):
