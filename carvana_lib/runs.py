@@ -81,8 +81,8 @@ def cores() -> int:
 def keep_memory() -> None:
     """Let glibc keep what this process frees for its next use. Elsewhere, and on other systems, nothing happens.
 
-    By default it gives large blocks back to the system at once, which must then clear every page anew: about a tenth
-    of the time of a full net's training step on a CPU, and a third of that of decoding pictures. The price is a sixth
+    By default it gives large blocks back to the system at once, which must then clear every page anew: 7 to 17 %
+    of the time of a full net's training step on a CPU, and it slows the decoding of pictures too. The price is a sixth
     more memory (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD).
     """
     if platform.libc_ver()[0] == "glibc":
