@@ -27,6 +27,8 @@ QUIET = "--no-sandbox --disable-gpu --disable-quic --disable-background-networki
 def pytest_configure(config):
     config.runs = tempfile.mkdtemp(prefix="carvana-runs-")
     os.environ["CARVANA_RUNS"] = config.runs  # the notebooks' kernels inherit it
+    if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):  # each test process computes in its share of the cores
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // int(workers))))
 
 
 def pytest_unconfigure(config):
@@ -73,16 +75,20 @@ def write_pair(folder: Path, image_id: str, size=(48, 32), seed: int = 0) -> Non
     gif.save(folder / "train_masks" / f"{image_id}_mask.gif")
 
 
-@pytest.fixture
-def folder(tmp_path):
+def write_cars(target: Path) -> Path:
     """Ten made-up cars with four views each, in Carvana's layout."""
-    target = tmp_path / "cars"
     for car in range(10):
         for view in range(1, 5):
             write_pair(target, f"{car:012x}_{view:02d}", seed=10 * car + view)
     rows = "".join(f"{car:012x},2020,Make{car % 3},Model,T,made up\n" for car in range(10))
     (target / "metadata.csv").write_text("id,year,make,model,trim1,trim2\n" + rows)
     return target
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Ten made-up cars with four views each, in Carvana's layout."""
+    return write_cars(tmp_path / "cars")
 
 
 @pytest.fixture

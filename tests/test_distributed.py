@@ -36,6 +36,10 @@ from carvana_lib.runs import Run, RunError, cores
 from carvana_lib.study import StudyError
 from carvana_lib.training import TrainingError, fit, make_model, train, validate
 
+# Autograd looks for devices when it is first used, and a process for which it has started threads cannot fork. ONNX's
+# export (other tests) pretends that there is a GPU, so autograd is used here, before the first test of any file.
+torch.ones(1, requires_grad=True).sum().backward()
+
 SCORES = ["epoch", "learning_rate", "train_loss", "val_loss", "val_miou", "images"]
 
 

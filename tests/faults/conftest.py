@@ -10,11 +10,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from conftest import write_cars
 
 from . import notebooks
 from .server import Server
 
 FULL = os.environ.get("FAULTS") == "full"
+SOAK = float(os.environ.get("FAULTS_SOAK") or (3600 if FULL else 8))  # seconds
 README = Path(__file__).parent / "README.md"
 HEAD = """# What was done to the program, and what came of it
 
@@ -49,6 +51,20 @@ def server(tmp_path_factory):
     if not hasattr(os, "fork"):
         pytest.skip("victims are forked, which this system cannot")
     server = Server(tmp_path_factory.mktemp("server") / "log")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session", autouse=FULL)
+def soaking(tmp_path_factory):
+    """A server with a victim that trains and browses for SOAK seconds: from the first test on where that is an hour."""
+    if not hasattr(os, "fork"):
+        pytest.skip("victims are forked, which this system cannot")
+    folder = tmp_path_factory.mktemp("soak")
+    params = TINY | {"data_dir": str(write_cars(folder / "cars")), "run_name": "soak", "epochs": 1}
+    server = Server(folder / "log")
+    order = {"params": params, "seconds": SOAK, "every": SOAK / 200, "runs": folder, "timeout": 2 * SOAK + 120}
+    server.start({"operation": "soak"} | order)
     yield server
     server.close()
 

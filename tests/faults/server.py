@@ -53,7 +53,15 @@ class Server:
         An order has `operation`, its arguments and, where wanted, runs (folder of runs), kill_after (seconds),
         file_limit (bytes that a file may have), heed_permissions (as if root were anyone), timeout (seconds).
         """
+        self.start(*orders)
+        return self.wait()
+
+    def start(self, *orders: dict) -> None:
+        """As `together`, without waiting."""
         print(json.dumps(orders, default=str), file=self.process.stdin, flush=True)
+
+    def wait(self) -> list[Outcome]:
+        """The outcomes of what was started."""
         answer = self.process.stdout.readline()
         assert answer, "the server of victims is gone; see its log"
         return [Outcome(*outcome) for outcome in json.loads(answer)]

@@ -1,22 +1,16 @@
 """Hours of work.
 
-One process trains and browses over and over. What it holds of memory, open files and threads must not grow once it
-has warmed up: the first quarter of the time is not judged.
+One process trains and browses over and over in the background, while all the rest is done. What it holds of memory,
+open files and threads must not grow once it has warmed up: the first quarter of the time is not judged.
 """
 
-import os
 import statistics
 
-from .conftest import TINY, pick
-
-SECONDS = float(os.environ.get("FAULTS_SOAK") or pick(8, 3600))
 GROWTH = 8  # MB between the middle half and the last quarter
 
 
-def test_memory_files_and_threads_do_not_grow(server, folder, tally, tmp_path):
-    params = TINY | {"data_dir": str(folder), "run_name": "soak", "epochs": 1}
-    every, patience = SECONDS / 200, 2 * SECONDS + 120
-    outcome = server("soak", params=params, seconds=SECONDS, every=every, runs=tmp_path, timeout=patience)
+def test_memory_files_and_threads_do_not_grow(soaking, tally):
+    (outcome,) = soaking.wait()
     assert outcome.ended == "done", outcome
     seen = outcome.value
     quarter = len(seen) // 4
