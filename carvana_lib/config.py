@@ -82,8 +82,8 @@ class Params(BaseModel):
     def share_batches_evenly(self):
         if self.batch_size % self.num_processes:
             raise ValueError(
-                f"batch_size={self.batch_size} cannot be shared evenly by {self.num_processes} processes; "
-                "make it a multiple of their number"
+                f"batch_size={self.batch_size} cannot be shared evenly by num_processes={self.num_processes}; "
+                "make it a multiple of that"
             )
         return self
 
@@ -152,7 +152,9 @@ def read_yaml(file) -> dict:
         reason = getattr(error, "strerror", "it is no text in UTF-8")
         raise ParameterError(f"parameter file '{file}' cannot be read: {reason}") from None
     except yaml.YAMLError as error:
-        raise ParameterError(f"parameter file '{file}' is not valid YAML: {' '.join(str(error).split())}") from None
+        mark = getattr(error, "problem_mark", None)
+        reason = f"line {mark.line + 1}: {error.problem}" if mark else " ".join(str(error).split())
+        raise ParameterError(f"parameter file '{file}' is not valid YAML: {reason}") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ParameterError(f"parameter file '{file}' must hold lines of the form 'name: value'")
     return values

@@ -17,7 +17,8 @@ BINS = 200  # probabilities are counted in steps of 0.005 for the threshold curv
 def predict(model, data, rows, params, flip: bool = False):
     """Yield, batch by batch, (rows (B,), probability (B, 1, S, S) float32, masks (B, 1, S, S) uint8), on the device.
 
-    `flip=True` averages the probabilities of each picture and its mirror image (test-time augmentation).
+    `flip=True` averages the probabilities of each picture and its mirror image (test-time augmentation). Where the
+    answer is no number, as after a training that diverged, the probability is 0: no car.
     """
     accelerator = make_accelerator(params)
     net = accelerator.prepare_model(model, evaluation_mode=True).eval()
@@ -25,7 +26,7 @@ def predict(model, data, rows, params, flip: bool = False):
         probability = net(images).sigmoid()
         if flip:
             probability = (probability + net(images.flip(-1)).sigmoid().flip(-1)) / 2
-        yield batch_rows, probability, masks
+        yield batch_rows, probability.nan_to_num(0.0), masks
     accelerator.unwrap_model(net, keep_fp32_wrapper=False)
 
 

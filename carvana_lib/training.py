@@ -48,10 +48,11 @@ def enough_memory(params):
 def divergence(history: pd.DataFrame, params) -> str:
     """A sentence on a training whose steps were too large although its loss stayed finite; '' for any other.
 
-    Its last validation loss is over twice that of guessing (ln 2), or its mIoU stands still below 0.5 for three epochs.
+    Its last validation loss is NaN or over twice that of guessing (ln 2), or its mIoU stands still below 0.5 for three
+    epochs.
     """
     last, recent = history.iloc[-1], history["val_miou"].tail(3)
-    if last["val_loss"] > 2 * GUESSING:
+    if not last["val_loss"] <= 2 * GUESSING:  # as NaN is not
         found = f"val_loss is {last['val_loss']:.3g}, that of guessing {GUESSING:.2f}"
     elif len(recent) == 3 and np.ptp(recent) < 1e-3 and recent.max() < 0.5:
         found = f"val_miou stands still at {last['val_miou']:.3f}"

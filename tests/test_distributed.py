@@ -211,11 +211,11 @@ def test_a_loss_that_is_not_finite_stops_all_processes_with_the_same_pictures_na
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(params, tmp_path):
-    with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by 3 processes"):
+    with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by num_processes=3"):
         params.replace(num_processes=3)
 
     def run():
-        with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by 3 processes"):
+        with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by num_processes=3"):
             make_accelerator(params)
         return True
 

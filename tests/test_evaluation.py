@@ -54,6 +54,18 @@ def test_flip_averages_both_directions(data, params):
     assert plain[..., :16].min() > 0.9 and torch.allclose(both, torch.full_like(both, 0.5), atol=1e-6)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_net_of_nan_finds_no_car(data, params, flip):
+    class Diverged(torch.nn.Module):
+        def forward(self, images):
+            return torch.full_like(images[:, :1], torch.nan, dtype=torch.float32)
+
+    rows = data.rows("val")
+    table, histograms = evaluation.per_image(Diverged(), data, rows, params, flip)
+    assert (table[["iou", "tp", "fp", "soft_tp"]] == 0).all(axis=None)
+    assert histograms[:, :, 0].sum() == histograms.sum() == len(rows) * 32 * 32
+
+
 def test_prediction_leaves_the_model_as_it_was(data, params):
     model = make_model(params)
     list(evaluation.predict(model, data, data.rows("val"), params.replace(precision="bf16")))

@@ -6,10 +6,12 @@ told although the loss stays finite; want of memory names the parameters to lowe
 
 import re
 
+import pandas as pd
 import pytest
 import torch
 
 from carvana_lib import training, tuning
+from carvana_lib.config import Params
 from carvana_lib.dataset import EpochSampler
 from carvana_lib.runs import Run
 from carvana_lib.training import TrainingError, train
@@ -54,6 +56,11 @@ def test_steps_that_are_too_large_are_told(data, params, loss, tally, capsys):
     train(data, params.replace(loss=loss, epochs=3))
     assert "diverged" not in capsys.readouterr().out
     tally(f"learning rate 1.0 with {loss}", 1, "'training diverged: ...; lower learning_rate=1'; 0.001 is no diverging")
+
+
+def test_a_validation_loss_that_is_no_number_is_told():
+    history = pd.DataFrame({"val_loss": [0.4, float("nan")], "val_miou": [0.7, 0.0]})
+    assert "val_loss is nan" in training.divergence(history, Params(learning_rate=1.0))
 
 
 def cuda_is_full():
