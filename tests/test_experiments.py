@@ -81,7 +81,7 @@ def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch)
 def made_up(test_miou: float, **more) -> dict:
     """A result as `experiments.run` writes it, as far as the audit reads it."""
     metrics = {"test_miou": test_miou, "val_miou": 0.95, "test_miou_ci95": [0.94, 0.96], "n_test": 32, "n_train": 80}
-    metrics |= {"test_averagings": {"per image": 0.95, "per batch": 0.96}}
+    metrics |= {"test_averagings": {"per image": 0.95, "micro": 0.96, "soft": 0.7}}
     views = {str(view): test_miou + 0.01 * (view % 2) for view in range(1, 17)}
     record = {"metrics": metrics, "params": {"start_from": None}, "val_miou_each_epoch": [0.9, 0.94, 0.95]}
     return record | {"test_miou_each_view": views} | more
