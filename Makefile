@@ -1,7 +1,7 @@
 # make run: all notebooks, headless, on the sample, ends in runs/quick/report.html
 # make test: every test; make lab: JupyterLab; make notebooks: execute the committed notebooks anew
 # make site: the course as static pages, site/index.html
-# make faults: kills, full disks, bad pictures, done on purpose, in full: hours; writes tests/faults/README.md (FAULTS_SOAK=60 shortens it)
+# make faults: kills, full disks, bad pictures, done on purpose, in full: an hour; writes tests/faults/README.md (FAULTS_SOAK=60 shortens it)
 # make bench: speed and memory beside the textbook way (benchmarks/README.md); ARGS=--full for everything
 # Each makes .venv by itself when it is missing or older than requirements.txt.
 
