@@ -5,6 +5,7 @@ import platform
 import sys
 import time
 import zipfile
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -46,27 +47,33 @@ def pick(small, full):
     return full if FULL else small
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory):
+@contextmanager
+def serving(log: Path):
+    """A server of victims, which is closed at the end."""
     if not hasattr(os, "fork"):
         pytest.skip("victims are forked, which this system cannot")
-    server = Server(tmp_path_factory.mktemp("server") / "log")
-    yield server
-    server.close()
+    server = Server(log)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("server") / "log") as server:
+        yield server
 
 
 @pytest.fixture(scope="session", autouse=FULL)
 def soaking(tmp_path_factory):
     """A server with a victim that trains and browses for SOAK seconds: from the first test on where that is an hour."""
-    if not hasattr(os, "fork"):
-        pytest.skip("victims are forked, which this system cannot")
     folder = tmp_path_factory.mktemp("soak")
     params = TINY | {"data_dir": str(write_cars(folder / "cars")), "run_name": "soak", "epochs": 1}
-    server = Server(folder / "log")
     order = {"params": params, "seconds": SOAK, "every": SOAK / 200, "runs": folder, "timeout": 2 * SOAK + 120}
-    server.start({"operation": "soak"} | order)
-    yield server
-    server.close()
+    with serving(folder / "log") as server:
+        server.start({"operation": "soak"} | order)
+        yield server
 
 
 @pytest.fixture
