@@ -93,19 +93,19 @@ def experiment(
     pairs: Pairs = [],  # noqa: B006
 ):
     """Train and score experiments without notebooks; numbers go to results/. What has its JSON is not run again."""
-    from carvana_lib import audit, experiments
+    from carvana_lib import experiments
     from carvana_lib.checkpoints import CheckpointError
+    from carvana_lib.results import table
 
     found, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
-    results = []
+    made = []
     for experiment, seed in [(one, seed) for one in found for seed in one.seeds]:
         try:
-            results.append(experiments.run(experiment, seed, **overrides))
+            made.append(experiments.run(experiment, seed, **overrides))
         except CheckpointError as error:  # the weights to start from are not there; others need none
             typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
-    experiments.write_table()
-    audit.write()
-    typer.echo(experiments.table(results).to_string(index=False, float_format="{:.4f}".format))
+    experiments.write_page()
+    typer.echo(table(made).to_string(index=False, float_format="{:.4f}".format))
 
 
 @app.command()

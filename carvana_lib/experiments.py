@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from carvana_lib import evaluation
+from carvana_lib import evaluation, results
+from carvana_lib.audit import on_real_photos
 from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_trained
 from carvana_lib.config import ParameterError, Params, read_yaml
 from carvana_lib.data import open_data
 from carvana_lib.deployment.comparison import compare_ways
 from carvana_lib.metrics import bootstrap_by_car, summary
-from carvana_lib.runs import ROOT, Run, atomic, read_json, write_json
+from carvana_lib.results import COLUMNS, better, found, ingredients, learning_curve, native_ways, records, table
+from carvana_lib.runs import Run, atomic, read_json, write_json
 from carvana_lib.training import train
 
-RESULTS = ROOT / "results"
 MARKS = "<!-- {}: written by `experiment` -->", "<!-- end of {} -->"
-COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Experiment:
 
     def result(self, seed: int) -> Path:
         """Where the numbers go."""
-        return RESULTS / f"{self.name}-seed{seed}.json"
+        return results.RESULTS / f"{self.name}-seed{seed}.json"
 
 
 def read_experiment(file: Path) -> Experiment:
@@ -84,9 +84,9 @@ def run(experiment: Experiment, seed: int, **overrides) -> Path:
     if experiment.score_also:
         other = open_data(params.replace(data_dir=experiment.score_also, run_name=f"{params.run_name}-elsewhere"))
         scores, _ = evaluation.per_image(model, other, range(len(other.table)), params, params.flip)
-        found, interval = summary(scores["iou"]), bootstrap_by_car(scores, seed=seed)
-        record["elsewhere"] = {"data_dir": experiment.score_also, "n": len(scores), "miou": found["mean"]}
-        record["elsewhere"] |= {"std": found["std"], "ci95": list(interval)}
+        score, interval = summary(scores["iou"]), bootstrap_by_car(scores, seed=seed)
+        record["elsewhere"] = {"data_dir": experiment.score_also, "n": len(scores), "miou": score["mean"]}
+        record["elsewhere"] |= {"std": score["std"], "ci95": list(interval)}
     if experiment.native and seed == experiment.seeds[0]:  # it takes minutes, and one net shows it
         pictures = open_data(params.replace(data_dir=experiment.native, run_name=f"{params.run_name}-native"))
         ways = compare_ways(model, pictures, pictures.table.index, params.image_size)
@@ -97,40 +97,39 @@ def run(experiment: Experiment, seed: int, **overrides) -> Path:
     return path
 
 
-def table(results: list[Path]) -> pd.DataFrame:
-    """One row a JSON: experiment, seed, images seen, the scores, the 95 % interval over cars."""
-    rows = []
-    for path in results:
-        record = read_json(path)
-        name, _, seed = path.stem.rpartition("-seed")
-        scores = {column: record["metrics"][column] for column in COLUMNS}
-        low, high = record["metrics"]["test_miou_ci95"]
-        seen = {"images": record["metrics"]["images_seen"]}
-        rows.append({"experiment": name, "seed": int(seed)} | seen | scores | {"ci95_low": low, "ci95_high": high})
-    return pd.DataFrame(rows)
-
-
-def write_table() -> None:
-    """Bring the table in results/README.md up to date with the JSONs beside it; the text around it stays."""
-    lines = ["| experiment | what | seed | images | test mIoU | std | min | max | 95 % over cars | val mIoU |"]
-    lines.append("|" + "---|" * (lines[0].count("|") - 1))
-    for row, path in zip(table(found()).to_dict("records"), found(), strict=True):
-        about, scores = read_json(path)["about"], " | ".join(f"{row[column]:.4f}" for column in COLUMNS[:4])
-        interval, val = f"{row['ci95_low']:.4f} to {row['ci95_high']:.4f}", f"{row['val_miou']:.4f}"
-        facts = f"{row['seed']} | {row['images']} | {scores} | {interval} | {val}"
-        lines.append(f"| [{row['experiment']}](params/{row['experiment']}.yaml) | {about} | {facts} |")
-    fill("table", lines)
-
-
 def fill(section: str, lines: list[str]) -> None:
     """Replace a section of results/README.md; what stands around its two marks stays."""
-    readme, (begin, end) = RESULTS / "README.md", (mark.format(section) for mark in MARKS)
+    readme, (begin, end) = results.RESULTS / "README.md", (mark.format(section) for mark in MARKS)
     before, _, rest = readme.read_text(encoding="utf8").partition(begin)
     after = rest.partition(end)[2]
     with atomic(readme) as temporary:
         temporary.write_text("\n".join([before + begin, *lines, end + after]), encoding="utf8")
 
 
-def found() -> list[Path]:
-    """The JSONs that are there, in the order of their names."""
-    return sorted(RESULTS.glob("*-seed*.json"))
+def markdown(table: pd.DataFrame) -> list[str]:
+    """A table of text as lines of Markdown."""
+    rows = [table.columns, ["---"] * len(table.columns), *table.to_numpy()]
+    return [f"| {' | '.join(map(str, row))} |" for row in rows]
+
+
+def described() -> pd.DataFrame:
+    """The JSONs that are there, as the page shows them."""
+    rows = table(found())
+    rows["experiment"] = [f"[{name}](params/{name}.yaml)" for name in rows["experiment"]]
+    rows.insert(1, "what", [read_json(path)["about"] for path in found()])
+    rows[COLUMNS] = rows[COLUMNS].map("{:.4f}".format)
+    interval = [f"{low:.4f} to {high:.4f}" for low, high in zip(rows["ci95_low"], rows["ci95_high"], strict=True)]
+    rows.insert(rows.columns.get_loc("val_miou"), "95 % over cars", interval)
+    titles = {"test_miou": "test mIoU", "test_iou_std": "std", "test_iou_min": "min", "test_iou_max": "max"}
+    return rows.drop(columns=["ci95_low", "ci95_high"]).rename(columns=titles | {"val_miou": "val mIoU"})
+
+
+def write_page() -> None:
+    """Bring the tables in results/README.md up to date with the JSONs beside it."""
+    fill("table", markdown(described()))
+    fill("audit", markdown(on_real_photos()))
+    fill("ingredients", [*markdown(ingredients()), "", better()])
+    curve = learning_curve().pivot_table(index="cars", columns="start", values="test_miou").astype(object)
+    fill("curve", markdown(curve.map("{:.4f}".format).replace("nan", "").reset_index()))
+    if records("best-small"):
+        fill("native", markdown(native_ways().round(4)))

@@ -8,12 +8,13 @@ from conftest import ROOT
 
 from carvana_lib import audit, experiments
 from carvana_lib.config import ParameterError
+from carvana_lib.results import RESULTS, found, scores, table
 from carvana_lib.runs import Run, read_json, write_json
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr("carvana_lib.results.RESULTS", tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -50,8 +51,8 @@ def test_an_experiment_trains_scores_and_keeps_its_numbers(params, tmp_path, res
     assert len(record["val_miou_each_epoch"]) == 1 and len(record["test_miou_each_view"]) == 4
     ways = pd.DataFrame(record["native"]["ways"])
     assert record["native"]["n"] == 40 and len(ways) == 9 and ways["dice"].between(ways["iou"], 1).all()
-    table = experiments.table([path])
-    assert table[["experiment", "seed"]].to_numpy().tolist() == [["wide", 3]]
+    rows = table([path])
+    assert rows[["experiment", "seed"]].to_numpy().tolist() == [["wide", 3]]
     before = path.stat().st_mtime_ns
     assert experiments.run(experiment, 3) == path and path.stat().st_mtime_ns == before, "it was run again"
     path.unlink()
@@ -71,11 +72,11 @@ def test_wrong_experiment_files_are_explained(params, tmp_path, results):
 
 
 def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch):
-    kept = (experiments.RESULTS / "README.md").read_text(encoding="utf8")
-    monkeypatch.setattr(experiments, "RESULTS", shutil.copytree(experiments.RESULTS, tmp_path / "copy"))
-    experiments.write_table(), audit.write()
+    kept = (RESULTS / "README.md").read_text(encoding="utf8")
+    monkeypatch.setattr("carvana_lib.results.RESULTS", shutil.copytree(RESULTS, tmp_path / "copy"))
+    experiments.write_page()
     assert (tmp_path / "copy" / "README.md").read_text(encoding="utf8") == kept
-    assert kept.count("\n| ") > len(experiments.found()) + len(audit.CLAIMS)
+    assert kept.count("\n| ") > len(found()) + len(audit.CLAIMS)
 
 
 def made_up(test_miou: float, **more) -> dict:
@@ -106,10 +107,10 @@ def test_the_audit_says_what_the_results_say(results):
     assert low.iloc[1] == "does not hold"
 
 
-@pytest.mark.parametrize("path", experiments.found(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", found(), ids=lambda path: path.stem)
 def test_each_result_belongs_to_its_parameter_file(path):
     record, (name, _, seed) = read_json(path), path.stem.rpartition("-seed")
-    experiment = experiments.read_experiment(experiments.RESULTS / "params" / f"{name}.yaml")
+    experiment = experiments.read_experiment(RESULTS / "params" / f"{name}.yaml")
     assert int(seed) in experiment.seeds and record["about"] == experiment.about
     assert record["params"] == experiment.params(int(seed)).model_dump()
 
@@ -120,9 +121,21 @@ def test_what_the_readmes_quote_of_real_photos_stands_in_a_json(name):
     assert len(rows) >= 2
     for row in rows:
         name = re.search(r"params/([a-z0-9-]+)[.]yaml", row)[1]
-        record = read_json(experiments.RESULTS / f"{name}-seed0.json")["metrics"]
+        record = read_json(RESULTS / f"{name}-seed0.json")["metrics"]
         low, high = record["test_miou_ci95"]
         quoted = [cell.strip() for cell in row.split("|")[2:8]]
         assert quoted[4].split()[::2] == [f"{low:.3f}", f"{high:.3f}"]
         numbers = [record[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")]
         assert [*quoted[:4], quoted[5]] == [f"{number:.4f}" for number in numbers]
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ru.md", "studio/README.md"])
+def test_what_they_say_in_sentences_stands_in_a_json(name):
+    text = (ROOT / name).read_text("utf8").replace("\n", " ")
+    renders, photos = (read_json(RESULTS / f"{of}-small-seed0.json")["elsewhere"] for of in ("protocol", "sample"))
+    for record, of in ((renders, "512"), (photos, "4320")):
+        assert record["n"] == int(of) and f"{record['miou']:.3f}" in text
+    if name == "studio/README.md":
+        return
+    less = 1 - (1 - scores("best-small")) / (1 - scores("protocol-small"))
+    assert re.search(rf"\b{100 * less.min():.0f} (to|до) {100 * less.max():.0f} %", text)

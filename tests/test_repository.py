@@ -124,15 +124,15 @@ def test_imports_run_one_way():
         for rank, names in enumerate(
             [
                 ["config", "runs", "frontend", "study", "split"],
-                ["hardware", "model", "losses", "metrics", "plots"],
+                ["hardware", "model", "losses", "metrics", "plots", "results"],
                 ["distributed", "pictures"],
                 ["checkpoints", "data", "browser"],
                 ["dataset", "pretrained"],
                 ["training"],
                 ["tuning", "evaluation", "download"],
-                ["deployment"],
+                ["deployment", "audit"],
                 ["experiments", "report", "exercises", "site", "doctor"],
-                ["pipeline", "audit"],
+                ["pipeline"],
                 ["__main__"],
             ]
         )
