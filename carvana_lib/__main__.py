@@ -92,20 +92,25 @@ def experiment(
     files: Annotated[list[Path], typer.Argument(help="Experiment files, as those in results/params/.")],
     pairs: Pairs = [],  # noqa: B006
 ):
-    """Train and score experiments without notebooks; numbers go to results/. What has its JSON is not run again."""
+    """Train and score experiments without notebooks; numbers go to results/. What has its JSON is not run again.
+
+    -p says where: data_dir, device, num_workers, num_processes.
+    """
     from carvana_lib import experiments
     from carvana_lib.checkpoints import CheckpointError
     from carvana_lib.results import table
 
-    found, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
-    made = []
-    for experiment, seed in [(one, seed) for one in found for seed in one.seeds]:
+    asked, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
+    made, skipped = [], False
+    for experiment, seed in [(one, seed) for one in asked for seed in one.seeds]:
         try:
             made.append(experiments.run(experiment, seed, **overrides))
+            experiments.write_page()
         except CheckpointError as error:  # the weights to start from are not there; others need none
+            skipped = True
             typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
-    experiments.write_page()
     typer.echo(table(made).to_string(index=False, float_format="{:.4f}".format))
+    raise typer.Exit(code=skipped)
 
 
 @app.command()

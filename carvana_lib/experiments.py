@@ -18,10 +18,12 @@ from carvana_lib.config import ParameterError, Params, read_yaml
 from carvana_lib.data import open_data
 from carvana_lib.deployment.comparison import compare_ways
 from carvana_lib.metrics import bootstrap_by_car, summary
-from carvana_lib.results import COLUMNS, better, found, ingredients, learning_curve, native_ways, records, table
+from carvana_lib.results import COLUMNS, better, between, found, ingredients, learning_curve, native_ways, table
 from carvana_lib.runs import Run, atomic, read_json, write_json
 from carvana_lib.training import train
+from carvana_lib.tuning import read_table, with_best
 
+PLACE = {"data_dir", "device", "num_workers", "num_processes"}  # what another machine may need otherwise
 MARKS = "<!-- {}: written by `experiment` -->", "<!-- end of {} -->"
 
 
@@ -61,22 +63,31 @@ def read_experiment(file: Path) -> Experiment:
     return experiment
 
 
-def run(experiment: Experiment, seed: int, **overrides) -> Path:
+def run(experiment: Experiment, seed: int, /, **overrides) -> Path:
     """Train, score the best epoch on validation, test and other pictures, write the JSON and return its path.
 
-    A training that was interrupted goes on, one that has finished is only scored, and an experiment whose JSON is
-    there is not run again.
+    Where learning_rate or loss is not set, the grid of notebook 03 is searched first. A training that was interrupted
+    goes on, one that has finished is only scored, and an experiment whose JSON is there is not run again. Overrides
+    say where it runs (PLACE); raises ParameterError for others, since an experiment is what its file says.
     """
+    if wrong := overrides.keys() - PLACE:
+        raise ParameterError(
+            f"an experiment is what its file says: {', '.join(sorted(wrong))} cannot be changed here, only "
+            f"{', '.join(sorted(PLACE))}; copy results/params/{experiment.name}.yaml and change the copy"
+        )
     path = experiment.result(seed)
     if path.exists():
         return path
-    params, started = experiment.params(seed, **overrides), time.perf_counter()
-    data, where = open_data(params), Run(params.run_name)
+    asked, started = experiment.params(seed, **overrides), time.perf_counter()
+    data, where = open_data(asked), Run(asked.run_name)
+    params = with_best(asked, data)
     if finished_epochs(params) < params.epochs:
         train(data, params)
     model, _, history = load_trained(data, params)
     made_with = load_checkpoint(where.best_checkpoint)["made_with"]
-    record = {"about": experiment.about, "params": params.model_dump(), "seed": seed} | made_with
+    record = {"about": experiment.about, "params": asked.model_dump(), "seed": seed} | made_with
+    if params != asked:
+        record["grid"] = read_table(asked).to_dict("records")
     test, record["metrics"] = evaluation.scores(model, data, params, history)
     record["val_miou_each_epoch"] = history["val_miou"].tolist()
     record["test_miou_each_view"] = test.groupby("view")["iou"].mean().to_dict()
@@ -113,10 +124,12 @@ def markdown(table: pd.DataFrame) -> list[str]:
 
 
 def described() -> pd.DataFrame:
-    """The JSONs that are there, as the page shows them."""
-    rows = table(found())
+    """The trainings on photographs as the page shows them; what only renders have taught stands in `between`."""
+    paths = [path for path in found() if read_json(path)["params"]["data_dir"] != Params().data_dir]
+    rows = table(paths)
+    params = results.RESULTS / "params"
+    rows.insert(1, "what", [read_yaml(params / f"{name}.yaml")["about"] for name in rows["experiment"]])
     rows["experiment"] = [f"[{name}](params/{name}.yaml)" for name in rows["experiment"]]
-    rows.insert(1, "what", [read_json(path)["about"] for path in found()])
     rows[COLUMNS] = rows[COLUMNS].map("{:.4f}".format)
     interval = [f"{low:.4f} to {high:.4f}" for low, high in zip(rows["ci95_low"], rows["ci95_high"], strict=True)]
     rows.insert(rows.columns.get_loc("val_miou"), "95 % over cars", interval)
@@ -129,7 +142,7 @@ def write_page() -> None:
     fill("table", markdown(described()))
     fill("audit", markdown(on_real_photos()))
     fill("ingredients", [*markdown(ingredients()), "", better()])
+    fill("between", markdown(between()))
     curve = learning_curve().pivot_table(index="cars", columns="start", values="test_miou").astype(object)
     fill("curve", markdown(curve.map("{:.4f}".format).replace("nan", "").reset_index()))
-    if records("best-small"):
-        fill("native", markdown(native_ways().round(4)))
+    fill("native", markdown(native_ways().round(4)))

@@ -9,7 +9,6 @@ from carvana_lib.runs import ROOT, read_json
 
 RESULTS = ROOT / "results"
 COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
-OPEN = "not measured yet"
 SIZES = {"small": "base_channels 16, 128 px", "32": "base_channels 32, 256 px", "full": "base_channels 64, 256 px"}
 LADDER = {
     "protocol-small": "the protocol",
@@ -47,9 +46,12 @@ def signed(differences: pd.Series) -> str:
     return f"{values} (seed{'s' * (len(differences) > 1)} {seeds})"
 
 
-def half_width(name: str = "protocol-small") -> float:
-    """Half of the 95 % interval over cars, the mean over seeds: what another draw of test cars may change."""
-    return float(np.mean([np.ptp(record["metrics"]["test_miou_ci95"]) / 2 for record in records(name).values()]))
+def interval(values: pd.Series, further: bool = False) -> tuple[float, float]:
+    """95 % interval (Student's t) of the mean over seeds, or with `further` of the value that one more would give."""
+    from scipy import stats  # here, since it takes as long to import as all the rest
+
+    reach = stats.t.ppf(0.975, len(values) - 1) * values.std() * np.sqrt(1 / len(values) + further)
+    return values.mean() - reach, values.mean() + reach
 
 
 def table(results: list[Path]) -> pd.DataFrame:
@@ -58,10 +60,10 @@ def table(results: list[Path]) -> pd.DataFrame:
     for path in results:
         record = read_json(path)
         name, _, seed = path.stem.rpartition("-seed")
-        scores = {column: record["metrics"][column] for column in COLUMNS}
         low, high = record["metrics"]["test_miou_ci95"]
-        seen = {"images": record["metrics"]["images_seen"]}
-        rows.append({"experiment": name, "seed": int(seed)} | seen | scores | {"ci95_low": low, "ci95_high": high})
+        row = {"experiment": name, "seed": int(seed), "images": record["metrics"]["images_seen"]}
+        row |= {column: record["metrics"][column] for column in COLUMNS}
+        rows.append(row | {"ci95_low": low, "ci95_high": high})
     return pd.DataFrame(rows)
 
 
@@ -69,17 +71,17 @@ def ingredients() -> pd.DataFrame:
     """The better recipe, one ingredient after another with seed 0: what each takes of the error (1 - mIoU) it met."""
     rows, error = [], None
     for name, what in LADDER.items():
-        if 0 in (seeds := scores(name)):
-            before, error = error, 1 - seeds[0]
+        if 0 in (score := scores(name)):
+            before, error = error, 1 - score[0]
             less = f"{round(100 * (1 - error / before))} %" if before else ""
-            rows.append((what, f"[{name}](params/{name}.yaml)", f"{seeds[0]:.4f}", f"{error:.4f}", less))
+            rows.append((what, f"[{name}](params/{name}.yaml)", f"{score[0]:.4f}", f"{error:.4f}", less))
     columns = ["recipe", "experiment", "test mIoU", "error", "less than the line above by"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def better() -> str:
     """How much of the protocol's error the better recipe takes, size by size and seed by seed."""
-    found = []
+    said = []
     for size, what in SIZES.items():
         base, best = scores(f"protocol-{size}"), scores(f"best-{size}")
         if len(less := (1 - (1 - best) / (1 - base)).dropna()):
@@ -87,23 +89,33 @@ def better() -> str:
             shares = shares.replace("%", " %") + f" with seed{'s' * (len(less) > 1)} {seeds}"
             mean = "mean " * (len(less) > 1) + "test mIoU"
             means = f"{base[less.index].mean():.4f} against {best[less.index].mean():.4f}"
-            found.append(f"{shares} ({what}; {mean} {means})")
-    return f"Error removed by all of them: {'; '.join(found) or OPEN}."
+            said.append(f"{shares} ({what}; {mean} {means})")
+    return f"Error removed by all of them: {'; '.join(said) or 'not measured yet'}."
 
 
-def learning_curve() -> pd.DataFrame:
-    """Test mIoU by number of training cars, from the same number of steps: cars, from scratch, pretrained."""
+def learning_curve(size: str = "small", seed: int = 0) -> pd.DataFrame:
+    """Test mIoU by number of training cars and by start, from the same number of steps: cars, start, test_miou."""
     rows = []
-    for path in found():
-        name, record = path.stem.rpartition("-seed")[0], read_json(path)
-        if name.startswith("cars-"):
-            cars = record["metrics"]["n_train"] // 16
-            start = "after the sample" if record["params"]["start_from"] else "from random weights"
-            rows.append((cars, start, record["metrics"]["test_miou"]))
+    for path in RESULTS.glob(f"cars-*-{size}-seed{seed}.json"):
+        record = read_json(path)
+        start = "after the sample" if record["params"]["start_from"] else "from random weights"
+        rows.append((record["metrics"]["n_train"] // 16, start, record["metrics"]["test_miou"]))
     return pd.DataFrame(rows, columns=["cars", "start", "test_miou"]).sort_values(["start", "cars"], ignore_index=True)
+
+
+def between() -> pd.DataFrame:
+    """Renders against photographs: nets that have seen one kind, all of it, scored on the other, seed by seed."""
+    rows = []
+    for name in dict.fromkeys(path.stem.rpartition("-seed")[0] for path in found()):
+        made = [record for record in records(name).values() if "elsewhere" in record]
+        if made and not (made[0]["params"]["start_from"] or made[0]["params"]["train_cars"]):
+            other, link = made[0]["elsewhere"], f"[{name}](params/{name}.yaml)"
+            scored = ", ".join(f"{record['elsewhere']['miou']:.4f}" for record in made)
+            rows.append((link, made[0]["params"]["data_dir"], other["data_dir"], other["n"], scored))
+    return pd.DataFrame(rows, columns=["experiment", "trained on", "scored on", "pictures", "mIoU, seed by seed"])
 
 
 def native_ways(name: str = "best-small") -> pd.DataFrame:
     """The ways of notebook 06 on two real cars at 1918 x 1280: way, flip, iou, dice, boundary_iou, ms a photo."""
-    first = records(name)[0]
-    return pd.DataFrame(first["native"]["ways"])
+    shown = (record["native"]["ways"] for record in records(name).values() if "native" in record)
+    return pd.DataFrame(next(shown, []))

@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -95,40 +94,3 @@ def test_metrics_have_the_promised_names(data, params):
     assert found["test_iou_min"] <= found["test_miou"] <= found["test_iou_max"]
     low, high = found["test_miou_ci95"]
     assert low <= found["test_miou"] <= high and (found["n_val"], found["n_test"]) == (len(val), len(test))
-
-
-@pytest.fixture
-def measured():
-    averages = {"per image": 0.98, "soft": 0.95}
-    return {"val_miou": 0.975, "test_miou": 0.98, "n_test": 768, "test_averagings": averages}
-
-
-def judge(measured, params, rendered=False, miou=0.97, n_images=5088, epochs=5, shared=False):
-    history = pd.DataFrame({"val_miou": [0.5] + [miou] * (epochs - 1), "learning_rate": [1e-4] * epochs})
-    tuning = pd.DataFrame({"loss": ["bce", "bce_dice"], "val_miou": [0.9, 0.91]})
-    splits = ["val", "test"] if shared else ["train"]
-    pictures = pd.DataFrame({"car_id": "a", "split": [splits[i % len(splits)] for i in range(n_images)]})
-    table = evaluation.verdicts(measured, history, params, tuning, pictures, rendered)
-    return dict(zip(table["claim"].str[0], table["verdict"], strict=True))
-
-
-def test_verdicts_follow_the_numbers(measured, params):
-    found = judge(measured, params)
-    assert len(found) == 8 and found["2"] == "holds" and found["4"] == "holds"
-    assert judge(measured, params, miou=0.92)["2"] == "does not hold"
-    assert judge(measured | {"val_miou": 0.94}, params)["4"] == "does not hold"
-    assert found["5"] == "holds" and judge(measured, params, shared=True)["5"] == "does not hold"
-    assert found["7"] == "318 cars x 16 views are 5088"
-    assert judge(measured, params, n_images=4320)["7"] == "cannot be told: not the full set"
-
-
-def test_verdicts_on_rendered_pictures_are_withheld(measured, params):
-    found = judge(measured, params, rendered=True)
-    assert all(found[claim] == "cannot be told from rendered pictures" for claim in "247")
-
-
-def test_the_documents_table_is_compared(measured):
-    measured |= dict.fromkeys(evaluation.CLAIMED, 1.0)
-    table = evaluation.claimed_and_measured(measured)
-    assert table["document"].tolist() == [0.9521, 0.97996, 0.0075, 0.9293, 0.99, 306.0, 760]
-    assert (table["difference"] == table["this run"] - table["document"]).all()

@@ -1,0 +1,159 @@
+"""The document's claims: this run's verdicts, and those of the JSONs in results/."""
+
+import html
+
+import nbformat
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from carvana_lib import audit, results
+from carvana_lib.runs import write_json
+
+
+@pytest.fixture
+def measured():
+    averages = {"per image": 0.98, "micro": 0.982, "soft": 0.95}
+    return {"val_miou": 0.975, "test_miou": 0.98, "n_test": 768, "test_averagings": averages}
+
+
+def judge(measured, params, rendered=False, miou=0.97, n_images=5088, epochs=5, shared=False):
+    history = pd.DataFrame({"val_miou": [0.5] + [miou] * (epochs - 1), "learning_rate": [1e-4] * epochs})
+    tuning = pd.DataFrame({"loss": ["bce", "bce_dice"], "val_miou": [0.9, 0.91]})
+    splits = ["val", "test"] if shared else ["train"]
+    pictures = pd.DataFrame({"car_id": "a", "split": [splits[i % len(splits)] for i in range(n_images)]})
+    table = audit.verdicts(measured, history, params, tuning, pictures, rendered)
+    return dict(zip(table["claim"].str[0], table["verdict"], strict=True))
+
+
+def test_verdicts_follow_the_numbers(measured, params):
+    found = judge(measured, params)
+    assert len(found) == 8 and found["2"] == "holds" and found["4"] == "holds"
+    assert judge(measured, params, miou=0.92)["2"] == "does not hold"
+    assert judge(measured | {"val_miou": 0.94}, params)["4"] == "does not hold"
+    assert found["5"] == "holds" and judge(measured, params, shared=True)["5"] == "does not hold"
+    assert found["7"] == "318 cars x 16 views are 5088"
+    assert judge(measured, params, n_images=4320)["7"] == "cannot be told: not the full set"
+
+
+def test_verdicts_on_rendered_pictures_are_withheld(measured, params):
+    found = judge(measured, params, rendered=True)
+    assert all(found[claim] == "cannot be told from rendered pictures" for claim in "247")
+
+
+def test_the_documents_table_is_compared(measured):
+    measured |= dict.fromkeys(audit.CLAIMED, 1.0)
+    table = audit.claimed_and_measured(measured)
+    assert table["document"].tolist() == [0.9521, 0.97996, 0.0075, 0.9293, 0.99, 306.0, 760]
+    assert (table["difference"] == table["this run"] - table["document"]).all()
+
+
+@pytest.fixture
+def jsons(tmp_path, monkeypatch):
+    """A function that writes made-up results and returns the verdicts on them."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+
+    def judge(given: dict) -> pd.Series:
+        for name, record in given.items():
+            write_json(tmp_path / f"{name}.json", record)
+        rows = audit.on_real_photos()
+        return pd.Series(rows["verdict"].to_numpy(), rows["claim"].str[0]), rows["on real photographs"]
+
+    return judge
+
+
+def made_up(test_miou: float, curve=(0.9, 0.94, 0.95), even: float = 0.0, **more) -> dict:
+    """A result as `experiments.run` writes it, as far as the audit reads it."""
+    metrics = {"test_miou": test_miou, "val_miou": 0.95, "test_miou_ci95": [0.94, 0.96], "n_test": 32}
+    metrics |= {"n_train": 80, "n_val": 48, "test_averagings": {"per image": 0.95, "micro": 0.96, "soft": 0.7}}
+    views = {str(view): test_miou + even * (view % 2 == 0) for view in range(1, 17)}
+    record = {"metrics": metrics, "params": {"start_from": None}, "val_miou_each_epoch": list(curve)}
+    return record | {"test_miou_each_view": views, "test_cars": ["a", "b"]} | more
+
+
+def seeds(name: str, values: list[float], **more) -> dict:
+    """Results of one experiment, a seed for each value."""
+    return {f"{name}-seed{seed}": made_up(value, **more) for seed, value in enumerate(values)}
+
+
+PROTOCOL = seeds("protocol-small", [0.950, 0.951, 0.953])
+
+
+def test_without_results_nothing_can_be_told(jsons):
+    found, _ = jsons({})
+    assert (found == audit.OPEN).all()
+
+
+def test_losses_are_compared_seed_by_seed(jsons):
+    bce = seeds("loss-bce-small", [0.950, 0.952, 0.949])
+    found, seen = jsons(PROTOCOL | bce | seeds("loss-dice-small", [0.960]))
+    assert found["3"] == "cannot be told from one seed" and "+0.0100 (seed 0)" in seen[2]
+    found, _ = jsons(seeds("loss-dice-small", [0.960, 0.963, 0.958]))
+    assert found["3"] == "holds: Dice does better than BCE"
+    found, _ = jsons(seeds("loss-dice-small", [0.940, 0.942, 0.938]))
+    assert found["3"].startswith("does not hold here")
+    found, seen = jsons(seeds("loss-dice-small", [0.955, 0.947, 0.951]))
+    assert found["3"].startswith("cannot be told: BCE") and "bce 0.9503" in seen[2]
+
+
+def test_epochs_are_counted_to_the_first_above(jsons):
+    found, seen = jsons(PROTOCOL)
+    assert found["2"].startswith("holds at these sizes") and "first above 0.93 after epoch 2, 2, 2" in seen[1]
+    found, seen = jsons(seeds("protocol-32", [0.95], curve=(0.90, 0.91, 0.92)))
+    assert found["2"].startswith("does not hold") and "after epoch none" in seen[1]
+    found, _ = jsons(seeds("protocol-32", [0.95]) | seeds("protocol-full", [0.98]))
+    assert found["2"] == "holds"
+
+
+def test_the_gap_of_a_further_split(jsons):
+    found, seen = jsons(seeds("protocol-small", [0.950, 0.951]))
+    assert found["4"] == "cannot be told from two seeds"
+    found, seen = jsons(PROTOCOL)
+    assert found["4"].startswith("holds, the largest is 0.0030; the document's own +0.0279 is far outside")
+    assert "-0.0063 to +0.0089" in seen[3] and "differ by 0.0100" in seen[3] and "0.25 lower" in seen[3]
+    found, _ = jsons(seeds("protocol-full", [0.99]))
+    assert found["4"].startswith("does not hold, the largest is 0.0400")
+    found, _ = jsons(seeds("protocol-small", [0.93, 0.95, 0.97]))
+    assert "is within what splits give" in found["4"]
+
+
+def test_a_leak_is_judged_by_its_interval(jsons):
+    found, _ = jsons(PROTOCOL | seeds("split-by-image-small", [0.9501]))
+    assert found["5"] == "cannot be told from one seed"
+    found, seen = jsons(seeds("split-by-image-small", [0.950, 0.951, 0.953], even=0.01))
+    assert found["5"].startswith("the split matters") and "+0.0100 and +0.0100 and +0.0100" in seen[4]
+    found, _ = jsons(seeds("split-by-image-small", [0.948, 0.952, 0.953]))
+    assert found["5"].endswith("not flattered that one could see")
+
+
+def test_step_schedule_needs_the_same_seed(jsons):
+    found, _ = jsons(PROTOCOL | {"steplr-small-seed7": made_up(0.95)})
+    assert found["6"] == audit.OPEN
+    found, _ = jsons(seeds("steplr-small", [0.95]))
+    assert found["6"].startswith("no difference")
+    found, _ = jsons(seeds("steplr-small", [0.95], curve=(0.9, 0.94, 0.96)))
+    assert found["6"].startswith("cannot be told")
+
+
+def test_pictures_and_configurations_are_counted(jsons):
+    trials = [{"learning_rate": rate, "loss": loss, "val_miou": rate * 1000 + len(loss) / 100}
+              for rate in (1e-4, 3e-4, 5e-4) for loss in ("bce", "bce_dice")]  # fmt: skip
+    found, seen = jsons(PROTOCOL | seeds("grid-small", [0.95], grid=trials))
+    assert seen[6] == "32 test pictures here, of 2 cars among 10" and "5088" in found["7"]
+    assert found["8"].startswith("does not hold: 3 rates x 2 losses are 6") and "does not win" in found["8"]
+    assert seen[7].startswith("val mIoU after one epoch: 0.0005 bce_dice 0.580, 0.0005 bce 0.530")
+
+
+def test_an_encoder_from_imagenet_needs_three_seeds(jsons):
+    base = seeds("protocol-full", [0.980, 0.981, 0.982])
+    assert jsons(base | seeds("encoder-full", [0.985]))[0]["1"] == "cannot be told from one seed"
+    assert jsons(seeds("encoder-full", [0.985, 0.9862, 0.9868]))[0]["1"] == "holds"
+    assert jsons(seeds("encoder-full", [0.999, 0.9998, 0.9996]))[0]["1"] == "does not hold"
+
+
+def test_the_notebook_shows_the_verdicts_of_these_jsons():
+    cells = nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells
+    (cell,) = (cell for cell in cells if cell.get("id") == "05-real-table")
+    shown = html.unescape(cell.outputs[0].data["text/html"])
+    for text in audit.on_real_photos().to_numpy().ravel():
+        assert text in shown
