@@ -108,6 +108,10 @@ def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch)
     experiments.write_page()
     assert (tmp_path / "copy" / "README.md").read_text(encoding="utf8") == kept
     assert kept.count("\n| ") > len(found()) + len(audit.CLAIMS)
+    mine = read_json(RESULTS / "protocol-small-seed0.json") | {"about": "a file that lies elsewhere"}
+    write_json(tmp_path / "copy" / "mine-seed0.json", mine)
+    experiments.write_page()
+    assert "a file that lies elsewhere" in (tmp_path / "copy" / "README.md").read_text(encoding="utf8")
 
 
 @pytest.mark.parametrize("path", found(), ids=lambda path: path.stem)
