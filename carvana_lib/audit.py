@@ -78,8 +78,17 @@ def verdicts(
 
 
 def few(n: int) -> str:
-    """The verdict on fewer than three seeds."""
-    return f"cannot be told from {('no seed', 'one seed', 'two seeds')[n]}"
+    """The verdict on one seed or two."""
+    return f"cannot be told from {'one seed' if n == 1 else 'two seeds'}"
+
+
+def judged(seen: str, differences: pd.Series, verdict) -> tuple[str, str]:
+    """What was seen with the differences of all seeds, and `verdict(low, high)` on their mean's 95 % interval."""
+    seen = f"{seen}: {signed(differences)}"
+    if len(differences) < 3:
+        return seen, few(len(differences))
+    low, high = interval(differences)
+    return f"{seen}, 95 % interval of the mean {low:+.4f} to {high:+.4f}", verdict(low, high)
 
 
 def pretraining() -> tuple[str, str]:
@@ -87,11 +96,8 @@ def pretraining() -> tuple[str, str]:
     gain = beyond("encoder-full", "protocol-full")
     if not len(gain):
         return "results/params/encoder-full.yaml was not run: it needs 508 MB of weights from the network", OPEN
-    if len(gain) < 3:
-        return f"test mIoU changes by {signed(gain)}", few(len(gain))
-    low, high = interval(gain)
-    holds = 0 < low < 0.005 < high
-    return f"test mIoU changes by {signed(gain)}: {low:+.4f} to {high:+.4f}", "holds" if holds else "does not hold"
+    seen = "test mIoU with the pretrained encoder minus without"
+    return judged(seen, gain, lambda low, high: "holds" if 0 < low < 0.005 < high else "does not hold")
 
 
 def five_epochs() -> tuple[str, str]:
@@ -121,13 +127,13 @@ def losses() -> tuple[str, str]:
     if not len(table):
         return "", OPEN
     means = ", ".join(f"{loss} {value:.4f}" for loss, value in table.mean().items())
-    seen = f"test mIoU: {means}; dice - bce: {signed(difference)}"
-    if len(table) < 3:
-        return seen, few(len(table))
-    low, high = interval(difference)
-    better = "holds: Dice does better than BCE" if low > 0 else "does not hold here: BCE alone does better"
-    told = "cannot be told: BCE, which ignores the imbalance, does no worse" if low <= 0 <= high else better
-    return f"{seen}, 95 % interval of the mean {low:+.4f} to {high:+.4f}", told
+
+    def verdict(low, high):
+        if low <= 0 <= high:
+            return "cannot be told: BCE, which ignores the imbalance, does no worse"
+        return "holds: Dice does better than BCE" if low > 0 else "does not hold here: BCE alone does better"
+
+    return judged(f"test mIoU: {means}; dice - bce", difference, verdict)
 
 
 def gap() -> tuple[str, str]:
@@ -161,15 +167,14 @@ def leak() -> tuple[str, str]:
     gain = (leaky - honest).dropna()
     if not len(gain):
         return "", OPEN
-    seen = "the same test pictures, as many training pictures, but odd views of the test and validation cars among "
-    seen += f"them: {signed(gain)}"
-    if len(gain) < 3:
-        return seen, few(len(gain))
-    low, high = interval(gain)
-    seen += f", 95 % interval of the mean {low:+.4f} to {high:+.4f}"
-    if low > 0:
-        return seen, "the split matters: by image, the score is flattered"
-    return seen, "by image, the score was not flattered" + (" but lower" if high < 0 else " that one could see")
+    seen = "the same test pictures, as many training pictures, but odd views of the test and validation cars among them"
+
+    def verdict(low, high):
+        if low > 0:
+            return "the split matters: by image, the score is flattered"
+        return "by image, the score was not flattered" + (" but lower" if high < 0 else " that one could see")
+
+    return judged(seen, gain, verdict)
 
 
 def step_schedule() -> tuple[str, str]:
