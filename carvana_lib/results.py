@@ -15,6 +15,8 @@ LADDER = {
     "rate-small": "+ a learning rate of 1e-3 in place of 1e-4",
     "onecycle-small": "+ OneCycle, with a peak of 3e-3",
     "ema-small": "+ averaged weights",
+    "mirrors-small": "+ mirroring as the only augmentation",
+    "batch-small": "+ batches of 4, with a peak of 2e-3",
     "best-small": "+ mirrored predictions",
 }
 
