@@ -127,9 +127,9 @@ def described() -> pd.DataFrame:
     """The trainings on photographs as the page shows them; what only renders have taught stands in `between`."""
     paths = [path for path in found() if read_json(path)["params"]["data_dir"] != Params().data_dir]
     rows = table(paths)
-    files = [results.RESULTS / "params" / f"{name}.yaml" for name in rows["experiment"]]
-    known = [read_yaml(file) if file.exists() else read_json(path) for file, path in zip(files, paths, strict=True)]
-    rows.insert(1, "what", [one["about"] for one in known])  # an experiment's file may lie anywhere
+    files = [results.RESULTS / "params" / f"{name}.yaml" for name in rows["experiment"]]  # or it lies elsewhere
+    whats = [read_experiment(file).about if file.exists() else None for file in files]
+    rows.insert(1, "what", [what or read_json(path)["about"] for what, path in zip(whats, paths, strict=True)])
     rows["experiment"] = [f"[{name}](params/{name}.yaml)" for name in rows["experiment"]]
     rows[COLUMNS] = rows[COLUMNS].map("{:.4f}".format)
     interval = [f"{low:.4f} to {high:.4f}" for low, high in zip(rows["ci95_low"], rows["ci95_high"], strict=True)]
