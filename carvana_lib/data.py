@@ -45,7 +45,7 @@ class Carvana:
     images: np.ndarray
     masks: np.ndarray
     audit: pd.DataFrame
-    fingerprint: str  # changes with any file
+    fingerprint: str  # of the files' contents: the same for a copy, another where any picture or mask differs
     seconds_to_prepare: float  # 0.0 when the cache was there
 
     @property
@@ -143,7 +143,10 @@ def resize(array: np.ndarray, size: int) -> np.ndarray:
 
 
 def inspect(folder: Path, pair: dict, size: int) -> tuple[dict, np.ndarray | None, np.ndarray | None]:
-    """Read one pair: (its row of the audit, picture, mask), both resized, or None where something is wrong."""
+    """Read one pair: (its row of the audit, picture, mask), both resized, or None where something is wrong.
+
+    A sound pair's row also has the key digest, of the two files' contents.
+    """
     row = dict.fromkeys(AUDIT_COLUMNS) | pair
     if row["problem"]:
         return row, None, None
@@ -154,6 +157,7 @@ def inspect(folder: Path, pair: dict, size: int) -> tuple[dict, np.ndarray | Non
         if (found := read_size(folder / pair["mask"])) != sides:
             raise DataError("mask is {}x{}, image is {}x{}".format(*found, *sides))
         mask = read_mask(folder / pair["mask"])
+        row["digest"] = "".join(digest(folder / pair[kind]) for kind in ("image", "mask"))
     except DataError as error:
         return row | {"problem": str(error)}, None, None
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, DecompressionBombError ... by format
@@ -163,24 +167,30 @@ def inspect(folder: Path, pair: dict, size: int) -> tuple[dict, np.ndarray | Non
     return row, resize(image, size), resize(mask, size)
 
 
-def fingerprint(folder: Path, pairs: pd.DataFrame) -> str:
-    """12 hex digits that change when any picture or mask is added, removed, renamed or rewritten."""
-    digest = hashlib.sha256()
+def digest(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def stamp(folder: Path, pairs: pd.DataFrame) -> str:
+    """12 hex digits that change when any file is added, removed, renamed or written, known without reading them."""
+    changes = hashlib.sha256()
     for name in [*pairs["image"], *pairs["mask"]]:
         if name:
             status = path.stat() if (path := folder / name).exists() else path.lstat()  # a link to nowhere
-            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:12]
+            changes.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return changes.hexdigest()[:12]
 
 
 def prepare(folder: Path, size: int) -> tuple[Path, float]:
     """Decode and resize every pair once, on all cores: (folder of the cache, seconds it took; 0.0 if it was there).
 
-    The cache holds images.npy, masks.npy (usable pictures only, in the audit's order) and audit.csv. It is written
-    to a temporary folder and renamed, so a killed preparation leaves nothing that would be read.
+    The cache holds images.npy, masks.npy (usable pictures only, in the audit's order), audit.csv and their fingerprint.
+    It is written to a temporary folder and renamed, so a killed preparation leaves nothing that would be read.
     """
-    pairs = find_pairs(folder)
-    cache = runs_folder() / ".cache" / f"{fingerprint(folder, pairs)}-{size}"
+    pairs, contents = find_pairs(folder), hashlib.sha256()
+    cache = runs_folder() / ".cache" / f"{size}px-{stamp(folder, pairs)}"
     if cache.is_dir():
         return cache, 0.0
     sweep(cache.parent.glob(".*"))
@@ -195,7 +205,9 @@ def prepare(folder: Path, size: int) -> tuple[Path, float]:
                 rows.append(row)
                 if not row["problem"]:
                     images.write(image), masks.write(mask)
+                    contents.update(f"{row['image_id']} {row['digest']}\n".encode())
         pd.DataFrame(rows, columns=AUDIT_COLUMNS).to_csv(temporary / "audit.csv", index=False)
+        (temporary / "fingerprint").write_text(contents.hexdigest()[:12])
     return cache, time.perf_counter() - started
 
 
@@ -241,4 +253,4 @@ def open_data(params) -> Carvana:
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(read_metadata(folder), on="car_id", how="left", validate="many_to_one")
     images, masks = (np.load(cache / name, mmap_mode="r")[: len(table)] for name in ("images.npy", "masks.npy"))
-    return Carvana(folder, table, images, masks, audit, cache.name, seconds)
+    return Carvana(folder, table, images, masks, audit, (cache / "fingerprint").read_text(), seconds)

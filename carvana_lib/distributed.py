@@ -56,19 +56,14 @@ def one_first(params):
         yield
 
 
-def describe_pictures(data) -> str:
-    """Names, sizes and mask areas: what copies on two machines have in common, whose files have their own dates."""
-    return data.table[["image_id", "width", "height", "area"]].to_csv(index=False)
-
-
 def check_pictures(data) -> None:
     """Raise ProcessError, in all processes, where one of them has other pictures than the main one."""
     if in_worker():
-        found = gather_object([describe_pictures(data)])
-        others = [rank for rank, pictures in enumerate(found) if pictures != found[0]]
+        found = gather_object([data.fingerprint])
+        others = [rank for rank, fingerprint in enumerate(found) if fingerprint != found[0]]
         if others:
             raise ProcessError(
-                f"process {others[0]} has other pictures in data_dir than process 0 (names, sizes or masks differ); "
+                f"process {others[0]} has other pictures in data_dir than process 0 (names or contents differ); "
                 "copy those of machine 0 to every machine"
             )
 

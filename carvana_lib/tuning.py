@@ -11,12 +11,12 @@ import torch
 
 from carvana_lib.config import ParameterError
 from carvana_lib.dataset import make_loader, subsample
-from carvana_lib.distributed import describe_pictures, in_worker
+from carvana_lib.distributed import in_worker
 from carvana_lib.frontend import progress
 from carvana_lib.hardware import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.runs import Run, write_csv, write_json
-from carvana_lib.study import database, grid_points, on_disk, open_study, trials, turn, work
+from carvana_lib.study import grid_points, on_disk, open_study, trials, turn, work
 from carvana_lib.training import enough_memory, fit, make_model, make_scheduler
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
@@ -41,13 +41,9 @@ SHAPES_SEARCH = (
 def study_of(data, params) -> optuna.Study:
     """The study of these pictures and parameters, new or with the trials that earlier searches finished.
 
-    Its name tells pictures apart by the dates of their files; in a database, which machines with copies of their own
-    may share, by names, sizes and masks. Raises StudyError where the database cannot be reached.
+    Raises StudyError where the study's database cannot be reached.
     """
-    pictures = data.fingerprint
-    if database():
-        pictures = describe_pictures(data)
-    shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH} | {"data": pictures})
+    shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH} | {"data": data.fingerprint})
     name = hashlib.sha256(shape.encode()).hexdigest()[:12]
     return open_study(name, Run(params.run_name).study, GRID, params.seed)
 

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -139,6 +140,23 @@ def test_the_cache_is_reused_until_a_picture_changes(folder, params):
     changed = D.open_data(params)
     assert changed.seconds_to_prepare > 0 and (changed.images[0] != first.images[0]).any()
     assert D.open_data(params.replace(image_size=64)).images.shape[1] == 64
+
+
+def test_the_fingerprint_is_of_the_contents(folder, params, tmp_path):
+    """A copy, or the same archive unpacked once more, is no reason to train anew; another picture or name is."""
+    first = D.open_data(params).fingerprint
+    assert D.open_data(params.replace(image_size=64)).fingerprint == first
+    copy = shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    copied = D.open_data(params.replace(data_dir=str(copy)))
+    assert copied.seconds_to_prepare > 0 and copied.fingerprint == first
+    write_pair(copy, f"{0:012x}_01", seed=99)
+    changed = D.open_data(params.replace(data_dir=str(copy))).fingerprint
+    for name in (copy / "train").iterdir():
+        if name.stem.startswith(f"{1:012x}"):
+            mask = copy / "train_masks" / f"{name.stem}_mask.gif"
+            mask.rename(mask.with_name(mask.name.replace(f"{1:012x}", "f" * 12)))
+            name.rename(name.with_name(name.name.replace(f"{1:012x}", "f" * 12)))
+    assert len({first, changed, D.open_data(params.replace(data_dir=str(copy))).fingerprint}) == 3
 
 
 def test_arrays_are_memory_mapped(data):
