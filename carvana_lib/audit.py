@@ -140,7 +140,7 @@ def losses() -> tuple[str, str]:
 
     def verdict(low, high):
         if low <= 0 <= high:
-            return "cannot be told: no difference from BCE, which ignores the imbalance, could be seen"
+            return "cannot be told: these seeds do not settle whether BCE, which ignores the imbalance, scores lower"
         return f"{'holds: Dice' if low > 0 else 'does not hold here: BCE, which ignores the imbalance,'} scores higher"
 
     return judged(f"test mIoU: {means}; dice - bce", difference, verdict)
@@ -185,7 +185,7 @@ def leak() -> tuple[str, str]:
     def verdict(low, high):
         if low > 0:
             return "the split matters: by image, the score is flattered"
-        return "by image, the score was lower" if high < 0 else "cannot be told: no flattery could be seen at this size"
+        return "by image, the score was lower" if high < 0 else "cannot be told: these seeds do not settle it"
 
     return judged(seen, gain, verdict)
 
