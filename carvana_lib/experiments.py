@@ -128,7 +128,7 @@ def described() -> pd.DataFrame:
     paths = [path for path in found() if read_json(path)["params"]["data_dir"] != Params().data_dir]
     rows = table(paths)
     files = [results.RESULTS / "params" / f"{name}.yaml" for name in rows["experiment"]]  # or it lies elsewhere
-    whats = [read_experiment(file).about if file.exists() else None for file in files]
+    whats = [read_yaml(file).get("about") if file.exists() else None for file in files]
     rows.insert(1, "what", [what or read_json(path)["about"] for what, path in zip(whats, paths, strict=True)])
     rows["experiment"] = [f"[{name}](params/{name}.yaml)" for name in rows["experiment"]]
     rows[COLUMNS] = rows[COLUMNS].map("{:.4f}".format)

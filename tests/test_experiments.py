@@ -115,7 +115,7 @@ def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch)
     experiments.write_page()
     page = (tmp_path / "copy" / "README.md").read_text(encoding="utf8")
     assert "a file that lies elsewhere" in page
-    assert "| [heir](params/heir.yaml) | the protocol at a sixteenth" in page, "it inherits what it is about"
+    assert "| [heir](params/heir.yaml) | a file that lies elsewhere" in page, "its own file says nothing about it"
 
 
 def test_the_better_recipe_is_one_at_every_size():

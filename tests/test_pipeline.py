@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import ROOT, write_pair
 
 from carvana_lib import pipeline, report
 from carvana_lib.__main__ import join_pairs, parse_pair
@@ -308,7 +308,9 @@ def test_a_batch_that_was_killed_after_training_goes_on_with_05(data, params, tm
     assert batch() == batch(learning_rate=None) == "05"
     assert batch(epochs=3) is batch(seed=1) is batch(resume=False) is None
     os.utime(next((data.folder / "train").iterdir()))
-    assert batch() is None, "a picture was written anew"
+    assert batch() == "05", "the same picture with another date"
+    write_pair(data.folder, f"{0:012x}_01", seed=99)
+    assert batch() is None, "another picture"
 
 
 @pytest.mark.parametrize(
