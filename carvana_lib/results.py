@@ -37,6 +37,11 @@ def scores(name: str, key: str = "test_miou") -> pd.Series:
     return pd.Series({seed: record["metrics"][key] for seed, record in records(name).items()}, dtype=float)
 
 
+def removed(before, after):
+    """The share of the error (1 - mIoU) that is gone, of numbers or of Series by seed."""
+    return 1 - (1 - after) / (1 - before)
+
+
 def signed(differences: pd.Series) -> str:
     """'+0.0012, -0.0003 (seeds 0, 1)'."""
     values, seeds = (", ".join(map(str, part)) for part in (differences.map("{:+.4f}".format), differences.index))
@@ -73,7 +78,7 @@ def ingredients() -> pd.DataFrame:
     for name, what in LADDER.items():
         score = scores(name).get(0)
         if score is not None:
-            less = f"{round(100 * (1 - (1 - score) / (1 - before)))} %" if before is not None else ""
+            less = f"{round(100 * removed(before, score))} %" if before is not None else ""
             rows.append((what, f"[{name}](params/{name}.yaml)", f"{score:.4f}", f"{1 - score:.4f}", less))
         before = score
     columns = ["recipe", "experiment", "test mIoU", "error", "less than the line above by"]
@@ -85,7 +90,7 @@ def better() -> str:
     said = []
     for size, what in SIZES.items():
         base, best = scores(f"protocol-{size}"), scores(f"best-{size}")
-        if len(less := (1 - (1 - best) / (1 - base)).dropna()):
+        if len(less := removed(base, best).dropna()):
             shares, seeds = (", ".join(map(str, part)) for part in (less.map("{:.0%}".format), less.index))
             shares = shares.replace("%", " %") + f" with seed{'s' * (len(less) > 1)} {seeds}"
             mean = "mean " * (len(less) > 1) + "test mIoU"
