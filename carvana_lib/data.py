@@ -18,7 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from carvana_lib.frontend import progress
-from carvana_lib.runs import ROOT, Run, atomic, cores, keep_memory, new_array, runs_folder, sweep, write_csv
+from carvana_lib.runs import ROOT, Run, atomic, cores, digest, keep_memory, new_array, runs_folder, sweep, write_csv
 from carvana_lib.split import split_by_car, split_by_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -165,12 +165,6 @@ def inspect(folder: Path, pair: dict, size: int) -> tuple[dict, np.ndarray | Non
     row["area"] = cv2.countNonZero(mask) / mask.size
     row["problem"] = "" if row["area"] else "empty mask"
     return row, resize(image, size), resize(mask, size)
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def stamp(folder: Path, pairs: pd.DataFrame) -> str:

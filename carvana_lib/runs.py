@@ -5,6 +5,7 @@ process or a full disk never leaves half a file behind.
 """
 
 import ctypes
+import hashlib
 import importlib.metadata
 import json
 import math
@@ -165,6 +166,12 @@ def new_array(path: Path, shape: tuple[int, ...]):
         end = file.tell() + math.prod(shape)
         yield file
         file.truncate(end)
+
+
+def digest(file) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with Path(file).open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def write_json(path: Path, value: dict) -> None:

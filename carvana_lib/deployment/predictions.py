@@ -1,6 +1,5 @@
 """A folder of predictions: what is in it, what is still to do, and with which settings it was made."""
 
-import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from carvana_lib import deployment
 from carvana_lib.deployment import DeploymentError, PhotoError
 from carvana_lib.deployment.cutout import cut_out
 from carvana_lib.pictures import overlay
-from carvana_lib.runs import atomic, read_json, sweep, write_csv, write_json
+from carvana_lib.runs import atomic, digest, read_json, sweep, write_csv, write_json
 
 KINDS = {  # what is written -> its folder and the end of its name
     "mask": ("masks", "_mask.png"),  # 0 and 255, named as Carvana names them
@@ -40,8 +39,7 @@ class Predictions:
 
     def keep_settings(self, checkpoint, **settings) -> None:
         """Write settings.json. Raises DeploymentError where the folder was begun with others: the two would mix."""
-        with open(checkpoint, "rb") as file:
-            settings["checkpoint"] = hashlib.file_digest(file, "sha256").hexdigest()
+        settings["checkpoint"] = digest(checkpoint)
         path = self.folder / "settings.json"
         if not path.exists():
             write_json(path, settings)
