@@ -148,6 +148,16 @@ def test_each_result_belongs_to_its_parameter_file(path):
     assert record["params"] | elsewhere == experiment.params(int(seed)).model_dump() | elsewhere
 
 
+def test_compared_results_have_one_device_and_a_commit_that_others_can_fetch():
+    devices = {}
+    for path in found():
+        record = read_json(path)
+        assert not record["commit"].endswith("-dirty"), f"{path.name}: commit what you changed, and make it again"
+        size = record["params"]["image_size"], record["params"]["base_channels"]
+        devices.setdefault(size, set()).add(record["device"])
+    assert all(len(one) == 1 for one in devices.values()), f"devices round differently: {devices}"
+
+
 @pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
 def test_what_the_readmes_quote_of_real_photos_stands_in_a_json(name):
     rows = re.findall(r"^\| \*\*(?:real photos|настоящие фото)\*\*.*$", (ROOT / name).read_text("utf8"), re.M)
@@ -170,6 +180,7 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     low, high = (f"{pick(record['miou'] for record in renders):.3f}" for pick in (min, max))
     assert re.search(rf"\b{low} (to|до) {high}\b", text)
     if name == "studio/README.md":
+        assert f"(std {photos['std']:.3f})" in text
         return
     small, half = ((1 - (1 - scores(f"best-{of}")) / (1 - scores(f"protocol-{of}"))).dropna() for of in ("small", "32"))
     assert re.search(rf"\b{100 * small.min():.0f} (to|до) {100 * small.max():.0f} %", text)
