@@ -39,6 +39,15 @@ def claimed_and_measured(measured: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["quantity", "document", "this run", "difference"])
 
 
+def at_its_own_size() -> pd.DataFrame:
+    """The document's results beside those of its recipe at its full size, a column a seed; times are left out."""
+    names = [name for name in CLAIMED if name.startswith(("val", "test"))]
+    columns = {"quantity": names, "document": [f"{CLAIMED[name]:.4f}" for name in names]}
+    for seed, record in records("protocol-full").items():
+        columns[f"seed {seed}"] = [f"{record['metrics'][name]:.4f}" for name in names]
+    return pd.DataFrame(columns)
+
+
 def averaging_moves(averagings: list[dict]) -> str:
     """How far the averagings of `metrics.averagings` lie apart on the same predictions, the mean over trainings."""
     table = pd.DataFrame(averagings)

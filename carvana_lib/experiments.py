@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from carvana_lib import evaluation, results
-from carvana_lib.audit import on_real_photos
+from carvana_lib.audit import at_its_own_size, on_real_photos
 from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_trained
 from carvana_lib.config import ParameterError, Params, read_yaml
 from carvana_lib.data import open_data
@@ -141,6 +141,7 @@ def described() -> pd.DataFrame:
 def write_page() -> None:
     """Bring the tables in results/README.md up to date with the JSONs beside it."""
     fill("table", markdown(described()))
+    fill("document", markdown(at_its_own_size()))
     fill("audit", markdown(on_real_photos()))
     fill("ingredients", [*markdown(ingredients()), "", better()])
     fill("between", markdown(between()))

@@ -114,6 +114,17 @@ def test_epochs_are_counted_to_the_first_above(jsons):
     assert jsons(seeds("protocol-full", [0.98], curve=(0.90, 0.91, 0.92)))[0]["2"] == "does not hold"
 
 
+def test_the_documents_size_has_a_column_a_seed(jsons):
+    spread = dict.fromkeys(["test_iou_std", "test_iou_min", "test_iou_max"], 0.5)
+    given = seeds("protocol-full", [0.98, 0.97]) | seeds("protocol-32", [0.9])
+    for record in given.values():
+        record["metrics"] |= spread
+    jsons(given)
+    table = audit.at_its_own_size().set_index("quantity")
+    assert table.loc["test_miou"].to_dict() == {"document": "0.9800", "seed 0": "0.9800", "seed 1": "0.9700"}
+    assert table.loc["val_miou", "document"] == "0.9521" and len(table) == 5
+
+
 def test_the_gap_of_a_further_split(jsons):
     found, seen = jsons(seeds("protocol-small", [0.950, 0.951]))
     assert found["4"] == "cannot be told from two seeds"

@@ -108,6 +108,10 @@ def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch)
     experiments.write_page()
     assert (tmp_path / "copy" / "README.md").read_text(encoding="utf8") == kept
     assert kept.count("\n| ") > len(found()) + len(audit.CLAIMS)
+    averagings = records("protocol-full")[0]["metrics"]["test_averagings"]
+    assert f"soft IoU is that far from the rest ({averagings['soft']:.4f} on" in kept
+    spread = scores("protocol-small", "test_iou_std")
+    assert spread.idxmax() == 0 and len(spread) == 5, "the page says so"
     mine = read_json(RESULTS / "protocol-small-seed0.json") | {"about": "a file that lies elsewhere"}
     write_json(tmp_path / "copy" / "mine-seed0.json", mine)
     write(tmp_path / "copy" / "params", "heir", extends="protocol-small.yaml", epochs=6)
@@ -185,5 +189,10 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     small, half = ((1 - (1 - scores(f"best-{of}")) / (1 - scores(f"protocol-{of}"))).dropna() for of in ("small", "32"))
     assert re.search(rf"\b{100 * small.min():.0f} (to|до) {100 * small.max():.0f} %", text)
     assert re.search(rf"(removes|убирает) {100 * half.item():.0f} %", text)
+    full = records("protocol-full")[0]["metrics"]
+    for name in ("test_miou", "val_miou"):
+        assert re.search(rf"{full[name]:.4f} (against|против) {audit.CLAIMED[name]}\b", text)
+    low, high = full["test_miou_ci95"]
+    assert low < audit.CLAIMED["test_miou"] < high, "the READMEs say that it does"
     rate = 1 - (1 - scores("rate-small")[0]) / (1 - scores("protocol-small")[0])
     assert re.search(rf"{100 * rate:.0f} (of its|из) {100 * small[0]:.0f} %", text)
