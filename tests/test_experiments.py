@@ -186,13 +186,13 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     if name == "studio/README.md":
         assert f"(std {photos['std']:.3f})" in text
         return
-    small, half = ((1 - (1 - scores(f"best-{of}")) / (1 - scores(f"protocol-{of}"))).dropna() for of in ("small", "32"))
+    small, half, full = ((1 - (1 - scores(f"best-{of}")) / (1 - scores(f"protocol-{of}"))).dropna() for of in SIZES)
     assert re.search(rf"\b{100 * small.min():.0f} (to|до) {100 * small.max():.0f} %", text)
-    assert re.search(rf"(removes|убирает) {100 * half.item():.0f} %", text)
-    full = records("protocol-full")[0]["metrics"]
+    assert re.search(rf"(removes|убирает) {100 * half.item():.0f} %\D+ {100 * full.item():.0f} %", text)
+    protocol = records("protocol-full")[0]["metrics"]
     for name in ("test_miou", "val_miou"):
-        assert re.search(rf"{full[name]:.4f} (against|против) {audit.CLAIMED[name]}\b", text)
-    low, high = full["test_miou_ci95"]
+        assert re.search(rf"{protocol[name]:.4f} (against|против) {audit.CLAIMED[name]}\b", text)
+    low, high = protocol["test_miou_ci95"]
     assert low < audit.CLAIMED["test_miou"] < high, "the READMEs say that it does"
     rate = 1 - (1 - scores("rate-small")[0]) / (1 - scores("protocol-small")[0])
     assert re.search(rf"{100 * rate:.0f} (of its|из) {100 * small[0]:.0f} %", text)
