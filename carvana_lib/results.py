@@ -18,6 +18,7 @@ LADDER = {
     "mirrors-small": "+ mirroring as the only augmentation",
     "batch-small": "+ batches of 4, with a peak of 2e-3",
     "best-small": "+ mirrored predictions",
+    "best-batch-2-small": "+ batches of 2, with a peak of 1.4e-3",
 }
 
 
@@ -89,7 +90,7 @@ def better() -> str:
     """How much of the protocol's error the better recipe takes, size by size and seed by seed."""
     said = []
     for size, what in SIZES.items():
-        base, best = scores(f"protocol-{size}"), scores(f"best-{size}")
+        base, best = scores(f"protocol-{size}"), scores(f"best-batch-2-{size}")
         if len(less := removed(base, best).dropna()):
             shares, seeds = (", ".join(map(str, part)) for part in (less.map("{:.0%}".format), less.index))
             shares = shares.replace("%", " %") + f" with seed{'s' * (len(less) > 1)} {seeds}"

@@ -124,7 +124,7 @@ def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch)
 
 def test_the_better_recipe_is_one_at_every_size():
     varies = dict.fromkeys(["data_dir", "image_size", "base_channels", "learning_rate"])
-    files = (RESULTS / "params" / f"best-{size}.yaml" for size in SIZES)
+    files = (RESULTS / "params" / f"best-batch-2-{size}.yaml" for size in SIZES)
     small, half, full = (
         experiments.read_experiment(file).params(0, run_name="x").model_dump() | varies for file in files
     )
@@ -132,11 +132,16 @@ def test_the_better_recipe_is_one_at_every_size():
 
 
 def test_an_ingredient_has_a_share_where_the_line_above_was_trained(results):
-    for name, score in (("protocol-small", 0.96), ("rate-small", 0.97), ("ema-small", 0.98), ("best-small", 0.985)):
+    for name, score in (
+        ("protocol-small", 0.96),
+        ("rate-small", 0.97),
+        ("ema-small", 0.98),
+        ("best-batch-2-small", 0.985),
+    ):
         write_json(results / f"{name}-seed0.json", {"metrics": {"test_miou": score}})
     shares = ingredients().set_index("recipe").iloc[:, -1]
     assert shares.to_dict() == {LADDER["protocol-small"]: "", LADDER["rate-small"]: "25 %"} | {
-        LADDER[name]: "" for name in ("ema-small", "best-small")
+        LADDER[name]: "" for name in ("ema-small", "best-batch-2-small")
     }
     assert better() == (
         "Error removed by all of them: 62 % with seed 0 (base_channels 16, 128 px; test mIoU 0.9600 against 0.9850)."
@@ -186,7 +191,9 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     if name == "studio/README.md":
         assert f"(std {photos['std']:.3f})" in text
         return
-    small, half, full = ((1 - (1 - scores(f"best-{of}")) / (1 - scores(f"protocol-{of}"))).dropna() for of in SIZES)
+    small, half, full = (
+        (1 - (1 - scores(f"best-batch-2-{of}")) / (1 - scores(f"protocol-{of}"))).dropna() for of in SIZES
+    )
     assert re.search(rf"\b{100 * small.min():.0f} (to|до) {100 * small.max():.0f} %", text)
     assert re.search(rf"(removes|убирает) {100 * half.item():.0f} %\D+ {100 * full.item():.0f} %", text)
     protocol = records("protocol-full")[0]["metrics"]
