@@ -171,12 +171,12 @@ def bars(names, values, xlabel: str, label_format: str = "{:,.1f}", color=BLUE, 
     return fig
 
 
-def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False, height: float = 3.6):
-    """Lines by name, {name: (x, y)}, told apart by colour and by dash."""
-    fig, ax = figure(height=height)
+def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False, marker: str = ""):
+    """Lines by name, {name: (x, y)}, told apart by colour and by dash; `marker="o"` where single points count."""
+    fig, ax = figure()
     styles = zip((BLUE, ORANGE, GREEN, PURPLE, RED), ("-", "--", "-.", ":", "-"), strict=True)
     for (name, (x, y)), (color, dash) in zip(lines.items(), styles, strict=False):
-        ax.plot(x, y, dash, color=color, linewidth=2, label=name)
+        ax.plot(x, y, dash, marker=marker, color=color, linewidth=2, label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
     if log_x and min(np.min(x) for x, _ in lines.values()) >= 1:  # counts: 5, 10, 20 in place of powers of ten
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -185,7 +185,8 @@ def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bo
     if len(lines) > 1:
         ax.legend()
     parts = [f"{name} {course(y, x)}" for name, (x, y) in lines.items()]
-    fig.alt = f"{ylabel} over {xlabel} {course(x)}: {'; '.join(parts)}."
+    reach = np.sort(np.concatenate([x for x, _ in lines.values()]))
+    fig.alt = f"{ylabel} over {xlabel} {course(reach)}: {'; '.join(parts)}."
     return fig
 
 
