@@ -1,6 +1,7 @@
 import re
 import shutil
 
+import nbformat
 import pandas as pd
 import pytest
 import yaml
@@ -10,7 +11,19 @@ from typer.testing import CliRunner
 from carvana_lib import audit, experiments
 from carvana_lib.__main__ import app
 from carvana_lib.config import ParameterError
-from carvana_lib.results import LADDER, RESULTS, SIZES, better, found, ingredients, records, scores, table
+from carvana_lib.results import (
+    LADDER,
+    RESULTS,
+    SIZES,
+    better,
+    found,
+    ingredients,
+    learning_curve,
+    records,
+    removed,
+    scores,
+    table,
+)
 from carvana_lib.runs import Run, read_json, write_json
 
 
@@ -148,6 +161,57 @@ def test_an_ingredient_has_a_share_where_the_line_above_was_trained(results):
     )
 
 
+def test_the_learning_curve_tells_starts_apart(results):
+    for name, start, score in (
+        ("cars-010", None, 0.93),
+        ("cars-003", None, 0.91),
+        ("cars-003-pretrained", "sample-small-seed0", 0.94),
+        ("longer-003", None, 0.92),
+    ):
+        metrics = {"n_train": 16 * int(name[-3:] if start is None else 3), "test_miou": score}
+        write_json(results / f"{name}-small-seed0.json", {"params": {"start_from": start}, "metrics": metrics})
+    shown = {
+        start: (rows["cars"].tolist(), rows["test_miou"].tolist()) for start, rows in learning_curve().groupby("start")
+    }
+    assert shown == {
+        "after the sample": ([3], [0.94]),
+        "from random weights": ([3, 10], [0.91, 0.93]),
+        "from random weights, 3 times the steps": ([3], [0.92]),
+    }
+
+
+def test_the_learning_curve_compares_equal_steps():
+    """As the page says: all alike, but for the control, which has about what renders and photos make together."""
+    seen = {path.stem: read_json(path)["metrics"]["images_seen"] for path in RESULTS.glob("*-small-seed0.json")}
+    assert {seen[name] for name in seen if name.startswith("cars-")} == {760 * 8}
+    assert {seen[name] for name in seen if name.startswith("longer-")} == {3 * 760 * 8}
+    assert 760 + 1408 == 760 + seen["sample-small-seed0"] // 8 == pytest.approx(3 * 760, rel=0.06)
+
+
+def test_the_page_names_what_is_not_trained_yet():
+    page = (RESULTS / "README.md").read_text("utf8")
+    (sentence,) = re.findall(r"^Not trained yet: (.*)$", page, re.M)
+    said = dict(re.findall(r"`([\w-]+)` \(seeds? ([\d, ]+)\)", sentence))
+    asked = [experiments.read_experiment(file) for file in (RESULTS / "params").glob("*.yaml")]
+    missing = {one.name: [seed for seed in one.seeds if not one.result(seed).exists()] for one in asked}
+    assert said == {name: ", ".join(map(str, seeds)) for name, seeds in missing.items() if seeds}
+
+
+def test_what_the_page_says_of_batches_of_two():
+    page = (RESULTS / "README.md").read_text("utf8")
+    small, half, full = (
+        [round(100 * share) for share in removed(scores(f"best-{of}"), scores(f"best-batch-2-{of}")).dropna()]
+        for of in ("small", "32", "full")
+    )
+    assert (
+        f"another {small[0]} %, {small[1]} % and {small[2]} % of the error with seeds 0, 1 and 2, {half[0]} % at half "
+        f"width and {full[0]} % at the full size"
+    ) in page
+    for size, count in (("small", 3), ("32", 1), ("full", 1)):
+        gains = (scores(f"best-batch-2-{size}", "val_miou") - scores(f"best-{size}", "val_miou")).dropna()
+        assert len(gains) == count and (gains > 0).all(), "each time validation agrees"
+
+
 @pytest.mark.parametrize("path", found(), ids=lambda path: path.stem)
 def test_each_result_belongs_to_its_parameter_file(path):
     record, (name, _, seed) = read_json(path), path.stem.rpartition("-seed")
@@ -179,6 +243,30 @@ def test_what_the_readmes_quote_of_real_photos_stands_in_a_json(name):
         assert quoted[4].split()[::2] == [f"{low:.3f}", f"{high:.3f}"]
         numbers = [record[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")]
         assert [*quoted[:4], *quoted[5:]] == [*(f"{number:.4f}" for number in numbers), "–"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
+def test_the_readmes_rows_of_the_sample_and_of_the_document(name):
+    """The sample's numbers are those of notebook 05 as it is committed."""
+    cells = nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells
+    printed = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+    scored = re.search(r"test mIoU (.{6}), std (.{6}), min (.{6}), max (.{6})\n.*val mIoU (.{6})", printed).groups()
+    low, high = map(float, re.search(r"interval over cars: (.{6}) to (.{6})", printed).groups())
+    rows = [
+        [cell.strip() for cell in row.split("|")[2:9]]
+        for row in re.findall(
+            r"^\| (?:\*\*(?:sample|встроенный набор)\*\*|\*(?:the document's claim|утверждение документа)\*).*$",
+            (ROOT / name).read_text("utf8"),
+            re.M,
+        )
+    ]
+    (sample, document), claimed = rows, audit.CLAIMED
+    assert (*sample[:4], sample[5]) == scored and sample[4].split()[::2] == [f"{low:.3f}", f"{high:.3f}"]
+    assert [float(cell) for cell in (*document[:4], *document[5:])] == [
+        claimed[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")
+    ] + [claimed["seconds_per_epoch"]]
+    studio = " ".join((ROOT / "studio" / "README.md").read_text("utf8").split())
+    assert "test mIoU of {}, std {}, min {}, max {}.".format(*scored) in studio
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ru.md", "studio/README.md"])
