@@ -94,10 +94,11 @@ def experiment(
 ):
     """Train and score experiments without notebooks; numbers go to results/. What has its JSON is not run again.
 
-    -p says where: data_dir, device, num_workers, num_processes.
+    -p says where: data_dir (of the photos), device, num_workers, num_processes.
     """
     from carvana_lib import experiments
     from carvana_lib.checkpoints import CheckpointError
+    from carvana_lib.data import DataError
     from carvana_lib.results import table
 
     asked, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
@@ -106,7 +107,7 @@ def experiment(
         try:
             made.append(experiments.run(experiment, seed, **overrides))
             experiments.write_page()
-        except CheckpointError as error:  # the weights to start from are not there; others need none
+        except (CheckpointError, DataError) as error:  # weights or pictures that are not there; others need none
             skipped = True
             typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
     typer.echo(table(made).to_string(index=False, float_format="{:.4f}".format))

@@ -6,7 +6,7 @@ changes), `seeds:` (default [0]), `score_also:` (a second folder of pictures, al
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +23,7 @@ from carvana_lib.runs import Run, atomic, read_json, write_json
 from carvana_lib.training import train
 from carvana_lib.tuning import read_table, with_best
 
+RENDERS = Params().data_dir
 PLACE = {"data_dir", "device", "num_workers", "num_processes"}  # what another machine may need otherwise
 MARKS = "<!-- {}: written by `experiment` -->", "<!-- end of {} -->"
 
@@ -41,6 +42,15 @@ class Experiment:
     def params(self, seed: int, **overrides) -> Params:
         """The parameters for one seed; the run is called as the JSON is."""
         return Params(**{**self.values, "seed": seed, "run_name": f"{self.name}-seed{seed}", **overrides})
+
+    def with_photos_in(self, folder: str) -> "Experiment":
+        """The same with its small photos in another folder; renders and full-size photos stay where they are."""
+
+        def moved(old):
+            return old if old in (None, RENDERS) else folder
+
+        values = self.values | {"data_dir": moved(self.values.get("data_dir", RENDERS))}
+        return replace(self, values=values, score_also=moved(self.score_also))
 
     def result(self, seed: int) -> Path:
         """Where the numbers go."""
@@ -68,7 +78,8 @@ def run(experiment: Experiment, seed: int, /, **overrides) -> Path:
 
     Where learning_rate or loss is not set, the grid of notebook 03 is searched first. A training that was interrupted
     goes on, one that has finished is only scored, and an experiment whose JSON is there is not run again. Overrides
-    say where it runs (PLACE); raises ParameterError for others, since an experiment is what its file says.
+    say where it runs (PLACE), `data_dir` where the photos are: renders stay renders. Raises ParameterError for others,
+    since an experiment is what its file says, and DataError, before any training, for a folder that is not there.
     """
     if wrong := overrides.keys() - PLACE:
         raise ParameterError(
@@ -78,8 +89,14 @@ def run(experiment: Experiment, seed: int, /, **overrides) -> Path:
     path = experiment.result(seed)
     if path.exists():
         return path
+    if photos := overrides.pop("data_dir", None):
+        experiment = experiment.with_photos_in(photos)
     asked, started = experiment.params(seed, **overrides), time.perf_counter()
-    data, where = open_data(asked), Run(asked.run_name)
+    data, where, other, native = open_data(asked), Run(asked.run_name), None, None
+    if experiment.score_also:
+        other = open_data(asked.replace(data_dir=experiment.score_also, run_name=f"{asked.run_name}-elsewhere"))
+    if experiment.native and seed == experiment.seeds[0]:  # predicting takes minutes, and one net shows it
+        native = open_data(asked.replace(data_dir=experiment.native, run_name=f"{asked.run_name}-native"))
     params = with_best(asked, data)
     if finished_epochs(params) < params.epochs:
         train(data, params)
@@ -92,16 +109,14 @@ def run(experiment: Experiment, seed: int, /, **overrides) -> Path:
     record["val_miou_each_epoch"] = history["val_miou"].tolist()
     record["test_miou_each_view"] = test.groupby("view")["iou"].mean().to_dict()
     record["test_cars"] = sorted(set(test["car_id"]))
-    if experiment.score_also:
-        other = open_data(params.replace(data_dir=experiment.score_also, run_name=f"{params.run_name}-elsewhere"))
+    if other:
         scores, _ = evaluation.per_image(model, other, range(len(other.table)), params, params.flip)
         score, interval = summary(scores["iou"]), bootstrap_by_car(scores, seed=seed)
         record["elsewhere"] = {"data_dir": experiment.score_also, "n": len(scores), "miou": score["mean"]}
         record["elsewhere"] |= {"std": score["std"], "ci95": list(interval)}
-    if experiment.native and seed == experiment.seeds[0]:  # it takes minutes, and one net shows it
-        pictures = open_data(params.replace(data_dir=experiment.native, run_name=f"{params.run_name}-native"))
-        ways = compare_ways(model, pictures, pictures.table.index, params.image_size)
-        record["native"] = {"data_dir": experiment.native, "n": len(pictures.table), "ways": ways.to_dict("records")}
+    if native:
+        ways = compare_ways(model, native, native.table.index, params.image_size)
+        record["native"] = {"data_dir": experiment.native, "n": len(native.table), "ways": ways.to_dict("records")}
     record["seconds_training"] = float(history["seconds"].sum())
     record["seconds_this_sitting"] = time.perf_counter() - started
     write_json(path, record)
@@ -125,7 +140,7 @@ def markdown(table: pd.DataFrame) -> list[str]:
 
 def described() -> pd.DataFrame:
     """The trainings on photographs as the page shows them; what only renders have taught stands in `between`."""
-    paths = [path for path in found() if read_json(path)["params"]["data_dir"] != Params().data_dir]
+    paths = [path for path in found() if read_json(path)["params"]["data_dir"] != RENDERS]
     rows = table(paths)
     files = [results.RESULTS / "params" / f"{name}.yaml" for name in rows["experiment"]]  # or it lies elsewhere
     whats = [read_yaml(file).get("about") if file.exists() else None for file in files]

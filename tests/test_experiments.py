@@ -94,6 +94,41 @@ def test_an_experiment_may_run_elsewhere_but_not_otherwise(params, tmp_path, res
     assert experiments.run(experiment, 0, device="cpu") == experiment.result(0)
 
 
+def test_photos_may_lie_elsewhere_but_renders_stay_renders(params, tmp_path, results, monkeypatch):
+    opened = []
+
+    class Opened(Exception):
+        pass
+
+    def open_data(asked):
+        opened.append(asked.data_dir)
+        if asked.run_name.endswith("elsewhere"):
+            raise Opened
+
+    monkeypatch.setattr(experiments, "open_data", open_data)
+    for trained, scored in (("sample", "data/carvana-256"), ("data/carvana-256", "sample")):
+        values = tiny(params) | {"data_dir": trained, "score_also": scored}
+        one = experiments.read_experiment(write(tmp_path, "one", about="x", **values))
+        for overrides in ({}, {"data_dir": "mine"}):
+            with pytest.raises(Opened):
+                experiments.run(one, 0, **overrides)
+    assert opened == ["sample", "data/carvana-256", "sample", "mine", "data/carvana-256", "sample", "mine", "sample"]
+
+
+def test_a_missing_folder_is_told_before_training_and_stops_no_other(params, tmp_path, results, monkeypatch):
+    monkeypatch.setattr(experiments, "write_page", lambda: None)
+    keep = tiny(params) | {"epochs": 1}
+    lost = [
+        write(tmp_path, f"lost-{key}", about="x", **{**keep, key: str(tmp_path / "absent")})
+        for key in ("data_dir", "score_also", "native")
+    ]
+    done = CliRunner().invoke(app, ["experiment", *map(str, lost), str(write(tmp_path, "sound", about="x", **keep))])
+    assert done.exit_code == 1 and [path.stem for path in found()] == ["sound-seed0"]
+    for file in lost:
+        assert re.search(rf"skipped: {file.stem}, seed 0: data_dir '.*absent' has no folder train/", done.output)
+        assert not Run(f"{file.stem}-seed0").last.exists()
+
+
 def test_without_rate_and_loss_the_grid_is_searched_first(params, tmp_path, results):
     keep = tiny(params) | {"learning_rate": None, "loss": None, "epochs": 1, "tuning_subset": 8}
     path = experiments.run(experiments.read_experiment(write(tmp_path, "grid", about="x", **keep)), 0)
@@ -190,7 +225,7 @@ def test_the_learning_curve_compares_equal_steps():
 
 def test_the_page_names_what_is_not_trained_yet():
     page = (RESULTS / "README.md").read_text("utf8")
-    (sentence,) = re.findall(r"^Not trained yet: (.*)$", page, re.M)
+    sentence = "".join(re.findall(r"^Not trained yet: (.*)$", page, re.M))
     said = dict(re.findall(r"`([\w-]+)` \(seeds? ([\d, ]+)\)", sentence))
     asked = [experiments.read_experiment(file) for file in (RESULTS / "params").glob("*.yaml")]
     missing = {one.name: [seed for seed in one.seeds if not one.result(seed).exists()] for one in asked}
@@ -221,7 +256,7 @@ def test_each_result_belongs_to_its_parameter_file(path):
     assert record["params"] | elsewhere == experiment.params(int(seed)).model_dump() | elsewhere
 
 
-def test_compared_results_have_one_device_and_a_commit_that_others_can_fetch():
+def test_compared_results_have_one_device_and_no_uncommitted_code():
     devices = {}
     for path in found():
         record = read_json(path)
