@@ -57,7 +57,7 @@ def course(values, places=None) -> str:
     values = np.asarray(values, float)
     first, last, low, high = (f"{v:.3g}" for v in (values[0], values[-1], np.nanmin(values), np.nanmax(values)))
     if low == high:
-        return f"{low} throughout"
+        return low if len(values) == 1 else f"{low} throughout"
     words = [f"{first} at both ends" if first == last else f"from {first} to {last}"]
     for word, value, place in (("least", low, np.nanargmin(values)), ("most", high, np.nanargmax(values))):
         at = "" if places is None else f" at {np.asarray(places)[place]:.3g}"
@@ -184,9 +184,10 @@ def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bo
         ax.xaxis.set_minor_formatter(NullFormatter())
     if len(lines) > 1:
         ax.legend()
-    parts = [f"{name} {course(y, x)}" for name, (x, y) in lines.items()]
-    reach = np.sort(np.concatenate([x for x, _ in lines.values()]))
-    fig.alt = f"{ylabel} over {xlabel} {course(reach)}: {'; '.join(parts)}."
+    reaches = {name: course(x) for name, (x, _) in lines.items()}
+    same = len(set(reaches.values())) == 1
+    parts = [f"{name} {'' if same else f'({reaches[name]}) '}{course(y, x)}" for name, (x, y) in lines.items()]
+    fig.alt = f"{ylabel} over {xlabel}{f' {course(x)}' if same else ''}: {'; '.join(parts)}."
     return fig
 
 

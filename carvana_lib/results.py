@@ -94,6 +94,9 @@ def better() -> str:
         if len(less := removed(base, best).dropna()):
             shares, seeds = (", ".join(map(str, part)) for part in (less.map("{:.0%}".format), less.index))
             shares = shares.replace("%", " %") + f" with seed{'s' * (len(less) > 1)} {seeds}"
+            if len(less) > 2:
+                low, high = interval(less)
+                shares += f", 95 % interval of the mean {100 * low:.0f} to {100 * high:.0f} %"
             mean = "mean " * (len(less) > 1) + "test mIoU"
             means = f"{base[less.index].mean():.4f} against {best[less.index].mean():.4f}"
             said.append(f"{shares} ({what}; {mean} {means})")

@@ -97,7 +97,7 @@ def test_losses_are_compared_seed_by_seed(jsons):
     found, seen = jsons(PROTOCOL | bce | seeds("loss-dice-small", [0.960]))
     assert found["3"] == "cannot be told from one seed" and "+0.0100 (seed 0)" in seen[2]
     found, _ = jsons(seeds("loss-dice-small", [0.960, 0.963, 0.958]))
-    assert found["3"] == "holds: Dice scores higher"
+    assert found["3"] == "holds: Dice scores higher than BCE"
     found, _ = jsons(seeds("loss-dice-small", [0.940, 0.942, 0.938]))
     assert found["3"].startswith("does not hold here: BCE")
     for unsure in ([0.955, 0.947, 0.951], [0.970, 0.982, 0.948]):
@@ -134,28 +134,29 @@ def test_the_gap_of_a_further_split(jsons):
     found, _ = jsons(seeds("protocol-small", [0.944, 0.950, 0.957]))
     assert found["4"].startswith("cannot be told: a further split may lie beyond; the largest is 0.0070")
     assert "is within what splits give" in found["4"]
-    found, _ = jsons(seeds("protocol-full", [0.99]))
+    found, seen = jsons(seeds("protocol-full", [0.99]))
     assert found["4"].startswith("does not hold; the largest is 0.0400")
+    assert "differ by 0.0100, 0.0100; soft" in seen[3] and "(base_channels 16, 128 px; base_channels 64" in seen[3]
 
 
 def test_a_leak_is_judged_by_its_interval(jsons):
     found, _ = jsons(PROTOCOL | seeds("split-by-image-small", [0.9501]))
     assert found["5"] == "cannot be told from one seed"
     found, seen = jsons(seeds("split-by-image-small", [0.950, 0.951, 0.953], even=0.01))
-    assert found["5"].startswith("the split matters") and "+0.0100, +0.0100, +0.0100 (seeds 0, 1, 2)" in seen[4]
+    assert found["5"].startswith("holds: by image") and "+0.0100, +0.0100, +0.0100 (seeds 0, 1, 2)" in seen[4]
     found, _ = jsons(seeds("split-by-image-small", [0.948, 0.952, 0.953]))
     assert found["5"] == "cannot be told: these seeds do not settle it"
     found, _ = jsons(seeds("split-by-image-small", [0.940, 0.941, 0.944]))
-    assert found["5"] == "by image, the score was lower"
+    assert found["5"] == "does not hold: by image, it was lower"
 
 
 def test_step_schedule_needs_the_same_seed(jsons):
     found, _ = jsons(PROTOCOL | {"steplr-small-seed7": made_up(0.95)})
     assert found["6"] == audit.OPEN
     found, _ = jsons(seeds("steplr-small", [0.95]))
-    assert found["6"].startswith("no difference")
+    assert found["6"].startswith("does not hold as a choice: there is no difference")
     found, _ = jsons(seeds("steplr-small", [0.95], curve=(0.9, 0.94, 0.96)))
-    assert found["6"] == "there is a difference"
+    assert found["6"] == "holds as a choice"
     elsewhere = made_up(0.95, curve=(0.9, 0.94, 0.96), device="cpu (2 threads)")
     assert jsons({"steplr-small-seed0": elsewhere})[0]["6"] == audit.OPEN, "other threads round otherwise"
 

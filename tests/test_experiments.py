@@ -18,6 +18,7 @@ from carvana_lib.results import (
     better,
     found,
     ingredients,
+    interval,
     learning_curve,
     records,
     removed,
@@ -194,6 +195,10 @@ def test_an_ingredient_has_a_share_where_the_line_above_was_trained(results):
     assert better() == (
         "Error removed by all of them: 62 % with seed 0 (base_channels 16, 128 px; test mIoU 0.9600 against 0.9850)."
     )
+    for seed, score in ((1, 0.98), (2, 0.982)):
+        write_json(results / f"protocol-small-seed{seed}.json", {"metrics": {"test_miou": 0.96}})
+        write_json(results / f"best-batch-2-small-seed{seed}.json", {"metrics": {"test_miou": score}})
+    assert "62 %, 50 %, 55 % with seeds 0, 1, 2, 95 % interval of the mean 40 to 71 % (" in better()
 
 
 def test_the_learning_curve_tells_starts_apart(results):
@@ -232,6 +237,18 @@ def test_the_page_names_what_is_not_trained_yet():
     assert said == {name: ", ".join(map(str, seeds)) for name, seeds in missing.items() if seeds}
 
 
+def test_what_the_page_says_of_renders():
+    pairs = []
+    for size in SIZES:
+        protocol, better = (
+            {seed: record["elsewhere"]["miou"] for seed, record in records(f"{recipe}-{size}").items()}
+            for recipe in ("protocol", "best-batch-2")
+        )
+        pairs += [(protocol[seed], better[seed]) for seed in protocol.keys() & better]
+    assert (len(pairs), sum(better < protocol for protocol, better in pairs)) == (5, 4)
+    assert "in four of five pairs" in (RESULTS / "README.md").read_text("utf8")
+
+
 def test_what_the_page_says_of_batches_of_two():
     page = (RESULTS / "README.md").read_text("utf8")
     small, half, full = (
@@ -245,6 +262,8 @@ def test_what_the_page_says_of_batches_of_two():
     for size, count in (("small", 3), ("32", 1), ("full", 1)):
         gains = (scores(f"best-batch-2-{size}", "val_miou") - scores(f"best-{size}", "val_miou")).dropna()
         assert len(gains) == count and (gains > 0).all(), "each time validation agrees"
+    low, high = interval(scores("best-batch-2-small") - scores("best-small"))
+    assert f"over the three seeds, {low:+.4f} to {high:+.4f}, still holds 0" in page
 
 
 @pytest.mark.parametrize("path", found(), ids=lambda path: path.stem)

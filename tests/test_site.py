@@ -146,7 +146,7 @@ FIGURES = {  # a call, and what its text must say
     "plots.bars(['a', 'b'], [1, 2.5], 'seconds')": "Bars of seconds: a 1.0, b 2.5.",
     "plots.curves({'a': ([1, 2, 3], [0.1, 0.9, 0.2])}, 'step', 'IoU')": "a from 0.1 to 0.2, at most 0.9 at 2.",
     "plots.curves({'b': ([1, 2, 3], [0, 4, 0]), 'c': ([1, 2, 3], [5] * 3)}, 'x', 'y')": "b 0 at both ends, at most 4",
-    "plots.curves({'d': ([1, 3, 9], [5, 6, 7]), 'e': ([2], [6])}, 'cars', 'IoU')": "IoU over cars from 1 to 9: d from",
+    "plots.curves({'d': ([1, 3, 9], [5, 6, 7]), 'e': ([2], [6])}, 'x', 'y')": ": d (from 1 to 9) from 5 to 7; e (2) 6.",
     "plots.receptive_fields(np.zeros((64, 64, 3)), receptive_field(UNet(4)))": "sees: encoder 1 5, encoder 2 14",
     "plots.heat_map(trials)": "bce at 0.0001 0.600, bce at 0.0003 0.800",
     "plots.learning_curves(history)": "Epochs 1 to 2: train loss from 0.5 to 0.4",
