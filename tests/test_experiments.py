@@ -226,6 +226,12 @@ def test_the_learning_curve_compares_equal_steps():
     assert {seen[name] for name in seen if name.startswith("cars-")} == {760 * 8}
     assert {seen[name] for name in seen if name.startswith("longer-")} == {3 * 760 * 8}
     assert 760 + 1408 == 760 + seen["sample-small-seed0"] // 8 == pytest.approx(3 * 760, rel=0.06)
+    curve = learning_curve().pivot(index="cars", columns="start", values="test_miou")
+    few, some, many = (curve["after the sample"] - curve["from random weights, 3 times the steps"]).dropna()
+    said = f"ahead by {few:.3f} at 3 cars and by {some:.3f} at 13, and behind by {-many:.3f} at 63"
+    assert all(
+        said in (ROOT / text).read_text("utf8") for text in ("results/README.md", "notebooks/05_evaluation.ipynb")
+    )
 
 
 def test_the_page_names_what_is_not_trained_yet():
@@ -368,6 +374,8 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     protocol = records("protocol-full")[0]["metrics"]
     for name in ("test_miou", "val_miou"):
         assert re.search(rf"{protocol[name]:.4f} (against|против) {audit.CLAIMED[name]}\b", text)
+    started, control = (scores(f"{of}-small")[0] for of in ("cars-003-pretrained", "longer-003"))
+    assert re.search(rf"(gives|даёт) {started:.3f}\b.{{,60}} {control:.3f}[ ;]", text)
     low, high = protocol["test_miou_ci95"]
     assert low < audit.CLAIMED["test_miou"] < high, "the READMEs say that it does"
     rate = 1 - (1 - scores("rate-small")[0]) / (1 - scores("protocol-small")[0])
