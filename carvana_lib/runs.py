@@ -94,17 +94,29 @@ def keep_memory() -> None:
 def environment() -> dict:
     """Versions, commit and machine: what someone needs who wants the same numbers again."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, timeout=10).stdout.strip() or "unknown"
-    except (OSError, subprocess.TimeoutExpired):
-        commit = "unknown"
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "commit": commit,
+        "commit": commit(),
         "versions": versions,
     }
+
+
+def commit() -> str:
+    """The commit of this code, marked "-dirty" where a file differs from it, or 'unknown' without git.
+
+    The page that `experiment` writes after each training does not count: the next training uses the same code.
+    """
+
+    def git(*words):
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=10)
+
+    try:
+        name = git("describe", "--always", "--abbrev=40").stdout.strip()
+        dirty = git("diff", "--quiet", "HEAD", "--", ".", ":!results/README.md").returncode == 1
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return name + "-dirty" * dirty if name else "unknown"
 
 
 @contextmanager

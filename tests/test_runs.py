@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from carvana_lib.config import Params
-from carvana_lib.runs import ROOT, Run, RunError, atomic, read_json, sweep, write_json
+from carvana_lib.runs import ROOT, Run, RunError, atomic, commit, read_json, sweep, write_json
 
 
 def test_start_records_parameters_versions_commit_and_device(runs):
@@ -15,6 +15,26 @@ def test_start_records_parameters_versions_commit_and_device(runs):
     assert record["params"] == Params(run_name="a", seed=7).model_dump()
     assert record["seed"] == 7 and record["device"] == "cpu (test)" and record["versions"]["torch"]
     assert len(record["commit"]) >= 7 and run.metrics == runs / "a" / "metrics.json"
+
+
+def test_a_commit_is_dirty_where_code_differs_but_not_for_the_page_of_results(tmp_path, monkeypatch):
+    monkeypatch.setattr("carvana_lib.runs.ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit() == "unknown", "no repository"
+    (tmp_path / "results").mkdir()
+    code, page = tmp_path / "code.py", tmp_path / "results" / "README.md"
+    for file in (code, page):
+        file.write_text("one\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    clean = commit()
+    assert len(clean) == 40
+    page.write_text("two\n")
+    (tmp_path / "results" / "new-seed0.json").write_text("{}")
+    assert commit() == clean
+    code.write_text("two\n")
+    assert commit() == f"{clean}-dirty"
 
 
 def test_atomic_leaves_the_old_file_when_the_writer_fails(tmp_path):
