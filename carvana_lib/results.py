@@ -71,19 +71,24 @@ def table(results: list[Path]) -> pd.DataFrame:
 
 
 def ingredients() -> pd.DataFrame:
-    """The better recipe, one ingredient after another with seed 0: what each takes of the error (1 - mIoU) it met.
+    """The better recipe, one ingredient after another: what each takes of the error (1 - mIoU) it met, seed by seed.
 
-    Nothing where the line above was not trained, since the share would be that of two.
+    Of the seeds that all lines have; nothing where the line above was not trained, since the share would be that of
+    two.
     """
+    trained = pd.DataFrame({name: scores(name) for name in LADDER}).dropna(axis=1, how="all").dropna()  # a row a seed
     rows, before = [], None
     for name, what in LADDER.items():
-        score = scores(name).get(0)
+        score = trained.get(name)
         if score is not None:
-            less = f"{round(100 * removed(before, score))} %" if before is not None else ""
-            rows.append((what, f"[{name}](params/{name}.yaml)", f"{score:.4f}", f"{1 - score:.4f}", less))
+            shares = [] if before is None else removed(before, score)
+            less = ", ".join(f"{round(100 * share)} %" for share in shares)
+            link, mean = f"[{name}](params/{name}.yaml)", score.mean()
+            rows.append((what, link, f"{mean:.4f}", f"{1 - mean:.4f}", less))
         before = score
-    columns = ["recipe", "experiment", "test mIoU", "error", "less than the line above by"]
-    return pd.DataFrame(rows, columns=columns)
+    seeds = ", ".join(map(str, trained.index))
+    less = f"less than the line above by (seed{'s' * (len(trained) > 1)} {seeds})"
+    return pd.DataFrame(rows, columns=["recipe", "experiment", "test mIoU", "error", less])
 
 
 def better() -> str:

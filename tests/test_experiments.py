@@ -199,6 +199,12 @@ def test_an_ingredient_has_a_share_where_the_line_above_was_trained(results):
         write_json(results / f"protocol-small-seed{seed}.json", {"metrics": {"test_miou": 0.96}})
         write_json(results / f"best-batch-2-small-seed{seed}.json", {"metrics": {"test_miou": score}})
     assert "62 %, 50 %, 55 % with seeds 0, 1, 2, 95 % interval of the mean 40 to 71 % (" in better()
+    assert ingredients().columns[-1] == "less than the line above by (seed 0)", "other lines have no more"
+    for seed, score in ((1, 0.968), (2, 0.98)):
+        for name in ("rate-small", "ema-small"):
+            write_json(results / f"{name}-seed{seed}.json", {"metrics": {"test_miou": score}})
+    row = ingredients().set_index("recipe").loc[LADDER["rate-small"]]
+    assert row["less than the line above by (seeds 0, 1, 2)"] == "25 %, 20 %, 50 %" and row["test mIoU"] == "0.9727"
 
 
 def test_the_learning_curve_tells_starts_apart(results):
