@@ -107,7 +107,7 @@ def experiment(
         try:
             made.append(experiments.run(experiment, seed, **overrides))
             experiments.write_page()
-        except (CheckpointError, DataError) as error:  # weights or pictures that are not there; others need none
+        except (CheckpointError, DataError) as error:  # weights or pictures are not there; those of others may be
             skipped = True
             typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
     typer.echo(table(made).to_string(index=False, float_format="{:.4f}".format))

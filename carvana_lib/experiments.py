@@ -15,7 +15,7 @@ from carvana_lib import evaluation, results
 from carvana_lib.audit import at_its_own_size, on_real_photos
 from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_trained
 from carvana_lib.config import ParameterError, Params, read_yaml
-from carvana_lib.data import open_data
+from carvana_lib.data import Carvana, DataError, open_data
 from carvana_lib.deployment.comparison import compare_ways
 from carvana_lib.metrics import bootstrap_by_car, summary
 from carvana_lib.results import COLUMNS, better, between, found, ingredients, learning_curve, native_ways, table
@@ -94,9 +94,9 @@ def run(experiment: Experiment, seed: int, /, **overrides) -> Path:
     asked, started = experiment.params(seed, **overrides), time.perf_counter()
     data, where, other, native = open_data(asked), Run(asked.run_name), None, None
     if experiment.score_also:
-        other = open_data(asked.replace(data_dir=experiment.score_also, run_name=f"{asked.run_name}-elsewhere"))
+        other = open_also(asked, "score_also", experiment.score_also)
     if experiment.native and seed == experiment.seeds[0]:  # predicting takes minutes, and one net shows it
-        native = open_data(asked.replace(data_dir=experiment.native, run_name=f"{asked.run_name}-native"))
+        native = open_also(asked, "native", experiment.native)
     params = with_best(asked, data)
     if finished_epochs(params) < params.epochs:
         train(data, params)
@@ -121,6 +121,14 @@ def run(experiment: Experiment, seed: int, /, **overrides) -> Path:
     record["seconds_this_sitting"] = time.perf_counter() - started
     write_json(path, record)
     return path
+
+
+def open_also(params: Params, key: str, folder: str) -> Carvana:
+    """Pictures that are only scored. Raises DataError that names the experiment's `key` with the folder."""
+    try:
+        return open_data(params.replace(data_dir=folder, run_name=f"{params.run_name}-{key}"))
+    except DataError as error:
+        raise DataError(f"its {key}: {error}") from None
 
 
 def fill(section: str, lines: list[str]) -> None:

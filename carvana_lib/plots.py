@@ -184,10 +184,11 @@ def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bo
         ax.xaxis.set_minor_formatter(NullFormatter())
     if len(lines) > 1:
         ax.legend()
-    reaches = {name: course(x) for name, (x, _) in lines.items()}
-    same = len(set(reaches.values())) == 1
-    parts = [f"{name} {'' if same else f'({reaches[name]}) '}{course(y, x)}" for name, (x, y) in lines.items()]
-    fig.alt = f"{ylabel} over {xlabel}{f' {course(x)}' if same else ''}: {'; '.join(parts)}."
+    reaches = [course(x) for x, _ in lines.values()]
+    alike, parts = len(set(reaches)) == 1, []
+    for (name, (x, y)), reach in zip(lines.items(), reaches, strict=True):
+        parts.append(f"{name}{'' if alike else f' ({reach})'} {course(y, x)}")
+    fig.alt = f"{ylabel} over {xlabel}{f' {reaches[0]}' if alike else ''}: {'; '.join(parts)}."
     return fig
 
 

@@ -77,6 +77,8 @@ def ingredients() -> pd.DataFrame:
     two.
     """
     trained = pd.DataFrame({name: scores(name) for name in LADDER}).dropna(axis=1, how="all").dropna()  # a row a seed
+    if trained.empty:
+        return trained
     rows, before = [], None
     for name, what in LADDER.items():
         score = trained.get(name)

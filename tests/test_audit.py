@@ -1,6 +1,7 @@
 """The document's claims: this run's verdicts, and those of the JSONs in results/."""
 
 import html
+import re
 
 import nbformat
 import pandas as pd
@@ -147,16 +148,16 @@ def test_a_leak_is_judged_by_its_interval(jsons):
     found, _ = jsons(seeds("split-by-image-small", [0.948, 0.952, 0.953]))
     assert found["5"] == "cannot be told: these seeds do not settle it"
     found, _ = jsons(seeds("split-by-image-small", [0.940, 0.941, 0.944]))
-    assert found["5"] == "does not hold: by image, it was lower"
+    assert found["5"] == "cannot be told: by image, the score was lower"
 
 
 def test_step_schedule_needs_the_same_seed(jsons):
     found, _ = jsons(PROTOCOL | {"steplr-small-seed7": made_up(0.95)})
     assert found["6"] == audit.OPEN
     found, _ = jsons(seeds("steplr-small", [0.95]))
-    assert found["6"].startswith("does not hold as a choice: there is no difference")
+    assert found["6"].startswith("does not hold: there is nothing to choose")
     found, _ = jsons(seeds("steplr-small", [0.95], curve=(0.9, 0.94, 0.96)))
-    assert found["6"] == "holds as a choice"
+    assert found["6"] == "holds: the two differ"
     elsewhere = made_up(0.95, curve=(0.9, 0.94, 0.96), device="cpu (2 threads)")
     assert jsons({"steplr-small-seed0": elsewhere})[0]["6"] == audit.OPEN, "other threads round otherwise"
 
@@ -185,3 +186,25 @@ def test_the_notebook_shows_the_verdicts_of_these_jsons():
     shown = html.unescape(cell.outputs[0].data["text/html"])
     for text in audit.on_real_photos().to_numpy().ravel():
         assert text in shown
+
+
+def test_the_notebook_says_in_sentences_what_the_verdicts_say():
+    cells = nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells
+    (cell,) = (cell for cell in cells if cell.get("id") == "05-real-seen")
+    said = re.findall(r"^(\d)\. \*\*(Holds|Does not hold|Cannot be told)", cell.source, re.M)
+    table = audit.on_real_photos()
+    assert [number for number, _ in said] == list(table["claim"].str[0])
+    for (number, words), verdict in zip(said, table["verdict"], strict=True):
+        assert verdict.startswith(words.lower()), f"claim {number}: {verdict}"
+    seen = dict(zip(table["claim"].str[0], table["on real photographs"], strict=True))
+    assert seen["2"].endswith(", first above 0.93 after epoch 1") and "0.93 after the first epoch" in cell.source
+    small = re.search(r"of 5 seeds\), first above 0.93 after epoch ([\d, ]+);", seen["2"])[1].split(", ")
+    assert set(small) == {"1", "2"} and "took one epoch or two" in cell.source
+    dice = results.scores("loss-dice-small") - results.scores("loss-bce-small")
+    assert len(dice) == 5 and (dice < 0).all() and "which ignores the imbalance, with each of five" in cell.source
+    assert 0 < results.interval(dice)[1] < 0.001 and "just holds 0" in cell.source
+    largest = re.search(r"the largest is (\d[.]\d{4});", table["verdict"][3])[1]
+    assert f"differ by {largest} at most" in cell.source and audit.OWN_GAP > 10 * float(largest)
+    assert set(re.findall(r"([-+])0[.]", seen["5"].partition(" (seeds")[0])) == {"-", "+"}
+    assert "rose with some seeds and fell with others" in cell.source
+    assert re.search(r", 0.0001 bce_dice \S+$", seen["8"]) and "document's choice came last" in cell.source
