@@ -197,7 +197,7 @@ def test_the_notebook_says_in_sentences_what_the_verdicts_say():
     for (number, words), verdict in zip(said, table["verdict"], strict=True):
         assert verdict.startswith(words.lower()), f"claim {number}: {verdict}"
     seen = dict(zip(table["claim"].str[0], table["on real photographs"], strict=True))
-    assert seen["2"].endswith(", first above 0.93 after epoch 1") and "0.93 after the first epoch" in cell.source
+    assert seen["2"].endswith(", first above 0.93 after epoch 1") and "0.93 after the first [epoch]" in cell.source
     small = re.search(r"of 5 seeds\), first above 0.93 after epoch ([\d, ]+);", seen["2"])[1].split(", ")
     assert set(small) == {"1", "2"} and "took one epoch or two" in cell.source
     dice = results.scores("loss-dice-small") - results.scores("loss-bce-small")
