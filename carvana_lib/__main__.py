@@ -110,7 +110,8 @@ def experiment(
         except (CheckpointError, DataError) as error:  # weights or pictures are not there; those of others may be
             skipped = True
             typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
-    typer.echo(table(made).to_string(index=False, float_format="{:.4f}".format))
+    if made:
+        typer.echo(table(made).to_string(index=False, float_format="{:.4f}".format))
     raise typer.Exit(code=skipped)
 
 

@@ -131,6 +131,8 @@ def test_a_missing_folder_is_told_before_training_and_stops_no_other(params, tmp
         named = "" if key == "data_dir" else f"its {key}: "
         assert re.search(rf"skipped: {file.stem}, seed 0: {named}data_dir '.*absent' has no folder train/", done.output)
         assert not Run(f"{file.stem}-seed0").last.exists()
+    done = CliRunner().invoke(app, ["experiment", str(lost[0])])
+    assert done.exit_code == 1 and done.output.count("\n") == 1, "one sentence and no empty table"
 
 
 def test_without_rate_and_loss_the_grid_is_searched_first(params, tmp_path, results):
