@@ -43,10 +43,19 @@ def removed(before, after):
     return 1 - (1 - after) / (1 - before)
 
 
+def seeds_of(values) -> str:
+    """'seed 0' or 'seeds 0, 1', of a table or Series with a row a seed."""
+    return f"seed{'s' * (len(values) > 1)} {', '.join(map(str, values.index))}"
+
+
+def percents(shares) -> str:
+    """'36 %, -2 %'."""
+    return ", ".join(f"{round(100 * share)} %" for share in shares)
+
+
 def signed(differences: pd.Series) -> str:
     """'+0.0012, -0.0003 (seeds 0, 1)'."""
-    values, seeds = (", ".join(map(str, part)) for part in (differences.map("{:+.4f}".format), differences.index))
-    return f"{values} (seed{'s' * (len(differences) > 1)} {seeds})"
+    return f"{', '.join(differences.map('{:+.4f}'.format))} ({seeds_of(differences)})"
 
 
 def interval(values: pd.Series, further: bool = False) -> tuple[float, float]:
@@ -77,19 +86,15 @@ def ingredients() -> pd.DataFrame:
     two.
     """
     trained = pd.DataFrame({name: scores(name) for name in LADDER}).dropna(axis=1, how="all").dropna()  # a row a seed
-    if trained.empty:
-        return trained
     rows, before = [], None
     for name, what in LADDER.items():
-        score = trained.get(name)
+        score = trained.get(name) if len(trained) else None
         if score is not None:
-            shares = [] if before is None else removed(before, score)
-            less = ", ".join(f"{round(100 * share)} %" for share in shares)
+            less = "" if before is None else percents(removed(before, score))
             link, mean = f"[{name}](params/{name}.yaml)", score.mean()
             rows.append((what, link, f"{mean:.4f}", f"{1 - mean:.4f}", less))
         before = score
-    seeds = ", ".join(map(str, trained.index))
-    less = f"less than the line above by (seed{'s' * (len(trained) > 1)} {seeds})"
+    less = f"less than the line above by ({seeds_of(trained)})"
     return pd.DataFrame(rows, columns=["recipe", "experiment", "test mIoU", "error", less])
 
 
@@ -99,8 +104,7 @@ def better() -> str:
     for size, what in SIZES.items():
         base, best = scores(f"protocol-{size}"), scores(f"best-batch-2-{size}")
         if len(less := removed(base, best).dropna()):
-            shares, seeds = (", ".join(map(str, part)) for part in (less.map("{:.0%}".format), less.index))
-            shares = shares.replace("%", " %") + f" with seed{'s' * (len(less) > 1)} {seeds}"
+            shares = f"{percents(less)} with {seeds_of(less)}"
             if len(less) > 2:
                 low, high = interval(less)
                 shares += f", 95 % interval of the mean {100 * low:.0f} to {100 * high:.0f} %"

@@ -383,9 +383,7 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     if name == "studio/README.md":
         assert f"(std {photos['std']:.3f})" in text
         return
-    small, half, full = (
-        (1 - (1 - scores(f"best-batch-2-{of}")) / (1 - scores(f"protocol-{of}"))).dropna() for of in SIZES
-    )
+    small, half, full = (removed(scores(f"protocol-{of}"), scores(f"best-batch-2-{of}")).dropna() for of in SIZES)
     assert re.search(rf"\b{100 * small.min():.0f} (to|до) {100 * small.max():.0f} %", text)
     assert re.search(rf"(removes|убирает) {100 * half.item():.0f} %\D+ {100 * full.item():.0f} %", text)
     protocol = records("protocol-full")[0]["metrics"]

@@ -18,7 +18,7 @@ from torch import nn
 
 from carvana_lib import __version__
 from carvana_lib.model import LEVELS
-from carvana_lib.runs import atomic, environment
+from carvana_lib.runs import atomic, commit
 
 OPSET = 20  # ONNX Runtime reads it from 1.17 (January 2024) on
 SMALLEST = 2 * 2**LEVELS  # pixels a side; torch.export takes a size of 1 (at the bottleneck) for a constant
@@ -47,7 +47,7 @@ def facts(model: nn.Module, image_size: int) -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")}
     return versions | {
         "carvana_lib": __version__,
-        "commit": environment()["commit"],
+        "commit": commit(),
         "opset": str(OPSET),
         "base_channels": str(model.base_channels),
         "image_size": str(image_size),  # trained at this size: others run too, less well
