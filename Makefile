@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .PHONY: run test lab notebooks site bench faults
 
 run: .venv/installed
-	@$(BIN)/python -m carvana_lib run
+	@$(BIN)/python -m carvana_course run
 
 test: .venv/installed
 	@$(BIN)/python -m pytest
@@ -24,10 +24,10 @@ lab: .venv/installed
 	@$(BIN)/jupyter lab --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
 
 notebooks: .venv/installed
-	@CARVANA_RUNS=$$(mktemp -d) $(BIN)/python -m carvana_lib refresh
+	@CARVANA_RUNS=$$(mktemp -d) $(BIN)/python -m carvana_course refresh
 
 site: .venv/installed
-	@$(BIN)/python -m carvana_lib site
+	@$(BIN)/python -m carvana_course site
 
 faults: .venv/installed
 	@FAULTS=full $(BIN)/python -m pytest -n 0 tests/faults

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.measure import Findings, Plan
-from carvana_lib.browser import MaskBrowser, layers
+from carvana_course.browser import MaskBrowser, layers
 
 SIZES = ((480, 320), (1918, 1280))
 CARS, VIEWS = 4, 16

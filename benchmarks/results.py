@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import LogLocator
 
 from benchmarks.measure import fresh
-from carvana_lib.plots import BLUE, ORANGE, figure
+from carvana_course.show.plots import BLUE, ORANGE, figure
 from carvana_lib.runs import environment, read_json, write_json
 
 AXES = {"pictures": "number of pictures", "size": "side of the picture, pixels", "channels": "base_channels"}

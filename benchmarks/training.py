@@ -12,7 +12,7 @@ from benchmarks.measure import Findings, Plan, alternate, alternate_fresh, matri
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
-from carvana_lib.hardware import make_accelerator
+from carvana_lib.device import make_accelerator
 from carvana_lib.losses import bce_dice
 from carvana_lib.model import UNet
 from carvana_lib.training import make_model

@@ -4,7 +4,7 @@ import torch
 
 from benchmarks.measure import Findings, Plan, alternate, alternate_fresh
 from benchmarks.training import make_batch, make_step, seconds_a_step
-from carvana_lib import hardware
+from carvana_lib import device
 from carvana_lib.losses import bce_dice
 from carvana_lib.model import UNet
 
@@ -47,7 +47,7 @@ def one_thread(step):
 
 def giving_memory_back() -> float:
     """Seconds of a step in a process that returns memory to the system as glibc does by default."""
-    hardware.keep_memory = lambda: None  # this process is not used again
+    device.keep_memory = lambda: None  # this process is not used again
     return seconds_a_step("ours", 256, 64, 2)
 
 

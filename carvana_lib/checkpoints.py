@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from carvana_course.scaling.processes import from_main
 from carvana_lib.config import Params
-from carvana_lib.distributed import from_main
-from carvana_lib.hardware import describe_device
+from carvana_lib.device import describe_device
 from carvana_lib.model import UNet
 from carvana_lib.runs import Run, atomic, environment
 

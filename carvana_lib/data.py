@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from carvana_lib.frontend import progress
+from carvana_lib.progress import progress
 from carvana_lib.runs import ROOT, Run, atomic, cores, digest, keep_memory, new_array, runs_folder, sweep, write_csv
 from carvana_lib.split import split_by_car, split_by_image
 

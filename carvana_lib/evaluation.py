@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 
 from carvana_lib.dataset import make_loader
-from carvana_lib.hardware import make_accelerator
+from carvana_lib.device import make_accelerator
 from carvana_lib.metrics import COUNTS, averagings, bootstrap_by_car, boundary_iou, confusion_counts, dice, iou, summary
 from carvana_lib.model import count_parameters
 from carvana_lib.training import training_rows

@@ -11,14 +11,14 @@ import torch
 from accelerate.utils import broadcast, gather_object
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from carvana_course.scaling.processes import in_worker, is_main, parts, share_statistics, train_in_processes
 from carvana_lib.checkpoints import CheckpointError, Checkpoints, load_model, resume, save
 from carvana_lib.dataset import make_loader, subsample
-from carvana_lib.distributed import in_worker, is_main, parts, share_statistics, train_in_processes
-from carvana_lib.hardware import make_accelerator
+from carvana_lib.device import make_accelerator
+from carvana_lib.encoder import VGG, take_encoder
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.model import UNet
-from carvana_lib.pretrained import VGG, take_encoder
 from carvana_lib.runs import Run, write_csv
 
 CHECK_EVERY = 20  # steps between looks at the loss: looking makes a GPU wait

@@ -9,14 +9,14 @@ import optuna
 import pandas as pd
 import torch
 
+from carvana_course.scaling.processes import in_worker
+from carvana_course.scaling.study import grid_points, on_disk, open_study, trials, turn, work
 from carvana_lib.config import ParameterError
 from carvana_lib.dataset import make_loader, subsample
-from carvana_lib.distributed import in_worker
-from carvana_lib.frontend import progress
-from carvana_lib.hardware import make_accelerator
+from carvana_lib.device import make_accelerator
 from carvana_lib.losses import LOSSES
+from carvana_lib.progress import progress
 from carvana_lib.runs import Run, write_csv, write_json
-from carvana_lib.study import grid_points, on_disk, open_study, trials, turn, work
 from carvana_lib.training import enough_memory, fit, make_model, make_scheduler
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
@@ -61,7 +61,7 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
     def evaluate(point: dict) -> float:
         if in_worker():
             raise ParameterError(
-                "learning_rate and loss are not set, and no search has finished: run 'python -m carvana_lib search' "
+                "learning_rate and loss are not set, and no search has finished: run 'python -m carvana_course search' "
                 "with these parameters first, on as many machines as there are; a trial takes one process"
             )
         choice = params.replace(epochs=params.tuning_epochs, scheduler="none", ema=0.0, **point)

@@ -12,7 +12,7 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-
 
 machine() {
   exec "$python" -m torch.distributed.run --nnodes 2 --node-rank "$1" --nproc-per-node "${PROCESSES:-1}" \
-    --master-addr 127.0.0.1 --master-port "$port" -m carvana_lib train "${@:2}"
+    --master-addr 127.0.0.1 --master-port "$port" -m carvana_course train "${@:2}"
 }
 
 CARVANA_RUNS=$elsewhere machine 1 "$@" &

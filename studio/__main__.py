@@ -43,9 +43,7 @@ def parse(arguments):
     )
     parser.add_argument("--cars", type=whole_number(1, 100_000), default=32, help="number of cars (32)")
     parser.add_argument("--views", type=whole_number(1, 16), default=16, help="views of each car (16)")
-    parser.add_argument(
-        "--size", type=picture_size, default=(480, 320), metavar="WxH", help="picture size (480x320)"
-    )
+    parser.add_argument("--size", type=picture_size, default=(480, 320), metavar="WxH", help="picture size (480x320)")
     parser.add_argument(
         "--samples",
         type=whole_number(1, 256),
@@ -53,13 +51,9 @@ def parse(arguments):
         help="samples for a pixel at an edge; others get at most 4 (16)",
     )
     parser.add_argument("--seed", type=whole_number(0, 2**31), default=0, help="another seed, other cars (0)")
-    parser.add_argument(
-        "--workers", type=whole_number(1, 256), default=usable_cores(), help="processes (all cores)"
-    )
+    parser.add_argument("--workers", type=whole_number(1, 256), default=usable_cores(), help="processes (all cores)")
     parser.add_argument("--quality", type=whole_number(1, 95), default=80, help="JPEG quality (80)")
-    parser.add_argument(
-        "--out", required=True, help="folder to render into; a partly rendered one is continued"
-    )
+    parser.add_argument("--out", required=True, help="folder to render into; a partly rendered one is continued")
     return parser.parse_args(arguments)
 
 

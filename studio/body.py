@@ -88,9 +88,7 @@ def flare_arches(spec, lines, station, width, height):
         height[...] = spec.wheel_radius + (height - spec.wheel_radius) * factor
         outside = np.maximum(radius * factor - spec.arch_radius, 0)
         outer = np.clip((2 * width / spec.width - 0.75) / 0.15, 0, 1)
-        width += outer * (
-            0.024 * np.exp(-((outside / 0.04) ** 2)) + 0.012 * np.exp(-(((station - wheel) / 0.42) ** 2))
-        )
+        width += outer * (0.024 * np.exp(-((outside / 0.04) ** 2)) + 0.012 * np.exp(-(((station - wheel) / 0.42) ** 2)))
 
 
 def mirrored_mesh(material, spec, station, width, height, contour, seam_columns):
@@ -156,9 +154,7 @@ def cabin_mesh(spec, lines, rows=230, columns=100):
         top = float(lines.roof(station))
         foot = min(float(lines.deck(station)), top) - 0.10
         outline_height = foot + (top - foot) * np.sin(angle) ** (2 / 5)
-        outline_width = (
-            lines.cabin_half_width(station) * np.cos(angle) ** (2 / 5) * cabin_taper(spec, outline_height)
-        )
+        outline_width = lines.cabin_half_width(station) * np.cos(angle) ** (2 / 5) * cabin_taper(spec, outline_height)
         way = np.concatenate([[0], np.cumsum(np.hypot(np.diff(outline_width), np.diff(outline_height)))])
         even = np.linspace(0, way[-1], columns)
         width[row], height[row] = np.interp(even, way, outline_width), np.interp(even, way, outline_height)

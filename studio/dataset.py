@@ -17,9 +17,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 VERSION = 1  # raise it when the same settings would give other pictures
-TURN_PER_VIEW = (
-    -22.5
-)  # degrees; view 1 shows the front, view 5 the car's left flank with the nose on the left
+TURN_PER_VIEW = -22.5  # degrees; view 1 shows the front, view 5 the car's left flank with the nose on the left
 SETTINGS_FILE = "studio.json"
 METADATA_COLUMNS = ("id", "year", "make", "model", "trim1", "trim2")
 
@@ -62,11 +60,7 @@ def write_whole(path, content):
 
 def missing_views(root, name, views):
     """Views of a car whose picture or mask is not on disk yet."""
-    return [
-        view
-        for view in range(1, views + 1)
-        if not all(path.exists() for path in picture_paths(root, name, view))
-    ]
+    return [view for view in range(1, views + 1) if not all(path.exists() for path in picture_paths(root, name, view))]
 
 
 def prepare_folder(root, settings):
@@ -78,17 +72,11 @@ def prepare_folder(root, settings):
         found = json.loads(note.read_text())
         if found != wanted:
             other = ", ".join(
-                f"{key} {found.get(key)} instead of {value}"
-                for key, value in wanted.items()
-                if found.get(key) != value
+                f"{key} {found.get(key)} instead of {value}" for key, value in wanted.items() if found.get(key) != value
             )
-            raise StudioError(
-                f"{root} was rendered with other settings ({other}): choose another --out or delete it."
-            )
+            raise StudioError(f"{root} was rendered with other settings ({other}): choose another --out or delete it.")
     elif root.exists() and any(root.iterdir()):
-        raise StudioError(
-            f"{root} is not empty and holds no {SETTINGS_FILE}: choose another --out or delete it."
-        )
+        raise StudioError(f"{root} is not empty and holds no {SETTINGS_FILE}: choose another --out or delete it.")
     for folder in ("train", "train_masks"):
         (root / folder).mkdir(parents=True, exist_ok=True)
         for stray in (root / folder).glob("*.part"):

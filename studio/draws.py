@@ -22,9 +22,7 @@ def stratified_paints(kinds, rng):
         cars_of[name_index] += 1
     by_paint = [name for name, cars in zip(names, cars_of, strict=True) for _ in range(cars)]
     by_kind = sorted(range(count), key=lambda car: kinds[car])
-    step = next(
-        step for step in range(max(1, round(0.382 * count)), 2 * count + 2) if np.gcd(step, count) == 1
-    )
+    step = next(step for step in range(max(1, round(0.382 * count)), 2 * count + 2) if np.gcd(step, count) == 1)
     start = int(rng.integers(count))
     paints = [""] * count
     for place, paint in enumerate(by_paint):
@@ -41,9 +39,7 @@ def draw_cars(count, seed):
     seen = dict.fromkeys(KINDS, int(rng.integers(2)))
     cars = []
     for index, (kind, paint) in enumerate(zip(kinds, paints, strict=True)):
-        cars.append(
-            draw_car(kind, paint, str(makes[index]), seen[kind], np.random.default_rng([seed, 2, index]))
-        )
+        cars.append(draw_car(kind, paint, str(makes[index]), seen[kind], np.random.default_rng([seed, 2, index])))
         seen[kind] += 1
     return cars
 
@@ -64,9 +60,7 @@ def draw_car(kind, paint, make, number, rng):
         lamps=lamps,
         tail_lamps=tail_lamps,
         grille_size=float(rng.uniform(0.42, 0.58)),
-        wheel_style=str(
-            rng.choice(["spokes", "double", "mesh", "blades", "steel"], p=[0.3, 0.25, 0.2, 0.15, 0.1])
-        ),
+        wheel_style=str(rng.choice(["spokes", "double", "mesh", "blades", "steel"], p=[0.3, 0.25, 0.2, 0.15, 0.1])),
         spokes=int(rng.choice([5, 5, 6, 7, 8, 10])),
         rim_finish=str(rng.choice(["rim", "rim", "dark_rim"])),
         window_tint=float(rng.choice([0.78, 0.66, 0.5, 0.3])),

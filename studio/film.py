@@ -40,17 +40,11 @@ def develop(light, film, rng):
     height, width = light.shape[:2]
     rows, columns = np.mgrid[0:height, 0:width]
     from_centre = ((rows - height / 2) ** 2 + (columns - width / 2) ** 2) / (width / 2) ** 2
-    exposed = (
-        light * film.gain * np.array(film.balance, np.float32) * (1 - film.vignette * from_centre)[..., None]
-    )
+    exposed = light * film.gain * np.array(film.balance, np.float32) * (1 - film.vignette * from_centre)[..., None]
     exposed = lens_blur(np.maximum(exposed, 0), film.blur)
     room = 1.0 - SHOULDER
-    exposed = np.where(
-        exposed < SHOULDER, exposed, SHOULDER + room * (1 - np.exp(-(exposed - SHOULDER) / room))
-    )
-    toned = np.where(
-        exposed <= 0.0031308, 12.92 * exposed, 1.055 * np.maximum(exposed, 1e-9) ** (1 / 2.4) - 0.055
-    )
+    exposed = np.where(exposed < SHOULDER, exposed, SHOULDER + room * (1 - np.exp(-(exposed - SHOULDER) / room)))
+    toned = np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * np.maximum(exposed, 1e-9) ** (1 / 2.4) - 0.055)
     toned = toned - CONTRAST * np.sin(2 * np.pi * np.clip(toned, 0, 1)) / (2 * np.pi)
     grain = 0.5 * rng.normal(0, 1, toned.shape) + rng.normal(0, 1, toned.shape[:2])[..., None]
     toned = toned + grain * film.noise * (0.35 + 0.65 * np.sqrt(np.clip(1 - toned, 0, 1)))
@@ -66,9 +60,7 @@ def lens_blur(picture, sigma):
         padding = [(3, 3) if axis == other else (0, 0) for other in range(3)]
         padded = np.pad(picture, padding, mode="edge")
         length = picture.shape[axis]
-        picture = sum(
-            value * padded.take(range(step, step + length), axis) for step, value in enumerate(weights)
-        )
+        picture = sum(value * padded.take(range(step, step + length), axis) for step, value in enumerate(weights))
     return picture
 
 

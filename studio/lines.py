@@ -117,9 +117,7 @@ class Lines:
 
         def inset(distance):
             offsets = np.linspace(-distance, distance, 21)
-            heights = [
-                self.roof(stations + offset) - np.sqrt(max(distance**2 - offset**2, 0)) for offset in offsets
-            ]
+            heights = [self.roof(stations + offset) - np.sqrt(max(distance**2 - offset**2, 0)) for offset in offsets]
             lowest = np.min(heights, axis=0)
             return lambda station: np.interp(station, stations, lowest)
 

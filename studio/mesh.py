@@ -54,9 +54,7 @@ def vertex_normals(vertices, faces):
 
 def grid_faces(rows, columns, closed=False):
     """Two triangles for each cell of a grid; `closed` joins the last column to the first."""
-    row, column = np.meshgrid(
-        np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij"
-    )
+    row, column = np.meshgrid(np.arange(rows - 1), np.arange(columns if closed else columns - 1), indexing="ij")
     following = (column + 1) % columns
     a, b = row * columns + column, (row + 1) * columns + column
     c, d = (row + 1) * columns + following, row * columns + following
@@ -134,9 +132,7 @@ def select_faces(mesh, keep, material=None):
 def moved(mesh, offset, yaw_degrees=0.0):
     """The mesh turned about the z axis and then shifted by `offset` metres."""
     turn = yaw_matrix(yaw_degrees)
-    return Mesh(
-        mesh.material, mesh.vertices @ turn.T + offset, mesh.faces, mesh.normals @ turn.T, mesh.contour
-    )
+    return Mesh(mesh.material, mesh.vertices @ turn.T + offset, mesh.faces, mesh.normals @ turn.T, mesh.contour)
 
 
 def yaw_matrix(degrees):

@@ -30,9 +30,7 @@ def cosine_directions(count, rng):
     """`count` stratified directions about +z, denser towards the axis as a matt surface weighs them."""
     radius = np.sqrt((np.arange(count) + rng.random(count)) / count)
     angle = 2 * np.pi * ((np.arange(count) * 0.6180339887 + rng.random()) % 1)
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - radius**2)], -1).astype(
-        np.float32
-    )
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - radius**2)], -1).astype(np.float32)
 
 
 class CarModel:
@@ -54,9 +52,7 @@ class CarModel:
         counts = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes])
         self.vertices = np.concatenate([mesh.vertices for mesh in meshes]).astype(np.float32)
         self.normals = np.concatenate([mesh.normals for mesh in meshes]).astype(np.float32)
-        self.faces = np.concatenate(
-            [mesh.faces + first for mesh, first in zip(meshes, counts[:-1], strict=True)]
-        )
+        self.faces = np.concatenate([mesh.faces + first for mesh, first in zip(meshes, counts[:-1], strict=True)])
         self.material = np.concatenate([np.full(len(mesh.faces), NUMBER[mesh.material]) for mesh in meshes])
         self.contour = np.concatenate(
             [np.zeros(len(mesh.vertices)) if mesh.contour is None else mesh.contour for mesh in meshes]
@@ -76,9 +72,7 @@ class CarModel:
         grid_x, grid_y = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
         self.floor_pattern = (grid_x % 4) * 4 + grid_y % 4
         self.floor_directions = np.stack([cosine_directions(FLOOR_RAYS, rng) for _ in range(PATTERNS)])
-        points = np.stack(
-            [grid_x * FLOOR_CELL - half_x, grid_y * FLOOR_CELL - half_y, 0.002 + 0 * grid_x], -1
-        )
+        points = np.stack([grid_x * FLOOR_CELL - half_x, grid_y * FLOOR_CELL - half_y, 0.002 + 0 * grid_x], -1)
         origins = np.repeat(points.reshape(-1, 3), FLOOR_RAYS, axis=0)
         directions = self.floor_directions[self.floor_pattern.ravel()].reshape(-1, 3)
         self.floor_open = ~self.blocked(origins, directions).reshape(*shape, FLOOR_RAYS)
@@ -92,9 +86,7 @@ class CarModel:
             padding = [(3, 3) if axis == other else (0, 0) for other in (0, 1)]
             padded = np.pad(shade, padding, mode="edge")
             length = shade.shape[axis]
-            shade = sum(
-                value * padded.take(range(step, step + length), axis) for step, value in enumerate(tent)
-            )
+            shade = sum(value * padded.take(range(step, step + length), axis) for step, value in enumerate(tent))
         return shade.astype(np.float32)
 
     def shade_at(self, shade, points):

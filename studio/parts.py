@@ -55,15 +55,11 @@ def interior(spec, lines):
             place, tilt = forward_of(spec, station), side * 0.38
             meshes += [
                 rounded_box("seat", [place, tilt, sill + 0.04], [0.085, 0.23, headroom * 0.40], 0.5),
-                rounded_box(
-                    "seat", [place - 0.05, tilt, sill + headroom * 0.58], [0.045, 0.125, headroom * 0.15], 0.6
-                ),
+                rounded_box("seat", [place - 0.05, tilt, sill + headroom * 0.58], [0.045, 0.125, headroom * 0.15], 0.6),
             ]
     turn = np.linspace(0, 2 * np.pi, 40)
     place = forward_of(spec, spec.roof_front - 0.12)
-    ring = np.stack(
-        [place + 0.08 * np.sin(turn), 0.38 + 0.18 * np.cos(turn), sill + 0.03 + 0.16 * np.sin(turn)], -1
-    )
+    ring = np.stack([place + 0.08 * np.sin(turn), 0.38 + 0.18 * np.cos(turn), sill + 0.03 + 0.16 * np.sin(turn)], -1)
     return meshes + [tube("interior", ring, 0.014)]
 
 
@@ -119,10 +115,7 @@ def roof_rack(spec, lines):
             post = [forward_of(spec, stations[place]), sign * side, roof[place] + 0.03]
             meshes.append(rounded_box("trim", post, [0.04, 0.017, 0.045], 0.6))
     for place in (11, 28):
-        ends = [
-            [forward_of(spec, stations[place]), sign * (side + 0.02), roof[place] + 0.085]
-            for sign in (-1, 0, 1)
-        ]
+        ends = [[forward_of(spec, stations[place]), sign * (side + 0.02), roof[place] + 0.085] for sign in (-1, 0, 1)]
         meshes.append(tube(finish, ends, 0.017))
     return meshes
 
@@ -169,9 +162,7 @@ def spoiler(spec, lines):
     for side in (-1, 1):
         stand = [forward_of(spec, station), side * 0.52 * half, foot + rise / 2 - 0.02]
         meshes.append(
-            rounded_box(
-                "trim" if spec.kind == "coupe" else "paint", stand, [0.06, 0.016, rise / 2 + 0.03], 0.5
-            )
+            rounded_box("trim" if spec.kind == "coupe" else "paint", stand, [0.06, 0.016, rise / 2 + 0.03], 0.5)
         )
     return meshes
 
@@ -212,10 +203,7 @@ def exhaust(spec, lines):
     height = float(lines.sill(spec.length - 0.16)) + 0.015
     meshes = []
     for side in (-1, 1) if spec.kind == "coupe" else (1,):
-        pipe = [
-            [forward_of(spec, spec.length - back), side * 0.30 * spec.width, height]
-            for back in (0.02, 0.3, 0.6)
-        ]
+        pipe = [[forward_of(spec, spec.length - back), side * 0.30 * spec.width, height] for back in (0.02, 0.3, 0.6)]
         meshes.append(tube("chrome", pipe, 0.036, sides=16))
     return meshes
 
@@ -227,7 +215,5 @@ def bed(spec):
     half, floor, rim = spec.width / 2 - 0.165, 0.78, spec.tail_height - 0.03
     corners = np.array([[front, -half], [back, -half], [back, half], [front, half], [front, -half]])
     walls = np.stack([np.column_stack([corners, np.full(5, height)]) for height in (rim, floor)])
-    ground = np.array(
-        [[[front, -half, floor], [front, half, floor]], [[back, -half, floor], [back, half, floor]]]
-    )
+    ground = np.array([[[front, -half, floor], [front, half, floor]], [[back, -half, floor], [back, half, floor]]])
     return [grid_mesh("bed", walls), grid_mesh("bed", ground)]

@@ -212,9 +212,7 @@ class View:
         start = np.column_stack([points[floor], np.full(len(floor), 0.001)]).astype(np.float32)
         mirror = directions[floor] * np.array([1, 1, -1], np.float32)
         total = np.zeros((len(floor), 3), np.float32)
-        near = np.flatnonzero(
-            (np.abs(self.to_car(start)[:, :2]) < [self.model.spec.length / 2 + 2, 3.2]).all(1)
-        )
+        near = np.flatnonzero((np.abs(self.to_car(start)[:, :2]) < [self.model.spec.length / 2 + 2, 3.2]).all(1))
         for _ in range(REFLECTIONS):
             jitter = rng.normal(0, stage.floor_roughness, mirror.shape).astype(np.float32)
             rays = unit(mirror + jitter)

@@ -99,17 +99,13 @@ class Room:
         tone = np.interp(height, [-1, 0, 0.25, 2.5, 4.2, CEILING], [0.74, 0.80, 0.92, 1.02, 1.0, 0.82])
         # behind the camera: dark below, bright above, where a bank of lights hangs
         bank = np.interp(height, [0, 1.0, 2.2, 3.2, 4.6], [0.55, 0.7, 1.0, 1.9, 2.2])
-        tone = tone * (
-            stage.camera_side * bank * (1 - behind) + np.minimum(behind * 1.45, 1) ** 0.8 * behind**0.15
-        )
+        tone = tone * (stage.camera_side * bank * (1 - behind) + np.minimum(behind * 1.45, 1) ** 0.8 * behind**0.15)
         angle = np.arctan2(points[:, 1], points[:, 0])
         tone = tone * self.things_behind_camera(angle, height)
         light = tone[:, None] * self.wall_colour
         self.write_word(light, points, distance * pixel)
         up = directions[:, 2] > 1e-4
-        ceiling_distance = np.where(
-            up, (CEILING - origins[:, 2]) / np.maximum(directions[:, 2], 1e-4), np.inf
-        )
+        ceiling_distance = np.where(up, (CEILING - origins[:, 2]) / np.maximum(directions[:, 2], 1e-4), np.inf)
         overhead = np.flatnonzero(up & (ceiling_distance < distance))
         if len(overhead):
             spots = origins[overhead] + ceiling_distance[overhead, None] * directions[overhead]
@@ -129,15 +125,11 @@ class Room:
         """Darken the wall's light where the word is (in place). Left of the picture is y < 0."""
         stage = self.stage
         near = np.flatnonzero(
-            (points[:, 0] < -0.15 * stage.radius)
-            & (points[:, 2] < stage.letter_foot + 1.4 * stage.letter_height)
+            (points[:, 0] < -0.15 * stage.radius) & (points[:, 2] < stage.letter_foot + 1.4 * stage.letter_height)
         )
         if not len(near):
             return
-        across = (
-            np.arctan2(points[near, 1], -points[near, 0]) * stage.radius / stage.letter_height
-            - stage.letter_shift
-        )
+        across = np.arctan2(points[near, 1], -points[near, 0]) * stage.radius / stage.letter_height - stage.letter_shift
         up = (points[near, 2] - stage.letter_foot) / stage.letter_height
         softness = np.maximum(size[near], 0.02) / stage.letter_height
         amount = ink(across, up, stage.letter_weight, softness)[:, None]
@@ -160,9 +152,7 @@ class Room:
             (np.arange(columns) + 0.5) / columns * 2 * np.pi,
             indexing="ij",
         )
-        directions = np.stack(
-            [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], -1
-        )
+        directions = np.stack([np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], -1)
         directions = directions.reshape(-1, 3).astype(np.float32)
         origins = np.tile(np.array([[0, 0, 0.7]], np.float32), (len(directions), 1))
         light = self.radiance(origins, directions, glare=1.0)
@@ -170,9 +160,7 @@ class Room:
         maps = []
         for sharpness in SHARPNESS:
             weight = cosine**sharpness * np.sin(polar).reshape(-1)
-            maps.append(
-                (weight @ light / weight.sum(1, keepdims=True)).reshape(rows, columns, 3).astype(np.float32)
-            )
+            maps.append((weight @ light / weight.sum(1, keepdims=True)).reshape(rows, columns, 3).astype(np.float32))
         return maps
 
     def blurred(self, which, directions):

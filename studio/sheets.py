@@ -46,29 +46,21 @@ class Sample:
         self.root = Path(root)
         note = self.root / SETTINGS_FILE
         if not note.exists():
-            raise StudioError(
-                f"{root} holds no {SETTINGS_FILE}: render it first with `python -m studio --out {root}`."
-            )
+            raise StudioError(f"{root} holds no {SETTINGS_FILE}: render it first with `python -m studio --out {root}`.")
         self.settings = json.loads(note.read_text())
         self.cars = draw_cars(self.settings["cars"], self.settings["seed"])
 
     def picture(self, index, view):
         """The photograph of a car."""
-        return Image.open(picture_paths(self.root, car_id(self.settings["seed"], index), view)[0]).convert(
-            "RGB"
-        )
+        return Image.open(picture_paths(self.root, car_id(self.settings["seed"], index), view)[0]).convert("RGB")
 
     def mask(self, index, view):
         """Its mask as a boolean array."""
-        return (
-            np.array(Image.open(picture_paths(self.root, car_id(self.settings["seed"], index), view)[1])) > 0
-        )
+        return np.array(Image.open(picture_paths(self.root, car_id(self.settings["seed"], index), view)[1])) > 0
 
     def find(self, kind, paint, taken):
         """Index of a car of this kind that is not taken, of this paint if there is one."""
-        fresh = [index for index in range(len(self.cars)) if index not in taken] or list(
-            range(len(self.cars))
-        )
+        fresh = [index for index in range(len(self.cars)) if index not in taken] or list(range(len(self.cars)))
         return min(fresh, key=lambda index: (self.cars[index].kind != kind, self.cars[index].paint != paint))
 
 
@@ -137,14 +129,10 @@ def crop(sample, index, view, box, tile):
 
 def main(arguments):
     """Write the figures."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studio sheets", description="Figures from a rendered set."
-    )
+    parser = argparse.ArgumentParser(prog="python -m studio sheets", description="Figures from a rendered set.")
     parser.add_argument("--data", default="sample", help="rendered folder (sample)")
     parser.add_argument("--out", default="docs/images", help="folder for contact sheet and turntable strip")
-    parser.add_argument(
-        "--crops", help="folder for the crops of difficult places; only for the set of seed 0"
-    )
+    parser.add_argument("--crops", help="folder for the crops of difficult places; only for the set of seed 0")
     given = parser.parse_args(arguments)
     sample = Sample(given.data)
     figures = {

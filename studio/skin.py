@@ -74,9 +74,7 @@ class Skin:
         rear = np.flatnonzero(station > self.spec.length - 0.8)
         if len(rear):
             behind = self.lines.contour_end - contour[rear]
-            material[rear] = self.rear(
-                material[rear], behind, side[rear], height[rear], normal[rear], sill[rear]
-            )
+            material[rear] = self.rear(material[rear], behind, side[rear], height[rear], normal[rear], sill[rear])
         return material
 
     def paint_seams(self, material, station, side, height, normal, sill):
@@ -88,9 +86,7 @@ class Skin:
         door = flank & (height > sill + 0.13) & (height < deck)
         for cut in cuts:
             material[door & (np.abs(station - cut) < 0.005)] = seam
-        material[
-            flank & (np.abs(height - sill - 0.13) < 0.006) & (station > first) & (station < cuts[-1])
-        ] = seam
+        material[flank & (np.abs(height - sill - 0.13) < 0.006) & (station > first) & (station < cuts[-1])] = seam
         bonnet = (normal[:, 2] > 0.4) & (station > 0.12) & (station < spec.cowl)
         material[bonnet & (np.abs(side - self.lines.half_width(station) * 0.83) < 0.005)] = seam
         if not spec.bed:
@@ -211,9 +207,7 @@ class Skin:
         line = np.abs(side - lid - 0.05 * np.clip(height - 0.8, 0, 1)) < 0.006
         material[facing & line & (height > foot)] = NUMBER["seam"]
         material[facing & (np.abs(height - foot) < 0.006) & (side < lid)] = NUMBER["seam"]
-        insert = convex_distance(
-            side, height - sill, [(-0.75, -0.1), (0.75, -0.1), (0.62, 0.17), (-0.62, 0.17)]
-        )[0]
+        insert = convex_distance(side, height - sill, [(-0.75, -0.1), (0.75, -0.1), (0.62, 0.17), (-0.62, 0.17)])[0]
         material[facing & (insert < 0)] = NUMBER["cladding"]
         reflector = (np.abs(behind - 0.72 * self.half) < 0.09) & (np.abs(height - sill - 0.22) < 0.018)
         material[facing & reflector] = NUMBER["tail_lamp"]

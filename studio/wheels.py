@@ -75,9 +75,7 @@ def spoke_pattern(spec, radius, share, angle):
         fork = 0.018 + 0.09 * np.clip(share - 0.55, 0, 1)
         return ((across < fork * scale) & ((across > (fork - 0.017) * scale) | (share < 0.62))) | edge_and_hub
     if spec.wheel_style == "blades":
-        bent = (
-            np.abs(((turn + 0.10 * share) * count) % 1 - 0.5) * 2 * np.pi / count * np.maximum(radius, 1e-3)
-        )
+        bent = np.abs(((turn + 0.10 * share) * count) % 1 - 0.5) * 2 * np.pi / count * np.maximum(radius, 1e-3)
         return (bent < 0.036 * scale * (0.8 + 0.5 * share)) | edge_and_hub
     return (across < (0.026 + 0.022 * (share - 0.45) ** 2 * 4) * scale) | edge_and_hub
 
@@ -91,9 +89,7 @@ def arch_liner(spec, lines, station, side):
     centre = np.array([spec.length / 2 - station, 0, spec.wheel_radius])
 
     def arc(reach, width):
-        return (
-            np.stack([reach * np.cos(angle), np.full(40, side * width), reach * np.sin(angle)], -1) + centre
-        )
+        return np.stack([reach * np.cos(angle), np.full(40, side * width), reach * np.sin(angle)], -1) + centre
 
     return [
         grid_mesh("liner", np.stack([arc(radius, half - 0.05), arc(radius, half - 0.44)])),

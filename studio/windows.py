@@ -50,10 +50,7 @@ class Windows:
         material[frame] = TRIM
         pillar = np.min([np.abs(station - place) for place in self.spec.pillars], axis=0)
         glass = (
-            (height > belt + 0.022)
-            & (height < self.lines.glass_top(station))
-            & (pillar > 0.038)
-            & (before_end > 0.022)
+            (height > belt + 0.022) & (height < self.lines.glass_top(station)) & (pillar > 0.038) & (before_end > 0.022)
         )
         material[frame & glass] = GLASS
         if self.spec.privacy_glass:
@@ -67,11 +64,7 @@ class Windows:
         spec = self.spec
         top = spec.height - 0.085
         pane = (
-            ~sideways
-            & (station < spec.roof_front + 0.12)
-            & (height < top)
-            & (normal[:, 0] > 0.1)
-            & (from_edge > 0.060)
+            ~sideways & (station < spec.roof_front + 0.12) & (height < top) & (normal[:, 0] > 0.1) & (from_edge > 0.060)
         )
         material[pane] = TRIM
         glass = (from_edge > 0.088) & (height < top - 0.022) & (height > spec.cowl_height + 0.045)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from carvana_lib import audit, results
+from carvana_course.evidence import claims, results
 from carvana_lib.runs import write_json
 
 
@@ -23,7 +23,7 @@ def judge(measured, params, rendered=False, miou=0.97, n_images=5088, epochs=5, 
     tuning = pd.DataFrame({"loss": ["bce", "bce_dice"], "val_miou": [0.9, 0.91]}).head(2 * searched)
     splits = ["val", "test"] if shared else ["train"]
     pictures = pd.DataFrame({"car_id": "a", "split": [splits[i % len(splits)] for i in range(n_images)]})
-    table = audit.verdicts(measured, history, params, tuning, pictures, rendered)
+    table = claims.verdicts(measured, history, params, tuning, pictures, rendered)
     return dict(zip(table["claim"].str[0], table["verdict"], strict=True))
 
 
@@ -50,8 +50,8 @@ def test_verdicts_on_rendered_pictures_are_withheld(measured, params):
 
 
 def test_the_documents_table_is_compared(measured):
-    measured |= dict.fromkeys(audit.CLAIMED, 1.0)
-    table = audit.claimed_and_measured(measured)
+    measured |= dict.fromkeys(claims.CLAIMED, 1.0)
+    table = claims.claimed_and_measured(measured)
     assert table["document"].tolist() == [0.9521, 0.97996, 0.0075, 0.9293, 0.99, 306.0, 760]
     assert (table["difference"] == table["this run"] - table["document"]).all()
 
@@ -64,7 +64,7 @@ def jsons(tmp_path, monkeypatch):
     def judge(given: dict) -> pd.Series:
         for name, record in given.items():
             write_json(tmp_path / f"{name}.json", record)
-        rows = audit.on_real_photos()
+        rows = claims.on_real_photos()
         return pd.Series(rows["verdict"].to_numpy(), rows["claim"].str[0]), rows["on real photographs"]
 
     return judge
@@ -90,7 +90,7 @@ PROTOCOL = seeds("protocol-small", [0.950, 0.951, 0.953])
 
 def test_without_results_nothing_can_be_told(jsons):
     found, _ = jsons({})
-    assert (found == audit.OPEN).all()
+    assert (found == claims.OPEN).all()
 
 
 def test_losses_are_compared_seed_by_seed(jsons):
@@ -121,7 +121,7 @@ def test_the_documents_size_has_a_column_a_seed(jsons):
     for record in given.values():
         record["metrics"] |= spread
     jsons(given)
-    table = audit.at_its_own_size().set_index("quantity")
+    table = claims.at_its_own_size().set_index("quantity")
     assert table.loc["test_miou"].to_dict() == {"document": "0.9800", "seed 0": "0.9800", "seed 1": "0.9700"}
     assert table.loc["val_miou", "document"] == "0.9521" and len(table) == 5
 
@@ -153,13 +153,13 @@ def test_a_leak_is_judged_by_its_interval(jsons):
 
 def test_step_schedule_needs_the_same_seed(jsons):
     found, _ = jsons(PROTOCOL | {"steplr-small-seed7": made_up(0.95)})
-    assert found["6"] == audit.OPEN
+    assert found["6"] == claims.OPEN
     found, _ = jsons(seeds("steplr-small", [0.95]))
     assert found["6"].startswith("does not hold: there is nothing to choose")
     found, _ = jsons(seeds("steplr-small", [0.95], curve=(0.9, 0.94, 0.96)))
     assert found["6"] == "holds: the two differ"
     elsewhere = made_up(0.95, curve=(0.9, 0.94, 0.96), device="cpu (2 threads)")
-    assert jsons({"steplr-small-seed0": elsewhere})[0]["6"] == audit.OPEN, "other threads round otherwise"
+    assert jsons({"steplr-small-seed0": elsewhere})[0]["6"] == claims.OPEN, "other threads round otherwise"
 
 
 def test_pictures_and_configurations_are_counted(jsons):
@@ -184,7 +184,7 @@ def test_the_notebook_shows_the_verdicts_of_these_jsons():
     cells = nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells
     (cell,) = (cell for cell in cells if cell.get("id") == "05-real-table")
     shown = html.unescape(cell.outputs[0].data["text/html"])
-    for text in audit.on_real_photos().to_numpy().ravel():
+    for text in claims.on_real_photos().to_numpy().ravel():
         assert text in shown
 
 
@@ -192,7 +192,7 @@ def test_the_notebook_says_in_sentences_what_the_verdicts_say():
     cells = nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells
     (cell,) = (cell for cell in cells if cell.get("id") == "05-real-seen")
     said = re.findall(r"^(\d)\. \*\*(Holds|Does not hold|Cannot be told)", cell.source, re.M)
-    table = audit.on_real_photos()
+    table = claims.on_real_photos()
     assert [number for number, _ in said] == list(table["claim"].str[0])
     for (number, words), verdict in zip(said, table["verdict"], strict=True):
         assert verdict.startswith(words.lower()), f"claim {number}: {verdict}"
@@ -204,7 +204,7 @@ def test_the_notebook_says_in_sentences_what_the_verdicts_say():
     assert len(dice) == 5 and (dice < 0).all() and "which ignores the imbalance, with each of five" in cell.source
     assert 0 < results.interval(dice)[1] < 0.001 and "just holds 0" in cell.source
     largest = re.search(r"the largest is (\d[.]\d{4});", table["verdict"][3])[1]
-    assert f"differ by {largest} at most" in cell.source and audit.OWN_GAP > 10 * float(largest)
+    assert f"differ by {largest} at most" in cell.source and claims.OWN_GAP > 10 * float(largest)
     assert set(re.findall(r"([-+])0[.]", seen["5"].partition(" (seeds")[0])) == {"-", "+"}
     assert "rose with some seeds and fell with others" in cell.source
     assert re.search(r", 0.0001 bce_dice \S+$", seen["8"]) and "document's choice came last" in cell.source

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from carvana_lib import metrics, pictures
-from carvana_lib.browser import MaskBrowser, layers
-from carvana_lib.browser.album import arrange
+from carvana_course.browser import MaskBrowser, layers
+from carvana_course.browser.album import arrange
+from carvana_course.show import pictures
+from carvana_lib import metrics
 
 rng = np.random.default_rng(0)
 
@@ -381,7 +382,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from carvana_lib import data
-from carvana_lib.browser import MaskBrowser
+from carvana_course.browser import MaskBrowser
 
 folder = Path({str(ROOT / "sample")!r})
 table = data.find_pairs(folder).head(48).merge(data.read_metadata(folder), on="car_id", how="left")

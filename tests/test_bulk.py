@@ -16,14 +16,15 @@ from conftest import ROOT
 from PIL import Image
 from typer.testing import CliRunner
 
-from carvana_lib import deployment
-from carvana_lib.__main__ import app
+from carvana_course.cli import app
+from carvana_course.deployment import folders, predictions
+from carvana_course.deployment.folders import predict_folder
+from carvana_course.deployment.submission import decode, rows_of, score
+from carvana_course.deployment.threads import ahead
+from carvana_lib import prediction
 from carvana_lib.checkpoints import CheckpointError, load_model
 from carvana_lib.config import ParameterError
-from carvana_lib.deployment import DeploymentError, bulk, fast, photo_logits, predictions, read_photo
-from carvana_lib.deployment.bulk import predict_folder
-from carvana_lib.deployment.submission import decode, rows_of, score
-from carvana_lib.deployment.threads import ahead
+from carvana_lib.prediction import DeploymentError, fast, photo_logits, read_photo
 from carvana_lib.runs import RunError
 from carvana_lib.training import make_model
 
@@ -80,7 +81,7 @@ def test_every_photo_gets_the_mask_that_probability_draws(checkpoint, photos, tm
         assert ((mask > 0) == (logits >= 0))[sure].all() and sure.mean() > 0.5
 
 
-@pytest.mark.parametrize("way", bulk.WAYS)
+@pytest.mark.parametrize("way", folders.WAYS)
 def test_every_kind_is_written_in_the_photos_size(checkpoint, photos, tmp_path, way):
     kinds = dict.fromkeys(("cutout", "probability", "overlay"), True)
     predict_folder(checkpoint, photos, tmp_path / "out", way=way, flip=True, device="cpu", **kinds)
@@ -96,7 +97,7 @@ def test_every_kind_is_written_in_the_photos_size(checkpoint, photos, tmp_path, 
 
 
 def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
-    out, opened, open_photo = tmp_path / "out", [], deployment.open_photo
+    out, opened, open_photo = tmp_path / "out", [], prediction.open_photo
     predict_folder(checkpoint, photos, out, device="cpu")
     first, times = masks(out), {path.name: path.stat().st_mtime_ns for path in (out / "masks").iterdir()}
     for name in ("02_mask.png", "07_mask.png"):
@@ -104,7 +105,7 @@ def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
     fresh, stale = out / "masks" / ".08_mask.png.abc.png", out / "masks" / ".09_mask.png.abc.png"
     fresh.touch(), stale.touch()
     os.utime(stale, (0, 0))  # left by a process killed long ago; the other may be of one that works now
-    monkeypatch.setattr(deployment, "open_photo", lambda path, **k: opened.append(path.name) or open_photo(path, **k))
+    monkeypatch.setattr(prediction, "open_photo", lambda path, **k: opened.append(path.name) or open_photo(path, **k))
     result = predict_folder(checkpoint, photos, out, device="cpu")
     assert (result.predicted, result.done_before) == (2, 10) and opened == ["02.webp", "07.png"]
     assert fresh.exists() and not stale.exists()
@@ -117,7 +118,7 @@ def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("at", [1, 7])
 def test_a_run_that_is_stopped_midway_leaves_only_whole_files(checkpoint, photos, tmp_path, monkeypatch, at):
-    calls, logits = [], deployment.square_logits
+    calls, logits = [], prediction.square_logits
 
     def stopped(*arguments):
         calls.append(1)
@@ -125,7 +126,7 @@ def test_a_run_that_is_stopped_midway_leaves_only_whole_files(checkpoint, photos
             raise KeyboardInterrupt
         return logits(*arguments)
 
-    monkeypatch.setattr(deployment, "square_logits", stopped)
+    monkeypatch.setattr(prediction, "square_logits", stopped)
     with pytest.raises(KeyboardInterrupt):
         predict_folder(checkpoint, photos, tmp_path / "out", batch_size=1, device="cpu")
     monkeypatch.undo()
@@ -152,9 +153,9 @@ def test_one_bad_file_does_not_stop_the_rest(checkpoint, photos, tmp_path):
 
 
 def test_a_photo_that_vanishes_before_its_cutout_is_listed(checkpoint, photos, tmp_path, monkeypatch):
-    logits = deployment.square_logits
+    logits = prediction.square_logits
     monkeypatch.setattr(
-        deployment, "square_logits", lambda *a: ((photos / "05.webp").unlink(missing_ok=True), logits(*a))[1]
+        prediction, "square_logits", lambda *a: ((photos / "05.webp").unlink(missing_ok=True), logits(*a))[1]
     )
     result = predict_folder(checkpoint, photos, tmp_path / "out", cutout=True, batch_size=12, device="cpu")
     assert [failure.name for failure in result.failures] == ["05.webp"] and result.predicted == 11
@@ -200,8 +201,8 @@ def test_failures_of_shards_are_kept_apart(checkpoint, photos, tmp_path):
 
 NOTING = """
 import os
-from carvana_lib.__main__ import main
-from carvana_lib.deployment.predictions import Predictions
+from carvana_course.cli import main
+from carvana_course.deployment.predictions import Predictions
 
 write = Predictions.write
 
@@ -242,7 +243,7 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
     for i in range(size):
         Image.new("RGB", (20, 20)).save(folder / f"{i}.png")
     lock, alive, peak = threading.Lock(), set(), []
-    open_photo, write = deployment.open_photo, predictions.Predictions.write
+    open_photo, write = prediction.open_photo, predictions.Predictions.write
 
     def opened(path, **options):
         with lock:
@@ -256,9 +257,9 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
             alive.remove(path.name)
         return write(self, path, logits)
 
-    monkeypatch.setattr(deployment, "open_photo", opened)
+    monkeypatch.setattr(prediction, "open_photo", opened)
     monkeypatch.setattr(predictions.Predictions, "write", written)
-    monkeypatch.setattr(bulk, "cores", lambda: 2)
+    monkeypatch.setattr(folders, "cores", lambda: 2)
     assert predict_folder(checkpoint, folder, tmp_path / "out", batch_size=3, device="cpu").predicted == size
     assert max(peak) <= 2 * 3 + 3 * 2 and not alive  # a batch, the next one, and twice the threads for writing
 

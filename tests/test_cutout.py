@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from carvana_course.deployment import cutout
 from carvana_lib import data
-from carvana_lib.deployment import cutout
 
 
 def disk(size: int = 120, radius: int = 40) -> np.ndarray:

@@ -10,11 +10,11 @@ import torch
 from conftest import ROOT
 from PIL import Image, ImageOps
 
-from carvana_lib import deployment
+from carvana_course.deployment.comparison import NAIVE, compare_ways
+from carvana_lib import prediction
 from carvana_lib.data import resize
-from carvana_lib.deployment import WAYS, PhotoError, open_photo, probability, read_photo
-from carvana_lib.deployment.comparison import NAIVE, compare_ways
 from carvana_lib.model import UNet
+from carvana_lib.prediction import WAYS, PhotoError, open_photo, probability, read_photo
 
 
 class Bright(torch.nn.Module):
@@ -111,7 +111,7 @@ def test_reading_is_quiet(tmp_path):
     (tmp_path / "exif.jpg").write_bytes(saved_exif)
     (tmp_path / "large.png").write_bytes(saved(Image.new("1", (10_000, 10_000)), "PNG").getvalue())
     code = (
-        "import sys; from carvana_lib.deployment import read_photo; print([read_photo(p).size for p in sys.argv[1:]])"
+        "import sys; from carvana_lib.prediction import read_photo; print([read_photo(p).size for p in sys.argv[1:]])"
     )
     words = [sys.executable, "-c", code, str(tmp_path / "exif.jpg"), str(tmp_path / "large.png")]
     found = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
@@ -161,14 +161,14 @@ def test_padding_does_not_move_the_picture(net):
     padded = cv2.copyMakeBorder(one, 0, 4, 0, 14, cv2.BORDER_REPLICATE)
     with torch.inference_mode():
         expected = net(torch.from_numpy(padded).permute(2, 0, 1)[None])[0, 0, :44, :50].numpy()
-    assert np.allclose(deployment.net_logits(net, one[None])[0], expected, atol=1e-5)
+    assert np.allclose(prediction.net_logits(net, one[None])[0], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("flip", [False, True])
 def test_every_way_agrees_on_a_smooth_picture(way, flip):
     picture = smooth(120, 80)
-    expected = deployment.sigmoid(picture.mean(-1, dtype=np.float32) / 32 - 4)
+    expected = prediction.sigmoid(picture.mean(-1, dtype=np.float32) / 32 - 4)
     found = probability(Bright(), picture, 64, way=way, flip=flip)
     assert np.abs(found - expected).max() < 0.05 and ((found >= 0.5) == (expected >= 0.5)).mean() > 0.98
 
@@ -205,7 +205,7 @@ def test_tiles_leave_no_seams():
             return logits
 
     squares = photo(96, 96)[None]
-    whole = deployment.tiled_logits(AfraidOfEdges(), squares, 48)[0][24]
+    whole = prediction.tiled_logits(AfraidOfEdges(), squares, 48)[0][24]
     assert whole[8:-8].min() > 2.5 and np.abs(np.diff(whole[8:-8])).max() < 0.7
 
 
@@ -215,12 +215,12 @@ def test_the_fast_copy_says_the_same_and_the_net_stays_as_it_was(net):
             module.running_mean.uniform_(-0.1, 0.1), module.running_var.uniform_(0.5, 2)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     picture = photo(70, 50)
-    expected, found = (probability(one, picture, 32) for one in (net, deployment.fast(net, "cpu")))
+    expected, found = (probability(one, picture, 32) for one in (net, prediction.fast(net, "cpu")))
     assert np.abs(found - expected).max() < 0.02  # bf16 where it is fast
     assert all((before[name] == tensor).all() for name, tensor in net.state_dict().items())
     assert net(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
-    exact = probability(deployment.fast(net, "cpu", "float32"), picture, 32)
-    rough = probability(deployment.fast(net, "cpu", "bf16"), picture, 32)
+    exact = probability(prediction.fast(net, "cpu", "float32"), picture, 32)
+    rough = probability(prediction.fast(net, "cpu", "bf16"), picture, 32)
     assert np.abs(exact - expected).max() < 1e-5 < np.abs(rough - expected).max() < 0.02
 
 
@@ -232,7 +232,7 @@ def test_a_net_in_training_mode_is_not_disturbed(net):
 
 
 def test_an_unknown_way_names_the_known_ones(net):
-    with pytest.raises(deployment.DeploymentError, match="whole, larger, tiles, native"):
+    with pytest.raises(prediction.DeploymentError, match="whole, larger, tiles, native"):
         probability(net, photo(40, 40), 32, way="hole")
 
 

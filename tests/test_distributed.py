@@ -24,16 +24,16 @@ from conftest import ROOT, free_port
 from PIL import Image
 from typer.main import get_command
 
+from carvana_course.cli import app, join_pairs, load_params
+from carvana_course.deployment.folders import predict_folder
+from carvana_course.scaling.processes import ProcessError, check_pictures, reason, share_statistics, together
+from carvana_course.scaling.study import StudyError
 from carvana_lib import checkpoints, training, tuning
-from carvana_lib.__main__ import app, join_pairs, load_params
 from carvana_lib.checkpoints import CheckpointError, Checkpoints, finished_epochs, load_checkpoint, load_model
 from carvana_lib.config import ParameterError, Params
 from carvana_lib.data import open_data
-from carvana_lib.deployment.bulk import predict_folder
-from carvana_lib.distributed import ProcessError, check_pictures, reason, share_statistics, together
-from carvana_lib.hardware import check_processes, make_accelerator
+from carvana_lib.device import check_processes, make_accelerator
 from carvana_lib.runs import Run, RunError, cores
-from carvana_lib.study import StudyError
 from carvana_lib.training import TrainingError, fit, make_model, train, validate
 
 # Autograd looks for devices when it is first used, and a process for which it has started threads cannot fork. ONNX's
@@ -238,7 +238,7 @@ def test_batchnorm_is_shared_on_gpus_alone():
 
 def test_search_asks_to_be_run_before_a_training_in_many_processes(data, params, monkeypatch):
     monkeypatch.setattr(tuning, "in_worker", lambda: True)
-    with pytest.raises(ParameterError, match="run 'python -m carvana_lib search'"):
+    with pytest.raises(ParameterError, match="run 'python -m carvana_course search'"):
         tuning.with_best(params.replace(loss=None), data)
 
 
@@ -324,10 +324,10 @@ def documented() -> list[tuple[int, str, dict]]:
         nodes = re.search(r"--nodes=(\d+)", block)
         block = block.replace("\\\n", "").replace("$SLURM_ARRAY_TASK_ID", "1")
         block = block.replace("$SLURM_NNODES", nodes[1] if nodes else "")
-        for line in filter(lambda line: "-m carvana_lib" in line, block.splitlines()):
+        for line in filter(lambda line: "-m carvana_course" in line, block.splitlines()):
             words = shlex.split(line, comments=True)
             words = shlex.split(words[-1]) if words[:3] == ["srun", "bash", "-c"] else words
-            at = words.index("carvana_lib")
+            at = words.index("carvana_course")
             before, name, after = words[:at], words[at + 1], [word for word in words[at + 2 :] if word != "&"]
             options = {"--nnodes": 1, "--nproc-per-node": 1, "--num_processes": 1}
             options |= {key: int(value) for key, value in zip(before, before[1:], strict=False) if key in options}
@@ -387,7 +387,7 @@ def test_two_machines_train_one_net(params, tmp_path):
 def test_accelerate_launch_starts_the_same_training(data, params, tmp_path):
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", 2]
     launch += ["--num_machines", 1, "--mixed_precision", "no", "--dynamo_backend", "no"]
-    launch += ["--main_process_port", free_port(), "-m", "carvana_lib", "train"]
+    launch += ["--main_process_port", free_port(), "-m", "carvana_course", "train"]
     said = in_shell([*launch, *options(params)], tmp_path)
     assert said.count("best val mIoU") == 1
     rows = data.rows("train"), data.rows("val")

@@ -9,8 +9,9 @@ import pytest
 from conftest import ROOT
 from typer.testing import CliRunner
 
-from carvana_lib import doctor, hardware
-from carvana_lib.__main__ import app
+from carvana_course.cli import app
+from carvana_course.upkeep import doctor
+from carvana_lib import device
 from carvana_lib.config import Params
 from carvana_lib.runs import atomic
 
@@ -58,7 +59,7 @@ def test_a_machine_that_is_well_gets_a_line_for_each_thing(well):
         "Python:", "packages:", "disk:", "memory:", "runs:", "sample:", "Kaggle:", "device:", "leftovers:"
     ]  # fmt: skip
     assert f"torch {well['torch']}, torchvision {well['torchvision']}" in lines[1]
-    assert "32 cars, 512 pictures" in lines[5] and lines[7].endswith(hardware.describe_device(Params()))
+    assert "32 cars, 512 pictures" in lines[5] and lines[7].endswith(device.describe_device(Params()))
 
 
 def test_this_machine_has_the_versions_that_it_tests(well, monkeypatch):
@@ -117,7 +118,7 @@ def test_a_broken_torch_is_told(well, monkeypatch):
     def broken(params):
         raise OSError("libcudart.so.12: cannot open\nshared object file")
 
-    monkeypatch.setattr(hardware, "describe_device", broken)
+    monkeypatch.setattr(device, "describe_device", broken)
     (wrong,) = problems()
     assert "torch fails: libcudart.so.12: cannot open shared object file; run 'pip" in wrong
 
@@ -132,7 +133,7 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(well, runs):
     for path in (*left, runs / "a" / ".ipynb_checkpoints"):
         os.utime(path, (time.time() - 90_000,) * 2)
     (wrong,) = problems()
-    assert "leftovers: 2 of killed runs, 0.0 MB; remove them with 'python -m carvana_lib doctor --clean'" in wrong
+    assert "leftovers: 2 of killed runs, 0.0 MB; remove them with 'python -m carvana_course doctor --clean'" in wrong
     status, lines = told("--clean")
     assert status == 0 and "2 of killed runs" in lines[-1] and lines[-1].endswith("removed")
     assert set(runs.rglob("*")) == kept and problems() == []

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from carvana_lib import download, runs
-from carvana_lib.download import DownloadError, unpack, verify
+from carvana_course.upkeep import download
+from carvana_course.upkeep.download import DownloadError, unpack, verify
+from carvana_lib import runs
 
 CARS, VIEWS, SIZE = ("0aa1", "1bb2"), 3, (48, 32)
 SMALL = {"cars": 2, "views": VIEWS, "size": SIZE}
@@ -135,7 +136,7 @@ def test_unpacking_goes_on_after_a_kill(tmp_path):
     program = f"""
 import os, shutil
 from pathlib import Path
-from carvana_lib.download import unpack
+from carvana_course.upkeep.download import unpack
 count = 0
 def copy(source, sink, length):
     global count

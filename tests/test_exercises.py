@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from conftest import ROOT
 
-from carvana_lib.exercises import CHAPTERS, EXERCISES, QUESTIONS, ExerciseError, check, quiz
-from carvana_lib.exercises.checks import Exercise, agree, judge
-from carvana_lib.exercises.quiz import Quiz
+from carvana_course.exercises import CHAPTERS, EXERCISES, QUESTIONS, ExerciseError, check, quiz
+from carvana_course.exercises.checks import Exercise, agree, judge
+from carvana_course.exercises.quiz import Quiz
 
 FALLBACKS = {"raised", "nothing", "shape", "type", "differs"}
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
@@ -1066,11 +1066,11 @@ def test_no_place_among_the_options_is_right_more_often_than_not():
 
 
 def test_importing_the_exercises_is_quiet():
-    done = subprocess.run([sys.executable, "-c", "import carvana_lib.exercises"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", "import carvana_course.exercises"], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_modules_are_thin():
-    for path in (ROOT / "carvana_lib" / "exercises").glob("*.py"):
+    for path in (ROOT / "carvana_course" / "exercises").glob("*.py"):
         assert path.read_text(encoding="utf8").count("\n") <= 275, path.name
     assert len(EXERCISES) == sum(map(len, CHAPTERS.values())), "two exercises have one name"

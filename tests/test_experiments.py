@@ -8,10 +8,9 @@ import yaml
 from conftest import ROOT
 from typer.testing import CliRunner
 
-from carvana_lib import audit, experiments
-from carvana_lib.__main__ import app
-from carvana_lib.config import ParameterError
-from carvana_lib.results import (
+from carvana_course.cli import app
+from carvana_course.evidence import claims, experiments
+from carvana_course.evidence.results import (
     LADDER,
     RESULTS,
     SIZES,
@@ -25,12 +24,13 @@ from carvana_lib.results import (
     scores,
     table,
 )
+from carvana_lib.config import ParameterError
 from carvana_lib.runs import Run, read_json, write_json
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setattr("carvana_lib.results.RESULTS", tmp_path / "results")
+    monkeypatch.setattr("carvana_course.evidence.results.RESULTS", tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -158,10 +158,10 @@ def test_the_command_skips_what_it_cannot_start_and_says_so(params, tmp_path, re
 
 def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch):
     kept = (RESULTS / "README.md").read_text(encoding="utf8")
-    monkeypatch.setattr("carvana_lib.results.RESULTS", shutil.copytree(RESULTS, tmp_path / "copy"))
+    monkeypatch.setattr("carvana_course.evidence.results.RESULTS", shutil.copytree(RESULTS, tmp_path / "copy"))
     experiments.write_page()
     assert (tmp_path / "copy" / "README.md").read_text(encoding="utf8") == kept
-    assert kept.count("\n| ") > len(found()) + len(audit.CLAIMS)
+    assert kept.count("\n| ") > len(found()) + len(claims.CLAIMS)
     averagings = records("protocol-full")[0]["metrics"]["test_averagings"]
     assert f"soft IoU is that far from the rest ({averagings['soft']:.4f} on" in kept
     spread = scores("protocol-small", "test_iou_std")
@@ -291,7 +291,7 @@ def test_what_the_page_says_of_the_full_size():
         f"{protocol['n_train'] // 16} cars and {steps:,} steps in place of {document} and {5 * 2 * document:,}" in page
     )
     assert "a test mIoU of 0.983 with a std of 0.0055 at most: the document misses both, and so does our net" in page
-    assert all(of["test_miou"] < 0.983 and of["test_iou_std"] > 0.0055 for of in (protocol, audit.CLAIMED))
+    assert all(of["test_miou"] < 0.983 and of["test_iou_std"] > 0.0055 for of in (protocol, claims.CLAIMED))
     curve = records("protocol-full")[0]["val_miou_each_epoch"]
     assert curve[1] < curve[0] < curve[2] < curve[3] < curve[4], "still rising in the fifth, fell once, in the second"
     half, full = (removed(scores(f"protocol-{of}"), scores(f"best-batch-2-{of}"))[0] for of in ("32", "full"))
@@ -364,7 +364,7 @@ def test_the_readmes_rows_of_the_sample_and_of_the_document(name):
             re.M,
         )
     ]
-    (sample, document), claimed = rows, audit.CLAIMED
+    (sample, document), claimed = rows, claims.CLAIMED
     assert (*sample[:4], sample[5]) == scored and sample[4].split()[::2] == [f"{low:.3f}", f"{high:.3f}"]
     assert [float(cell) for cell in (*document[:4], *document[5:])] == [
         claimed[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")
@@ -388,10 +388,10 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     assert re.search(rf"(removes|убирает) {100 * half.item():.0f} %\D+ {100 * full.item():.0f} %", text)
     protocol = records("protocol-full")[0]["metrics"]
     for name in ("test_miou", "val_miou"):
-        assert re.search(rf"{protocol[name]:.4f} (against|против) {audit.CLAIMED[name]}\b", text)
+        assert re.search(rf"{protocol[name]:.4f} (against|против) {claims.CLAIMED[name]}\b", text)
     started, control = (scores(f"{of}-small")[0] for of in ("cars-003-pretrained", "longer-003"))
     assert re.search(rf"(gives|получается) {started:.3f};.{{,90}} (give|дают) {control:.3f}\.", text)
     low, high = protocol["test_miou_ci95"]
-    assert low < audit.CLAIMED["test_miou"] < high, "the READMEs say that it does"
+    assert low < claims.CLAIMED["test_miou"] < high, "the READMEs say that it does"
     rate = 100 * removed(scores("protocol-small"), scores("rate-small"))
     assert re.search(rf"\b{rate.min():.0f} (to|до) {rate.max():.0f} %", text)

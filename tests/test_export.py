@@ -12,8 +12,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from carvana_lib.deployment import export
-from carvana_lib.deployment.int8 import to_int8
+from carvana_course.deployment import export
+from carvana_course.deployment.int8 import to_int8
 from carvana_lib.model import UNet
 from carvana_lib.runs import RunError
 
@@ -198,6 +198,6 @@ def test_functions_are_timed_in_turns_and_their_first_two_rounds_left_out(monkey
 
 
 def test_importing_it_loads_no_onnx():
-    code = "import sys, carvana_lib.deployment.export; print([m for m in sys.modules if m.startswith('onnx')])"
+    code = "import sys, carvana_course.deployment.export; print([m for m in sys.modules if m.startswith('onnx')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

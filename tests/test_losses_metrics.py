@@ -8,15 +8,7 @@ from hypothesis import strategies as st
 
 from carvana_lib.losses import LOSSES, bce, bce_dice
 from carvana_lib.losses import dice as dice_loss
-from carvana_lib.metrics import (
-    averagings,
-    bootstrap_by_car,
-    boundary_iou,
-    confusion_counts,
-    dice,
-    iou,
-    summary,
-)
+from carvana_lib.metrics import averagings, bootstrap_by_car, boundary_iou, confusion_counts, dice, iou, summary
 
 
 def masks(kind: str, seed: int):

@@ -14,8 +14,8 @@ import torch
 import yaml
 from conftest import ROOT, write_pair
 
-from carvana_lib import pipeline, report
-from carvana_lib.__main__ import join_pairs, parse_pair
+from carvana_course.cli import join_pairs, parse_pair
+from carvana_course.headless import pipeline, report
 from carvana_lib.config import ParameterError, Params
 from carvana_lib.runs import Run, RunError, has_metrics, write_json
 from carvana_lib.training import train
@@ -41,7 +41,7 @@ SMALL = [
 
 def command(*words, **kwargs):
     return subprocess.run(
-        [sys.executable, "-m", "carvana_lib", *map(str, words)], capture_output=True, text=True, cwd=ROOT, **kwargs
+        [sys.executable, "-m", "carvana_course", *map(str, words)], capture_output=True, text=True, cwd=ROOT, **kwargs
     )
 
 
@@ -277,12 +277,13 @@ def test_jobs_run_at_the_same_time(tmp_path, monkeypatch, runs):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_set_that_this_machine_cannot_run_does_not_stop_the_next(tmp_path, folder, runs, jobs):
     """Real children, on a copy of the library beside one short notebook."""
-    shutil.copytree(ROOT / "carvana_lib", tmp_path / "course" / "carvana_lib")
+    for package in ("carvana_lib", "carvana_course"):
+        shutil.copytree(ROOT / package, tmp_path / "course" / package)
     runpy.run_path(str(ROOT / "tests" / "faults" / "notebooks.py"))["write"](tmp_path / "course" / "notebooks")
     file, sets = tmp_path / "b.yaml", {"precision": ["fp16", "float32"]}
     file.write_text(yaml.safe_dump({"device": "cpu", "data_dir": str(folder), "grid": sets}))
     done = subprocess.run(
-        [sys.executable, "-m", "carvana_lib", "batch", file, "--jobs", str(jobs)],
+        [sys.executable, "-m", "carvana_course", "batch", file, "--jobs", str(jobs)],
         capture_output=True,
         text=True,
         cwd=tmp_path / "course",

@@ -28,11 +28,13 @@ def test_requirements_are_exact_and_cover_every_import():
     names |= {"psycopg": "psycopg[binary]", "xdist": "pytest-xdist"}
     sources = [
         path.read_text(encoding="utf8")
-        for path in [*(ROOT / "carvana_lib").glob("*.py"), *(ROOT / "tests").glob("*.py")]
+        for path in [
+            file for folder in ("carvana_lib", "carvana_course", "tests") for file in (ROOT / folder).rglob("*.py")
+        ]
     ]
     for notebook in NOTEBOOKS:
         sources += [cell.source for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
-    local = {"carvana_lib", "conftest", "studio", "tests", "benchmarks"}
+    local = {"carvana_lib", "carvana_course", "conftest", "studio", "tests", "benchmarks"}
     optional = {"embreex"}  # of the studio, which has requirements of its own
     import sys
 

@@ -18,12 +18,13 @@ import pytest
 from conftest import free_port
 from typer.testing import CliRunner
 
-from carvana_lib import study, tuning
-from carvana_lib.__main__ import app
+from carvana_course.cli import app
+from carvana_course.scaling import study
+from carvana_course.scaling.study import StudyError, database, shown
+from carvana_lib import tuning
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.runs import Run
-from carvana_lib.study import StudyError, database, shown
 from carvana_lib.tuning import GRID, search, with_best
 
 PASSWORD = "p@ss/word-" + secrets.token_hex(8)

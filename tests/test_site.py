@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from conftest import ROOT
 
-from carvana_lib import site
+from carvana_course.upkeep import site
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -158,7 +158,7 @@ FIGURES = {  # a call, and what its text must say
 }
 SETUP = """
 import numpy as np, pandas as pd
-from carvana_lib import pictures, plots
+from carvana_course.show import pictures, plots
 from carvana_lib.model import UNet, receptive_field, trace_shapes
 table = pd.DataFrame({"view": [1, 2, 3, 4] * 2, "area": [0.1, 0.2, 0.3, 0.4] * 2, "iou": [0.9, 0.8, 0.7, 0.6] * 2,
                       "car_id": [*"aabb", *"cccc"], "split": ["train"] * 4 + ["val"] * 2 + ["test"] * 2})

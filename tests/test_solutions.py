@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from carvana_lib.exercises import CHAPTERS, EXERCISES, QUESTIONS
-from carvana_lib.exercises.checks import judge
+from carvana_course.exercises import CHAPTERS, EXERCISES, QUESTIONS
+from carvana_course.exercises.checks import judge
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 SOLUTIONS = sorted((ROOT / "notebooks" / "solutions").glob("*.ipynb"))

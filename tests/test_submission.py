@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from carvana_lib.deployment import submission
-from carvana_lib.deployment.submission import SubmissionError, decode, encode
+from carvana_course.deployment import submission
+from carvana_course.deployment.submission import SubmissionError, decode, encode
 from carvana_lib.runs import RunError
 
 PHOTOS = [f"car_{i:02d}.jpg" for i in range(5)]

@@ -11,7 +11,8 @@ import psutil
 import pytest
 from conftest import ROOT
 
-from carvana_lib.exercises import CHAPTERS, EXERCISES, QUESTIONS, grading
+from carvana_course.exercises import CHAPTERS, EXERCISES, QUESTIONS
+from carvana_course.upkeep import grading
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 ENTRY = re.compile(r'^<a id="([\w-]+)"></a>\*\*(.+?)\.\*\* (.+)$', re.M)
@@ -139,7 +140,7 @@ def graded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("submissions")
     submit(
         folder / "anna" / "01_data.ipynb",
-        "import numpy as np\nfrom carvana_lib.exercises import check",
+        "import numpy as np\nfrom carvana_course.exercises import check",
         "check(undefined)\n1 / 0",
         "hoard = np.ones(2_000_000_000)",
         "def my_mirror(photo, mask):\n    return photo[:, ::-1], mask[:, ::-1]",

@@ -3,9 +3,9 @@ import math
 import pandas as pd
 import pytest
 
+from carvana_course.scaling.study import StudyError
 from carvana_lib import tuning
 from carvana_lib.runs import Run, read_json
-from carvana_lib.study import StudyError
 from carvana_lib.tuning import GRID, planned_learning_rates, range_test, search, with_best
 
 

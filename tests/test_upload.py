@@ -20,14 +20,14 @@ import torch
 from conftest import ROOT, SCREENSHOTS, free_port
 from PIL import Image
 
-from carvana_lib.deployment import PhotoError
-from carvana_lib.deployment.upload import PhotoUpload, UploadError, read_upload
+from carvana_course.deployment.upload import PhotoUpload, UploadError, read_upload
+from carvana_lib.prediction import PhotoError
 
 EVIL = "<img src=x onerror=window.hacked=1>.png"
 CELL = """
 import numpy as np
 import torch
-from carvana_lib.deployment.upload import PhotoUpload
+from carvana_course.deployment.upload import PhotoUpload
 
 class Red(torch.nn.Module):
     def forward(self, images):  # the car is what is red

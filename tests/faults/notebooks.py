@@ -5,8 +5,8 @@ from pathlib import Path
 import nbformat
 import yaml
 
+from carvana_course.headless.report import SUMMARY
 from carvana_lib.config import Params
-from carvana_lib.report import SUMMARY
 
 SCORES = f"""
 import time

@@ -16,12 +16,13 @@ import torch
 from optuna.storages import journal
 from PIL import Image
 
+from carvana_course.deployment import folders
+from carvana_course.headless import report as report_page
+from carvana_course.upkeep import download
 from carvana_lib import data as pictures
-from carvana_lib import download, evaluation, training, tuning
-from carvana_lib import report as report_page
+from carvana_lib import evaluation, training, tuning
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.config import Params
-from carvana_lib.deployment import bulk
 from carvana_lib.runs import Run, write_json
 
 
@@ -58,7 +59,7 @@ def tune_quickly(params: dict) -> int:
 
 def predict(checkpoint: str, images: str, out: str) -> int:
     """Predict a folder of photos; how many masks were missing."""
-    return bulk.predict_folder(checkpoint, images, out, probability=True, device="cpu").predicted
+    return folders.predict_folder(checkpoint, images, out, probability=True, device="cpu").predicted
 
 
 def unpack(zips: list[str], target: str) -> None:
@@ -84,7 +85,7 @@ def report(params: dict) -> None:
 
 def run(params: dict, notebooks: str) -> None:
     """One run through the notebooks of a folder."""
-    from carvana_lib import pipeline
+    from carvana_course.headless import pipeline
 
     pipeline.NOTEBOOKS = Path(notebooks)
     pipeline.run(Params(**params))
@@ -92,7 +93,7 @@ def run(params: dict, notebooks: str) -> None:
 
 def batch(files: list[str], notebooks: str) -> list[str]:
     """Run parameter sets through the notebooks of a folder; the failures."""
-    from carvana_lib import pipeline
+    from carvana_course.headless import pipeline
 
     pipeline.NOTEBOOKS = Path(notebooks)
     return pipeline.batch(files)[1]
@@ -100,7 +101,7 @@ def batch(files: list[str], notebooks: str) -> list[str]:
 
 def soak(params: dict, seconds: float, every: float) -> list[dict]:
     """Train and browse over and over; memory (MB), open files and threads of this process, at least twelve times."""
-    from carvana_lib.browser import MaskBrowser
+    from carvana_course.browser import MaskBrowser
 
     params, own, began, seen = Params(**params, resume=False), psutil.Process(), time.monotonic(), []
     trainings = steps = 0

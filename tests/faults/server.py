@@ -130,7 +130,9 @@ def obey(operations, order: dict, writing: int) -> None:
     try:
         answer = "done", "", getattr(operations, order.pop("operation"))(**order)
     except Exception as error:
-        own = type(error).__module__.split(".")[0] == "carvana_lib" and isinstance(error, ValueError | RuntimeError)
+        own = type(error).__module__.split(".")[0] in ("carvana_lib", "carvana_course") and isinstance(
+            error, ValueError | RuntimeError
+        )
         answer = ("refused", str(error), None) if own else ("crashed", traceback.format_exc(), None)
     with os.fdopen(writing, "w", encoding="utf8") as pipe:
         json.dump(answer, pipe, default=str)

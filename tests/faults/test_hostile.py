@@ -29,12 +29,12 @@ import torch
 import tornado.websocket
 from conftest import ROOT, write_pair
 
-from carvana_lib import pipeline
+from carvana_course.deployment import export
+from carvana_course.deployment.export import ExportError
+from carvana_course.headless import pipeline
 from carvana_lib.checkpoints import CheckpointError, load_checkpoint
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
-from carvana_lib.deployment import export
-from carvana_lib.deployment.export import ExportError
 from carvana_lib.runs import Run
 
 from . import notebooks
@@ -127,7 +127,7 @@ def hostile(tmp_path):
 
 LOOK = """
 from IPython.display import HTML, display
-from carvana_lib.browser import MaskBrowser
+from carvana_course.browser import MaskBrowser
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 data = open_data(Params.from_notebook(globals()))
@@ -157,7 +157,7 @@ def test_html_in_names_and_metadata_stays_text(hostile, tally, tmp_path, monkeyp
 
 
 def test_html_in_names_stays_text_in_the_widget(hostile):
-    from carvana_lib.browser import MaskBrowser
+    from carvana_course.browser import MaskBrowser
 
     data = open_data(Params(**TINY | {"data_dir": str(hostile)}))
     browser = MaskBrowser(data.table, data.images, data.masks)

@@ -1,0 +1,48 @@
+"""The ways to predict a photo's mask, compared at the photos' own size."""
+
+import time
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from carvana_lib.data import read_mask, resize
+from carvana_lib.metrics import boundary_iou, confusion_counts, dice, iou
+from carvana_lib.prediction import WAYS, net_logits, photo_logits, read_photo
+from carvana_lib.progress import progress
+
+NAIVE = "mask enlarged"
+
+
+def naive_mask(model, photo: np.ndarray, image_size: int) -> np.ndarray:
+    """(H, W) uint8 {0, 1}, as many programs do it: threshold the small square, then enlarge the mask."""
+    small = net_logits(model, resize(photo, image_size)[None])[0] >= 0
+    return cv2.resize(small.astype(np.uint8), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def scores(said: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
+    """IoU, Dice and boundary IoU of two masks (H, W) of 0 and 1."""
+    tp, fp, fn, _ = confusion_counts(torch.from_numpy(said)[None], torch.from_numpy(mask)[None]).numpy().T
+    return float(iou(tp, fp, fn)[0]), float(dice(tp, fp, fn)[0]), boundary_iou(said, mask)
+
+
+def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
+    """Score each way, without and with the mirror image, on the photos at `index` of `data`, read one at a time.
+
+    A row a way: way, flip, iou, dice and boundary_iou (means over photos at their own size), ms (of net and resizing,
+    for a photo). The first row is `naive_mask`.
+    """
+    rows, pairs = [], data.table.loc[index].to_dict("records")
+    for pair in progress(pairs, "comparing ways", len(pairs)):
+        photo, mask = read_photo(data.folder / pair["image"]), read_mask(data.folder / pair["mask"])
+        for way, flip in [(NAIVE, False), *((way, flip) for way in WAYS for flip in (False, True))]:
+            started = time.perf_counter()
+            if way == NAIVE:
+                said = naive_mask(model, photo, image_size)
+            else:
+                said = (photo_logits(model, photo, image_size, way, flip) >= 0).astype(np.uint8)
+            ms = 1000 * (time.perf_counter() - started)
+            rows.append((way, flip, *scores(said, mask), ms))
+    columns = ["way", "flip", "iou", "dice", "boundary_iou", "ms"]
+    return pd.DataFrame(rows, columns=columns).groupby(["way", "flip"], sort=False).mean().reset_index()

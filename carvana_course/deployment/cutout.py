@@ -1,0 +1,121 @@
+"""What the challenge was for: the car, cut out and put before another background, with the shadow that it had.
+
+Photos are (H, W, 3) uint8 RGB, probabilities of car (H, W) float32; a probability of another size is stretched.
+"""
+
+import cv2
+import numpy as np
+
+from carvana_course.show import pictures
+
+EDGE = 1.5  # pixels over which the car fades into the background: what a sharp photo does by itself
+WORK = 480  # pixels: shadows are soft, so they are found at this length of the longer side
+FLOOR_REACH, SHADOW_REACH, SHADOW_BLUR = (48, 24), 64, 1.5  # of those pixels: see `floor_shadow`
+
+
+def alpha(probability: np.ndarray) -> np.ndarray:
+    """How solid each pixel is, (H, W) uint8: 255 in the car, 0 outside, at least 128 where probability is at least 0.5.
+
+    A ramp over the probability itself would be as wide as the net was unsure or its output stretched: a grey halo. So
+    the ramp is laid over the distance from the outline, EDGE pixels wide, with (p - 0.5) / |gradient of p| for the
+    distance: exact where p is a slope, and far where p is flat.
+    """
+    right, down = (cv2.Sobel(probability, cv2.CV_32F, *axis, ksize=1, scale=0.5) for axis in ((1, 0), (0, 1)))
+    slope = np.maximum(cv2.magnitude(right, down), 1e-6)
+    return (255 * np.clip(0.5 + (probability - 0.5) / (EDGE * slope), 0, 1) + 0.5).astype(np.uint8)
+
+
+def cut_out(photo: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """The car alone, (H, W, 4) uint8 RGBA; transparent pixels are black.
+
+    Where car and old background share a pixel, its colour is a mixture, which shows as a rim of the old wall on the
+    new one. The less of such a pixel is car, the more of its colour is taken from the solid car beside it.
+    """
+    photo = pictures.as_photo(photo)
+    solidity = alpha(pictures.stretch(pictures.as_probability(probability), photo.shape[:2]))
+    solid, edge = solidity == 255, np.flatnonzero((solidity > 0) & (solidity < 255))
+    solid = cv2.erode(solid.astype(np.float32), np.ones((3, 3), np.uint8))
+    own = solidity.reshape(-1)[edge] / 255
+    car = np.dstack([photo * (solidity > 0)[..., None], solidity])
+    for channel in range(3):  # one by one, since a large photo is much memory in float
+        beside, known = average(photo[..., channel].astype(np.float32), solid, EDGE)
+        mixed, beside, known = (values.reshape(-1)[edge] for values in (photo[..., channel], beside, known))
+        pure = own * mixed + (1 - own) * np.where(known > 1e-3, beside, mixed)
+        car.reshape(-1, 4)[edge, channel] = pure.round()
+    return car
+
+
+def average(values: np.ndarray, weight: np.ndarray, across: float, down: float = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Gaussian average of `values` (H, W) in which each pixel counts by its weight: (average, weight near by).
+
+    The standard deviation is `across` pixels, and `down` vertically where that is another.
+    """
+    near = cv2.GaussianBlur(weight, (0, 0), across, sigmaY=down)
+    return cv2.GaussianBlur(values * weight, (0, 0), across, sigmaY=down) / np.maximum(near, 1e-12), near
+
+
+def floor_shadow(photo: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """The share of light that the floor kept under and beside the car, (H, W) float32 from 0 to 1 (no shadow).
+
+    It is the photo's brightness divided by that of the same floor without the car. The second is unknown, so it is
+    averaged from the floor near by, four times, each time leaving out more of what is darker than the last average.
+    Only what lies low and near the car counts, since the wall's lettering is dark as well.
+    """
+    height, width = photo.shape[:2]
+    scale = WORK / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    light = cv2.resize(photo.astype(np.float32).mean(-1), size, interpolation=cv2.INTER_AREA)
+    spread = cv2.resize((probability >= 0.5).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    car = cv2.dilate((spread > 0.02).astype(np.uint8), np.ones((3, 3), np.uint8))  # with what the net may have missed
+    if not car.any() or car.all():
+        return np.ones((height, width), np.float32)
+
+    outside = 1 - car.astype(np.float32)
+    weight = outside
+    for _ in range(4):
+        floor, _ = average(light, weight, *FLOOR_REACH)
+        weight = outside * np.clip(10 * light / np.maximum(floor, 1) - 9, 1e-4, 1)  # 0.9 of the average: out
+    share = np.clip(light / np.maximum(floor, 1), 0, 1)
+    fine, known = average(share, outside, SHADOW_BLUR)
+    coarse, _ = average(share, outside, 4 * SHADOW_BLUR)  # goes on a little below the car, for its soft edge
+    share = np.clip(np.where(known > 0.01, fine, coarse) / 0.96, 0, 1)  # 4 % are dust and noise
+
+    top, bottom = np.flatnonzero(car.any(1))[[0, -1]]
+    low = np.clip((np.arange(size[1]) - top) / max(1, bottom - top) * 4 - 2.4, 0, 1)  # from 0.6 of its height to 0.85
+    near = np.clip(1.5 - cv2.distanceTransform(1 - car, cv2.DIST_L2, 5) / SHADOW_REACH * 1.5, 0, 1)
+    kept = 1 - (1 - share) * near * low[:, None]
+    return cv2.resize(kept.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def studio_gradient(height: int, width: int, wall: int = 235, floor: int = 150) -> np.ndarray:
+    """A grey studio, (height, width, 3) uint8: a light wall that runs over into a darker floor without a line."""
+    grey = np.interp(np.linspace(0, 1, height), [0, 0.5, 0.62, 1], [wall, wall - 30, wall - 55, floor])
+    return np.broadcast_to(grey.round().astype(np.uint8)[:, None, None], (height, width, 3)).copy()
+
+
+def composite(photo: np.ndarray, probability: np.ndarray, background: np.ndarray, shadow: bool = True) -> np.ndarray:
+    """The car before `background` (h, w, 3) uint8, stretched to the photo's size: (H, W, 3) uint8.
+
+    With `shadow`, what the car's shadow took from the old floor it takes from the new one.
+    """
+    photo = pictures.as_photo(photo)
+    height, width = photo.shape[:2]
+    probability = pictures.stretch(pictures.as_probability(probability), (height, width))
+    background = pictures.as_photo(background)
+    how = cv2.INTER_AREA if background.size > photo.size else cv2.INTER_LINEAR
+    ground = cv2.resize(background, (width, height), interpolation=how).astype(np.float32)
+    if shadow:
+        ground *= floor_shadow(photo, probability)[..., None]
+    car = cut_out(photo, probability).astype(np.float32)
+    solidity = car[..., 3:] / 255
+    return (solidity * car[..., :3] + (1 - solidity) * ground).round().astype(np.uint8)
+
+
+def strip(photos, probabilities, background: np.ndarray | None = None):
+    """Photos in one row and beneath them the same cars before `background`, or in a grey studio; a JPEG to show."""
+    after = [
+        composite(photo, probability, studio_gradient(*photo.shape[:2]) if background is None else background)
+        for photo, probability in zip(photos, probabilities, strict=True)
+    ]
+    titles = ["photo"] * len(after) + ["cut out, its shadow kept"] * len(after)
+    return pictures.grid([*photos, *after], titles, columns=len(after))

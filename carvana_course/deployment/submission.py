@@ -1,0 +1,162 @@
+"""Kaggle's submission file: a row a picture, its mask as run lengths.
+
+Pixels are numbered from 1, from left to right and then from top to bottom; a mask is 'start length start length ...'
+(https://www.kaggle.com/c/carvana-image-masking-challenge/overview/evaluation).
+"""
+
+import csv
+import gzip
+import io
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from carvana_course.deployment.threads import ahead
+from carvana_lib.data import read_mask, visible
+from carvana_lib.metrics import dice
+from carvana_lib.progress import progress
+from carvana_lib.runs import atomic, cores
+
+COLUMNS = ["img", "rle_mask"]
+MASK_SUFFIXES = (".png", ".gif")
+
+
+class SubmissionError(ValueError):
+    """A run-length code, submission file or folder of masks that cannot be used; the message says what is wrong."""
+
+
+def encode(mask: np.ndarray) -> str:
+    """A mask (H, W), 0 or not, of any type -> 'start length start length ...'; '' for an empty one."""
+    car = np.zeros(mask.size + 2, bool)  # with a pixel of background before and after
+    np.not_equal(mask.reshape(-1), 0, out=car[1:-1])
+    edges = np.flatnonzero(car[1:] != car[:-1])  # where the car begins, ends, begins, ...; counted from 0
+    runs = edges.reshape(-1, 2)
+    runs[:, 1] -= runs[:, 0]
+    runs[:, 0] += 1
+    return " ".join(map(str, edges.tolist()))
+
+
+def decode(rle: str, height: int, width: int) -> np.ndarray:
+    """The opposite of `encode`: (height, width) uint8 {0, 1}.
+
+    Raises SubmissionError for anything but whole numbers, an odd number of them, and runs that are empty, leave the
+    picture, overlap or are not in order.
+    """
+    try:
+        numbers = np.array(rle.split(), np.int64)
+    except (ValueError, OverflowError):
+        raise SubmissionError(f"'{rle[:40]}' is not a row of whole numbers with blanks between") from None
+    if len(numbers) % 2:
+        raise SubmissionError(f"{len(numbers)} numbers in a run-length code; it takes pairs of start and length")
+    starts, lengths = numbers.reshape(-1, 2).T
+    size = height * width
+    if (numbers < 1).any() or (numbers > size).any() or (starts + lengths > size + 1).any():
+        raise SubmissionError(f"a run of the run-length code leaves {width}x{height} pixels, numbered from 1 to {size}")
+    ends = starts + lengths  # one past the last pixel
+    if (starts[1:] < ends[:-1]).any():
+        raise SubmissionError("runs of the run-length code overlap or are not in order")
+    edges = np.concatenate([[1], np.stack([starts, ends], 1).reshape(-1), [size + 1]])
+    values = np.arange(len(edges) - 1, dtype=np.uint8) & 1  # background, car, background, ...
+    return np.repeat(values, np.diff(edges)).reshape(height, width)
+
+
+def write_rows(rows, path: Path) -> int:
+    """Write (image name, run-length code) pairs as they come, and return how many; gzip where `path` ends in .gz.
+
+    The same pairs make the same bytes. Raises RunError as `atomic` does.
+    """
+    count = 0
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        zipped = Path(path).suffix == ".gz"
+        stream = gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) if zipped else file
+        with io.TextIOWrapper(stream, encoding="utf8", newline="") as text:
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for count, row in enumerate(rows, 1):  # noqa: B007
+                writer.writerow(row)
+    return count
+
+
+def write_folder(names: list[str], masks_folder: Path, path: Path) -> int:
+    """Write a row for each photo name, and return how many; the mask of 'a.jpg' is 'a_mask.png' or 'a_mask.gif'.
+
+    Masks are read in threads, a few at a time; those of other photos are left out. Raises SubmissionError for a photo
+    without a mask or with two, and for a mask that cannot be read.
+    """
+    masks = masks_by_image(masks_folder)
+    if missing := [name for name in names if Path(name).stem not in masks]:
+        lacks = f"{masks_folder} lacks the masks of {len(missing)} of {len(names)} photos, first {missing[0]}"
+        raise SubmissionError(f"{lacks}; run predict first")
+
+    def row(name):
+        return name, encode(open_mask(masks[Path(name).stem]))
+
+    with ThreadPoolExecutor(cores()) as threads:
+        rows = ahead(threads, row, names, 2 * cores())
+        return write_rows(progress(rows, "writing submission", len(names)), path)
+
+
+def masks_by_image(folder: Path) -> dict[str, Path]:
+    """image_id -> mask file, in the order of names. Raises SubmissionError where a picture has two."""
+    masks = {}
+    for file in filter(lambda file: file.suffix.lower() in MASK_SUFFIXES, visible(Path(folder))):
+        if (other := masks.setdefault(file.stem.removesuffix("_mask"), file)) != file:
+            raise SubmissionError(f"{folder} holds {other.name} and {file.name}, two masks of one picture; delete one")
+    return masks
+
+
+def open_mask(file: Path) -> np.ndarray:
+    """(H, W) uint8 {0, 1}. Raises SubmissionError that names the file."""
+    try:
+        return read_mask(file)
+    except Exception as error:  # DataError, and by format what Pillow raises
+        raise SubmissionError(f"mask {file} cannot be read ({error}); delete it and run predict again") from None
+
+
+def score(path: Path, masks_folder: Path) -> pd.Series:
+    """Dice of each row against the true masks at their own size, by image name; its mean is the competition's score.
+
+    Where mask and prediction are both empty Dice is 1. Memory does not grow with the file. Raises SubmissionError
+    where rows and masks are not the same pictures, each once, or a code does not fit its mask.
+    """
+    masks, scores = masks_by_image(masks_folder), {}
+
+    def judge(pair):
+        name, rle = pair
+        image_id = Path(name).stem
+        if image_id not in masks:
+            raise SubmissionError(f"{path} has a row for {name}, of which {masks_folder} has no mask")
+        truth = open_mask(masks[image_id])
+        try:
+            said = decode(rle, *truth.shape)
+        except SubmissionError as error:
+            raise SubmissionError(f"{path}, {name}: {error}") from None
+        hits = np.count_nonzero(said & truth)
+        return name, float(dice(hits, np.count_nonzero(said) - hits, np.count_nonzero(truth) - hits))
+
+    with ThreadPoolExecutor(cores()) as threads:
+        for name, value in progress(ahead(threads, judge, rows_of(path), 2 * cores()), "scoring", len(masks)):
+            if name in scores:
+                raise SubmissionError(f"{path} has two rows for {name}")
+            scores[name] = value
+    if len(scores) < len(masks):
+        missing = sorted(masks.keys() - {Path(name).stem for name in scores})
+        raise SubmissionError(f"{path} lacks {len(missing)} of {len(masks)} pictures, first {missing[0]}")
+    return pd.Series(scores, name="dice", dtype=float)
+
+
+def rows_of(path: Path):
+    """Yield (image name, run-length code) from a submission file. Raises SubmissionError for any other file."""
+    try:
+        with pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=64) as chunks:
+            for chunk in chunks:
+                if list(chunk) != COLUMNS:
+                    raise SubmissionError(f"{path} has the columns {list(chunk)} instead of {COLUMNS}")
+                yield from chunk.itertuples(index=False, name=None)
+    except SubmissionError:
+        raise
+    except (OSError, EOFError, zlib.error, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise SubmissionError(f"{path} cannot be read as a submission: {error}") from None

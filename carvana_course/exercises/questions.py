@@ -1,0 +1,85 @@
+"""The questions that notebooks ask in passing, kept here so that a cell does not show its own answer."""
+
+from carvana_course.exercises.quiz import Quiz
+
+QUESTIONS = {
+    "leak": Quiz(
+        "A colleague moves view 16 of each test car into training, to have more data. What happens to the test score?",
+        {
+            "it rises and means less": "The net has seen every test car from one side: the score now measures "
+            "recognition as well as skill.",
+            "it becomes more reliable": "There are more training pictures, but the test no longer asks about cars that "
+            "the net has not seen.",
+            "nothing: one view in 16 is too little": "Neighbouring views differ by 22.5 degrees; one is enough to "
+            "learn the car's colour, its wheels and its shadow.",
+        },
+        right="it rises and means less",
+    ),
+    "first layer": Quiz(
+        "Why is normalisation the net's first layer, and not a line in the Dataset?",
+        {
+            "so that it is learned": "Its mean and standard deviation are fixed; they are buffers, not parameters.",
+            "because a Dataset can only give bytes": "It can give anything; but bytes are four times smaller than "
+            "floats on their way to the device.",
+            "so that nobody who uses the saved net forgets it or does it twice": "The constants travel with the "
+            "weights, and the net takes plain RGB from 0 to 255 wherever it runs.",
+        },
+        right="so that nobody who uses the saved net forgets it or does it twice",
+    ),
+    "stuck": Quiz(
+        "Your own net stays at an IoU of 0.6 on eight pictures that it should know by heart. What now?",
+        {
+            "collect more pictures": "It cannot learn eight; thousands will not help.",
+            "train on all pictures, for longer": "That hides the fault behind hours of waiting.",
+            "look for something wired wrongly": "Loss, labels, learning rate, a layer whose output is not used: eight "
+            "pictures are enough to find it.",
+            "add dropout": "Dropout works against learning by heart, the very thing that should succeed here.",
+        },
+        right="look for something wired wrongly",
+    ),
+    "winner": Quiz(
+        "You run the six trials again with another seed. Will the same configuration win?",
+        {
+            "certainly, it had the best score": "Its lead is a hundredth; initial weights and the order of the "
+            "pictures move a score by as much.",
+            "perhaps: seeds differ by more than neighbours in the table": "The search tells what fails. Among the best "
+            "two or three it tells nothing; more seeds would.",
+            "no, a winner is always chance": "Not always: 1e-4 is behind by more than any seed makes up in one short "
+            "epoch.",
+        },
+        right="perhaps: seeds differ by more than neighbours in the table",
+    ),
+    "weights": Quiz(
+        "After an interruption you load the weights alone and train on. What is lost?",
+        {
+            "AdamW's memory and the place in the schedule": "The next steps have another length than they would have "
+            "had, and no curve tells you.",
+            "nothing, weights are all there is": "AdamW scales each step by running means of past gradients, and a "
+            "scheduler counts epochs; both would start from nothing.",
+            "everything, training starts anew": "The weights are the dearest part, and they are there.",
+        },
+        right="AdamW's memory and the place in the schedule",
+    ),
+    "paper": Quiz(
+        "A paper reports an mIoU of 0.96 on these test pictures and says no more. Your net has 0.94 for the car, "
+        "picture by picture. Which is better?",
+        {
+            "the paper's": "If 0.96 is the mean over car and background, it may be the very same net: the table above "
+            "has such a pair.",
+            "mine": "Nothing says so either.",
+            "nobody can tell": "The averaging is not named, and the two numbers differ by no more than two averagings "
+            "of one net do.",
+        },
+        right="nobody can tell",
+    ),
+    "exported": Quiz(
+        "Your exported net differs from the one in PyTorch by up to 0.3 in probability. What is most likely?",
+        {
+            "rounding: float32 is not exact": "Rounding moves a probability by about a millionth.",
+            "a step is missing or done twice, such as the normalisation": "The same weights on other inputs. That is "
+            "why normalisation belongs into the file, and why files are compared before they are used.",
+            "the threshold": "It comes after the probability and cannot change it.",
+        },
+        right="a step is missing or done twice, such as the normalisation",
+    ),
+}

@@ -1,0 +1,54 @@
+"""A question with instant feedback: buttons where a person reads, a folded answer on a static page."""
+
+import html
+
+import ipywidgets as W
+
+from carvana_lib.progress import is_live
+
+TEXT = "<div style='line-height:1.4'{}>{}</div>"  # ipywidgets' own lines stand far apart
+
+
+class Quiz:
+    """One question, some answers, and what to say to each. Show it as the last line of a cell.
+
+    options: answer -> what to say to whoever chooses it; right: the option that is right.
+    Raises ValueError for a `right` that is no option.
+    """
+
+    def __init__(self, question: str, options: dict[str, str], right: str):
+        if right not in options:
+            raise ValueError(f"'{right}' is none of the options {list(options)}")
+        self.question, self.options, self.right, self.controls = question, options, right, None
+
+    def __repr__(self):
+        return "\n".join([f"Quiz: {self.question}", *(f"  ( ) {option}" for option in self.options)])
+
+    def _repr_html_(self):
+        options = "".join(f"<li>{html.escape(option)}</li>" for option in self.options)
+        answer = f"<b>{html.escape(self.right)}</b>. {html.escape(self.options[self.right])}"
+        return (
+            f"<p><b>Quiz.</b> {html.escape(self.question)}</p><ul>{options}</ul>"
+            f"<details><summary>Answer</summary><p>{answer}</p></details>"
+        )
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        still = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        return still | self.widget._repr_mimebundle_() | {"text/plain": repr(self)} if is_live() else still
+
+    @property
+    def widget(self):
+        """The widget itself, made when it is first asked for."""
+        if self.controls is None:
+            question = W.HTML(TEXT.format("", f"<b>Quiz.</b> {html.escape(self.question)}"))
+            self.choice = W.RadioButtons(options=list(self.options), value=None, layout={"width": "max-content"})
+            self.feedback = W.HTML(TEXT.format(" role='status'", ""))
+            self.choice.observe(lambda change: self.answer(change.new), "value")
+            self.controls = W.VBox([question, self.choice, self.feedback])
+        return self.controls
+
+    def answer(self, option: str | None):
+        """Say whether the option is right, and why."""
+        if option is not None:
+            verdict = "Right." if option == self.right else "No."
+            self.feedback.value = TEXT.format(" role='status'", html.escape(f"{verdict} {self.options[option]}"))

@@ -1,0 +1,174 @@
+"""Exercises of notebook 03: learning rates and losses, with the mistakes that are typical of each."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from carvana_course.exercises.checks import Exercise
+from carvana_lib import losses
+from carvana_lib.training import STEP_EPOCHS, STEP_GAMMA
+
+EPOCH = 306 * 1000 / 3552  # seconds for 1000 pictures
+
+TRIALS_SECONDS = Exercise(
+    "trials_seconds", 6 * EPOCH, tolerance=5e-3,
+    mistakes={
+        "three": (lambda: 3 * EPOCH, "Three learning rates and two losses are six trials, not three."),
+        "one": (lambda: EPOCH, "That is one trial; there are six."),
+        "all pictures": (lambda: 6 * 306, "A trial sees 1000 of the 3552 pictures and takes as much less time."),
+        "five epochs": (lambda: 30 * EPOCH, "A trial is one epoch long, not five."),
+        "minutes": (lambda: EPOCH / 10, "Those are minutes; asked for are seconds."),
+    },
+)
+
+LEARNING_RATES = Exercise(
+    "learning_rates", np.geomspace,
+    cases={"1e-5 to 1, 6 values": (1e-5, 1.0, 6), "1e-4 to 5e-4, 3 values": (1e-4, 5e-4, 3)},
+    mistakes={
+        "equal differences": (np.linspace,
+            "Equal differences put nearly all values into the largest decade; use equal factors from one to the next."),
+        "powers": (lambda low, high, n: np.logspace(low, high, n),
+            "logspace takes exponents: it made 10 to the power of your limits, which is more than 1."),
+        "exponents": (lambda low, high, n: np.linspace(np.log10(low), np.log10(high), n),
+            "Those are the exponents; raise 10 to them."),
+        "without the end": (lambda low, high, n: np.geomspace(low, high, n, endpoint=False),
+            "The largest value is missing: n values have n - 1 steps between them."),
+        "without the start": (lambda low, high, n: np.geomspace(low, high, n + 1)[1:],
+            "The smallest value is missing: n values have n - 1 steps between them."),
+        "one too many": (lambda low, high, n: np.geomspace(low, high, n + 1), "That is one value too many."),
+        "downwards": (lambda low, high, n: np.geomspace(high, low, n), "In a range test the learning rate rises."),
+    },
+)
+
+STEP_LR = Exercise(
+    "step_lr", lambda learning_rate, epoch: learning_rate * STEP_GAMMA ** ((epoch - 1) // STEP_EPOCHS),
+    cases={f"epoch {epoch}": (8e-4, epoch) for epoch in (1, 4, 5, 6, 10, 11, 16)},
+    mistakes={
+        "an epoch early": (lambda lr, epoch: lr * 0.5 ** (epoch // 5),
+            "One epoch early: with epochs counted from 1, the fifth is still trained at the full learning rate."),
+        "an epoch late": (lambda lr, epoch: lr * 0.5 ** (max(0, epoch - 2) // 5),
+            "One epoch late: the sixth epoch is the first one at half the learning rate."),
+        "every epoch": (lambda lr, epoch: lr * 0.5 ** (epoch - 1), "Halved after every epoch instead of every fifth."),
+        "smooth": (lambda lr, epoch: lr * 0.5 ** ((epoch - 1) / 5),
+            "A smooth decline; StepLR goes down in steps, so whole fives count (//)."),
+        "once": (lambda lr, epoch: lr * (0.5 if epoch > 5 else 1), "Halved once; after epoch 10 it is halved again."),
+        "divided": (lambda lr, epoch: lr / (1 + (epoch - 1) // 5),
+            "Divided by 1, 2, 3; halving each time divides by 1, 2, 4."),
+        "never": (lambda lr, epoch: lr, "That never changes."),
+    },
+)
+
+
+def batch(seed: int, share: float, scale: float = 2.0, size=(3, 1, 6, 5)) -> tuple:
+    """Random logits and a mask (uint8) whose pictures have `share`, half of it and a quarter of it as car."""
+    generator = torch.Generator().manual_seed(seed)
+    limit = share / 2 ** torch.arange(float(size[0])).view(-1, 1, 1, 1)
+    return scale * torch.randn(size, generator=generator), (torch.rand(size, generator=generator) < limit).byte()
+
+
+def value_and_gradient(loss, logits, masks) -> tuple:
+    """What training sees of a loss: its value, and its gradient at the logits (0 where there is none)."""
+    value = loss(logits.requires_grad_(), masks)
+    if not (isinstance(value, torch.Tensor) and value.requires_grad):
+        return value, torch.zeros_like(logits)
+    value.sum().backward()
+    return value, logits.grad
+
+
+VALUE_AND_GRADIENT = ("the value", "the gradient at the logits")
+SURE = (200 * torch.tensor([[-1.0, 1, -1, 1]]).view(1, 1, 2, 2), torch.tensor([[1, 0, 0, 1]]).byte().view(1, 1, 2, 2))
+EMPTY = (torch.full((2, 1, 4, 4), -200.0), torch.zeros(2, 1, 4, 4).byte())
+
+
+def cross_entropy(p, y, log=torch.log, car: float = 1, background: float = 1) -> torch.Tensor:
+    """Binary cross-entropy of probabilities, pixel by pixel, as it stands in textbooks."""
+    return -(car * y * log(p) + background * (1 - y) * log(1 - p))
+
+
+BCE = Exercise(
+    "bce", losses.bce, observe=value_and_gradient, parts=VALUE_AND_GRADIENT,
+    cases={"three pictures": batch(0, 0.8), "three others": batch(1, 0.5), "sure, and half of it wrong": SURE},
+    mistakes={
+        "unstable": (lambda x, y: cross_entropy(x.sigmoid(), y).mean(),
+            "Right for moderate logits. At 200 the sigmoid rounds to 1, log(1 - 1) is infinite, training ends in NaN: "
+            "take the log of the sigmoid in one step (logsigmoid, softplus, or binary_cross_entropy_with_logits)."),
+        "clamped": (lambda x, y: cross_entropy(x.sigmoid().clamp(1e-7, 1 - 1e-7), y).mean(),
+            "Clamping avoids infinity, but has no gradient where the net is sure and wrong, just where it must learn."),
+        "torch clamps": (lambda x, y: F.binary_cross_entropy(x.sigmoid(), y.float()),
+            "After a sigmoid, torch cuts the log off at -100, and a net that is sure and wrong learns nothing from it. "
+            "There is a version that takes logits."),
+        "sigmoid twice": (lambda x, y: losses.bce(x.sigmoid(), y),
+            "Sigmoid twice: a function that says `with_logits` applies it by itself, so the net could never say 0."),
+        "no sigmoid": (lambda x, y: cross_entropy(x, y).mean(),
+            "Those are logits, not probabilities: their logarithm is NaN below 0. The sigmoid comes first."),
+        "sign": (lambda x, y: -losses.bce(x, y), "The sign is wrong: this loss grows as the net gets better."),
+        "sum": (lambda x, y: losses.bce(x, y) * y.numel(),
+            "The sum over pixels grows with the picture's size, and so would the steps; take the mean."),
+        "one a picture": (lambda x, y: (F.softplus(x) - x * y).mean((1, 2, 3)),
+            "One loss a picture; backward() needs a single number: take the mean of them as well."),
+        "one a pixel": (lambda x, y: F.softplus(x) - x * y,
+            "One loss a pixel; backward() needs a single number: take the mean."),
+        "car only": (lambda x, y: -(y * F.logsigmoid(x)).mean(),
+            "Only car pixels count, so saying car everywhere costs nothing. Add the term of the background."),
+        "background only": (lambda x, y: -((1 - y.float()) * F.logsigmoid(-x)).mean(),
+            "Only background pixels count; add the term of the car."),
+        "log2": (lambda x, y: losses.bce(x, y) / np.log(2), "That is in bits; the course takes the natural logarithm."),
+        "inverted": (lambda x, y: losses.bce(x, 1 - y), "Car and background are exchanged: y belongs to log(p)."),
+        "detached": (lambda x, y: losses.bce(x.detach(), y),
+            "The number is right but carries no gradient: .item(), .detach() or NumPy cut it off."),
+    },
+)
+
+
+def overlap(p, y, smooth=1.0, dims=(1, 2, 3), below=None, two=2.0) -> torch.Tensor:
+    """1 - soft Dice of probabilities, and, with other arguments, what goes wrong with it."""
+    y = y.float()
+    below = (p.sum(dims) + y.sum(dims) if below is None else below) + smooth
+    return 1 - (two * (p * y).sum(dims) + smooth) / below
+
+
+def part(x, y, dims=(1, 2, 3)) -> tuple:
+    """(hits, sum of both areas) of each picture, soft."""
+    p, y = x.sigmoid(), y.float()
+    return (p * y).sum(dims), p.sum(dims) + y.sum(dims)
+
+
+DICE_LOSS = Exercise(
+    "dice_loss", losses.dice, observe=value_and_gradient, parts=VALUE_AND_GRADIENT,
+    cases={"three pictures": batch(0, 0.8), "three others": batch(1, 0.5), "sure, and half of it wrong": SURE,
+           "no car, none claimed": EMPTY},
+    mistakes={
+        "threshold": (lambda x, y: overlap((x > 0).float(), y).mean(),
+            "A threshold inside the loss (>, round): a step is flat, no gradient passes it, and nothing is learned. "
+            "Use the probabilities as they are."),
+        "no smoothing": (lambda x, y: overlap(x.sigmoid(), y, 0).mean(),
+            "A picture without car, and none claimed, gives 0/0: NaN. Add `smooth` above and below."),
+        "tiny smoothing": (lambda x, y: overlap(x.sigmoid(), y, 1e-6).mean(),
+            "The form is right; the smoothing of this exercise is 1, yours is next to nothing."),
+        "smooth below": (lambda x, y: (1 - 2 * part(x, y)[0] / (part(x, y)[1] + 1)).mean(),
+            "With `smooth` only below the line, an empty picture rightly left empty has loss 1; it belongs above too."),
+        "smooth above": (lambda x, y: (1 - (2 * part(x, y)[0] + 1) / part(x, y)[1]).mean(),
+            "With `smooth` only above the line, an empty picture divides by 0; it belongs below too."),
+        "whole batch": (lambda x, y: overlap(x.sigmoid(), y, dims=(0, 1, 2, 3)),
+            "One Dice over the whole batch: large cars drown small ones. Sum over each picture, average at the end."),
+        "coefficient": (lambda x, y: 1 - losses.dice(x, y),
+            "That is the Dice coefficient: 1 when all is right. A loss must fall as the net improves."),
+        "negative": (lambda x, y: losses.dice(x, y) - 1, "Falls as it should, but ends at -1: the loss is 1 - Dice."),
+        "no 2": (lambda x, y: overlap(x.sigmoid(), y, two=1).mean(),
+            "Without the factor 2 perfect overlap gives one half: the hits are in both areas, so count them twice."),
+        "no sigmoid": (lambda x, y: overlap(x, y).mean(),
+            "Logits went into the sums: they are no areas, they may be negative. The sigmoid comes first."),
+        "sigmoid twice": (lambda x, y: overlap(x.sigmoid().sigmoid(), y).mean(),
+            "Sigmoid twice: what lay between 0 and 1 now lies between 0.5 and 0.73, so background cannot be said."),
+        "IoU": (lambda x, y: (1 - (part(x, y)[0] + 1) / (part(x, y)[1] - part(x, y)[0] + 1)).mean(),
+            "That is the soft IoU loss: overlap over union. Dice divides twice the overlap by the sum of both areas."),
+        "squares": (lambda x, y: overlap(x.sigmoid(), y, below=(x.sigmoid() ** 2 + y).sum((1, 2, 3))).mean(),
+            "Squares below the line: that is V-Net's variant. Here the areas are plain sums."),
+        "sum": (lambda x, y: losses.dice(x, y) * len(y), "Summed over pictures; take the mean."),
+        "one a picture": (lambda x, y: overlap(x.sigmoid(), y), "One loss a picture; take their mean at the end."),
+        "axis": (lambda x, y: overlap(x.sigmoid(), y, dims=(1,)).mean(),
+            "Summed over dimension 1 alone, which has length 1: that compares pixel by pixel. Flatten each picture."),
+        "detached": (lambda x, y: losses.dice(x.detach(), y),
+            "The number is right but carries no gradient: .item(), .detach() or NumPy cut it off."),
+    },
+)

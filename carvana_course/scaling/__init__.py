@@ -1,0 +1,1 @@
+"""One training or one search in several processes, or on several machines."""

@@ -1,0 +1,277 @@
+"""Every chart of the notebooks. Pictures with masks are drawn in `pictures.py`.
+
+Functions return a Figure; as the last line of a cell it is shown once. Colours are Okabe and Ito's eight, which
+people with any colour vision can tell apart; `alt` says in a sentence what there is to see, for those who see none.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+
+from carvana_lib.progress import is_live
+
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
+SPLIT_COLORS = {"train": BLUE, "val": ORANGE, "test": GREEN}
+plt.rcParams.update(
+    {
+        "figure.dpi": 90,
+        "font.size": 12,
+        "axes.grid": True,
+        "grid.alpha": 0.3,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.constrained_layout.use": True,
+    }
+)
+
+
+class DescribedFigure(Figure):
+    """A Figure whose `alt` text goes with its picture into the notebook, where IPython and nbconvert look for it."""
+
+    alt = ""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        """No data of its own, since Matplotlib draws the picture; and {'image/png': {'alt': ...}} as its metadata."""
+        return {}, {"image/png": {"alt": self.alt or self.describe()}}
+
+    def describe(self) -> str:
+        """For a figure that was given no `alt`: its titles, its axes' names and its legends."""
+        named = [(ax.get_title(), ax.get_ylabel(), ax.get_xlabel()) for ax in self.axes]
+        labels = [label for ax in self.axes for label in ax.get_legend_handles_labels()[1]]
+        words = [", ".join(filter(None, names)) for names in named] + labels
+        return "Figure: " + "; ".join(filter(None, words)) + "."
+
+
+def figure(columns: int = 1, rows: int = 1, width: float = 8, height: float = 3.6, **kwargs):
+    """A Figure and its axes; closed for pyplot, so that a notebook shows it only where a cell returns it."""
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), FigureClass=DescribedFigure, **kwargs)
+    plt.close(fig)
+    return fig, axes
+
+
+def course(values, places=None) -> str:
+    """'from 0.1 to 0.9, at most 1 at 5': how some numbers run over `places`, for an `alt` text."""
+    values = np.asarray(values, float)
+    first, last, low, high = (f"{v:.3g}" for v in (values[0], values[-1], np.nanmin(values), np.nanmax(values)))
+    if low == high:
+        return low if len(values) == 1 else f"{low} throughout"
+    words = [f"{first} at both ends" if first == last else f"from {first} to {last}"]
+    for word, value, place in (("least", low, np.nanargmin(values)), ("most", high, np.nanargmax(values))):
+        at = "" if places is None else f" at {np.asarray(places)[place]:.3g}"
+        words += [] if value in (first, last) else [f"at {word} {value}{at}"]
+    return ", ".join(words)
+
+
+def extremes(by_view) -> str:
+    """The lowest and the highest of a Series over views, for an `alt` text."""
+    low, high = by_view.idxmin(), by_view.idxmax()
+    return f"least {by_view[low]:.3f} in view {low}, most {by_view[high]:.3f} in view {high}"
+
+
+def area_by_view(table):
+    """Car area as a share of the picture, by view: every picture as a dot, medians as a line."""
+    fig, ax = figure()
+    shift = np.random.default_rng(0).uniform(-0.2, 0.2, len(table))
+    ax.scatter(table["view"] + shift, table["area"], s=8, color=SKY, label="one picture")
+    medians = table.groupby("view")["area"].median()
+    ax.plot(medians.index, medians, "o-", color=BLUE, label="median")
+    ax.set(xlabel="view (22.5 degrees a step)", ylabel="car area, % of the picture", xticks=range(1, 17))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend()
+    fig.alt = f"Car area by view as a share of the picture, a dot each, and a line of medians: {extremes(medians)}."
+    return fig
+
+
+def split_bars(table):
+    """Pictures and cars in train, val and test."""
+    fig, axes = figure(2, height=2.4)
+    for ax, counts, unit in zip(
+        axes,
+        (table["split"].value_counts(), table.groupby("split")["car_id"].nunique()),
+        ("pictures", "cars"),
+        strict=True,
+    ):
+        bars = ax.barh(list(SPLIT_COLORS), [counts[name] for name in SPLIT_COLORS], color=SPLIT_COLORS.values())
+        ax.bar_label(bars, padding=3)
+        ax.set(xlabel=unit, xlim=(0, 1.15 * counts.max()))
+        ax.invert_yaxis()
+        ax.grid(False)
+    cars = table.groupby("split")["car_id"].nunique()
+    sizes = [f"{name} {n} pictures of {cars[name]} cars" for name, n in table["split"].value_counts().items()]
+    fig.alt = f"Bars of pictures and of cars in each part of the split: {', '.join(sizes)}."
+    return fig
+
+
+def unet_diagram(stages):
+    """The U, drawn from `model.trace_shapes`: a box a stage, with its channels and its size."""
+    fig, ax = figure(width=9, height=5)
+    sizes = sorted({row["size"] for row in stages}, reverse=True)
+    down = [row for row in stages if row["stage"].startswith("encoder")]
+    bottom = [row for row in stages if row["stage"] == "bottleneck"]
+    up = [row for row in stages if row["stage"].startswith("decoder")]
+    columns = {**{row["stage"]: i for i, row in enumerate(down + bottom + up)}}
+    for row in down + bottom + up:
+        x, y = columns[row["stage"]], -sizes.index(row["size"])
+        color = BLUE if row in down else ORANGE if row in bottom else GREEN
+        box = {"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": "none"}
+        label = f"{row['channels']} ch\n{row['size']} px"
+        ax.text(x, y, label, ha="center", va="center", color="white", fontsize=10, bbox=box)
+    arrow = {"arrowstyle": "-|>", "shrinkA": 24, "shrinkB": 24, "linewidth": 1.4}
+    path = [(columns[row["stage"]], -sizes.index(row["size"])) for row in down + bottom + up]
+    for start, end in zip(path[:-1], path[1:], strict=True):
+        ax.annotate("", end, start, arrowprops=arrow | {"color": BLACK})
+    for left, right in zip(down, reversed(up), strict=True):
+        start, end = ((columns[row["stage"]], -sizes.index(row["size"])) for row in (left, right))
+        ax.annotate(
+            "", end, start, arrowprops=arrow | {"color": PURPLE, "linestyle": "--", "shrinkA": 30, "shrinkB": 30}
+        )
+    ax.text(len(down), 0.18, "skip connections", color=PURPLE, ha="center", fontsize=11)
+    ax.set(xlim=(-0.7, len(path) - 0.3), ylim=(-len(sizes) + 0.5, 0.55))
+    ax.axis("off")
+    top, low = down[0], bottom[0]
+    fig.alt = (
+        f"Diagram of the U: {len(down)} stages down, from {top['channels']} channels at {top['size']} pixels to "
+        f"{low['channels']} at {low['size']}, {len(up)} stages up, and a skip connection across each level."
+    )
+    return fig
+
+
+def receptive_fields(photo, stages):
+    """What one output of each stage depends on, from `model.receptive_field`, as squares on a photo (S, S, 3)."""
+    fig, ax = figure(width=4.6, height=4.6)
+    ax.imshow(photo)
+    middle = len(photo) / 2
+    for stage, color in zip(stages, (BLUE, ORANGE, GREEN, RED, PURPLE), strict=True):
+        pixels, name = stage["pixels"], f"{stage['stage']}: {stage['pixels']} px"
+        low = middle - pixels / 2
+        ax.add_patch(plt.Rectangle((low, low), pixels, pixels, fill=False, color=color, linewidth=2, label=name))
+    reach = max(middle, *(stage["pixels"] / 2 for stage in stages)) + 3
+    ax.set(xlim=(middle - reach, middle + reach), ylim=(middle + reach, middle - reach))
+    ax.set(xlabel="pixels", ylabel="pixels")
+    ax.grid(False)
+    ax.legend(fontsize=8, loc="lower left")
+    seen = ", ".join(f"{stage['stage']} {stage['pixels']}" for stage in stages)
+    fig.alt = f"A photo of {len(photo)} pixels a side, and the squares that one output of a stage sees: {seen} pixels."
+    return fig
+
+
+def bars(names, values, xlabel: str, label_format: str = "{:,.1f}", color=BLUE, height: float | None = None):
+    """Horizontal bars with their values written beside them."""
+    fig, ax = figure(height=height or 0.42 * len(names) + 1)
+    drawn = ax.barh(list(names), list(values), color=color)
+    ax.bar_label(drawn, labels=[label_format.format(v) for v in values], padding=3)
+    ax.set(xlabel=xlabel, xlim=(0, 1.2 * max(values)))
+    ax.invert_yaxis()
+    ax.grid(False)
+    parts = [f"{name} {label_format.format(v)}" for name, v in zip(names, values, strict=True)]
+    fig.alt = f"Bars of {xlabel}: {', '.join(parts)}."
+    return fig
+
+
+def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False, marker: str = ""):
+    """Lines by name, {name: (x, y)}, told apart by colour and by dash; `marker="o"` where single points count."""
+    fig, ax = figure()
+    styles = zip((BLUE, ORANGE, GREEN, PURPLE, RED), ("-", "--", "-.", ":", "-"), strict=True)
+    for (name, (x, y)), (color, dash) in zip(lines.items(), styles, strict=False):
+        ax.plot(x, y, dash, marker=marker, color=color, linewidth=2, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
+    if log_x and min(np.min(x) for x, _ in lines.values()) >= 1:  # counts: 5, 10, 20 in place of powers of ten
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    if len(lines) > 1:
+        ax.legend()
+    reaches = [course(x) for x, _ in lines.values()]
+    alike, parts = len(set(reaches)) == 1, []
+    for (name, (x, y)), reach in zip(lines.items(), reaches, strict=True):
+        parts.append(f"{name}{'' if alike else f' ({reach})'} {course(y, x)}")
+    fig.alt = f"{ylabel} over {xlabel}{f' {reaches[0]}' if alike else ''}: {'; '.join(parts)}."
+    return fig
+
+
+def heat_map(table):
+    """Validation mIoU over learning rate and loss, from the table of `tuning.search`."""
+    grid = table.pivot(index="loss", columns="learning_rate", values="val_miou")
+    fig, ax = figure(width=6, height=2.6)
+    shown = ax.imshow(grid, cmap="cividis", aspect="auto")
+    middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
+    for (row, column), value in np.ndenumerate(grid.to_numpy()):
+        ax.text(column, row, f"{value:.3f}", ha="center", va="center", color="black" if value > middle else "white")
+    ax.set(
+        xticks=range(len(grid.columns)),
+        xticklabels=[f"{rate:g}" for rate in grid.columns],
+        xlabel="learning rate",
+        yticks=range(len(grid.index)),
+        yticklabels=grid.index,
+        ylabel="loss",
+    )
+    ax.grid(False)
+    fig.colorbar(shown, label="val mIoU")
+    parts = [f"{loss} at {rate:g} {value:.3f}" for (loss, rate), value in grid.stack().items()]
+    fig.alt = f"Heat map of val mIoU over loss and learning rate: {', '.join(parts)}."
+    return fig
+
+
+def learning_curves(history):
+    """Loss of training and validation, and validation mIoU, by epoch."""
+    fig, (left, right) = figure(2)
+    left.plot(history["epoch"], history["train_loss"], "o-", color=BLUE, label="train")
+    left.plot(history["epoch"], history["val_loss"], "s--", color=ORANGE, label="val")
+    left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    left.legend()
+    right.plot(history["epoch"], history["val_miou"], "s--", color=ORANGE)
+    right.set(xlabel="epoch", ylabel="val mIoU")
+    for ax in (left, right):
+        ax.set_xticks(history["epoch"])
+    train, val, miou = (course(history[name]) for name in ("train_loss", "val_loss", "val_miou"))
+    fig.alt = f"Epochs 1 to {len(history)}: train loss {train}; val loss {val}; val mIoU {miou}."
+    return fig
+
+
+def iou_histogram(ious, mean: float):
+    """Distribution of the IoU over images, with its mean."""
+    fig, ax = figure()
+    ax.hist(ious, bins=30, color=SKY, edgecolor="white")
+    ax.axvline(mean, color=RED, linestyle="--", label=f"mean {mean:.3f}")
+    ax.set(xlabel="IoU of one image", ylabel="images")
+    ax.legend(loc="upper left")
+    fig.alt = f"Histogram of the IoU of {len(ious)} images, {min(ious):.3f} to {max(ious):.3f}, with mean {mean:.3f}."
+    return fig
+
+
+def polar_by_view(table):
+    """Mean IoU over the 16 angles of the turntable; view 1 at the top, clockwise."""
+    means = table.groupby("view")["iou"].mean()
+    angles = (np.asarray(means.index) - 1) * 2 * np.pi / 16
+    fig, ax = figure(width=5, height=4.6, subplot_kw={"projection": "polar"})
+    ax.set_theta_zero_location("N")
+    ax.set_theta_direction(-1)
+    ax.plot([*angles, angles[0]], [*means, means.iloc[0]], "o-", color=BLUE)
+    ax.set_xticks(np.arange(16) * 2 * np.pi / 16, [str(v) for v in range(1, 17)])
+    ax.set_ylim(np.floor(means.min() * 20 - 1) / 20, 1)
+    ax.set_rlabel_position(101)
+    ax.tick_params(axis="y", labelsize=9)
+    ax.yaxis.set_major_locator(MaxNLocator(4))
+    ax.set_title("mean IoU by view", fontsize=12)
+    fig.alt = f"Mean IoU by view, drawn around the turntable: {extremes(means)}."
+    return fig
+
+
+def watch(history) -> None:
+    """Report the newest epoch: one line headless, and in JupyterLab curves that grow as the training goes on."""
+    lines = "\n".join(
+        f"epoch {row.epoch}: train loss {row.train_loss:.4f}, val loss {row.val_loss:.4f}, "
+        f"val mIoU {row.val_miou:.4f}, {row.seconds:.1f} s"
+        for row in history.itertuples()
+    )
+    if is_live():
+        from IPython.display import clear_output, display
+
+        clear_output(wait=True)
+        print(lines)
+        display(learning_curves(history))
+    else:
+        print(lines.splitlines()[-1])

@@ -1,0 +1,151 @@
+"""Is this machine ready for the course? One line for each thing that it needs, with a remedy where it is not there."""
+
+import importlib.metadata
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from carvana_lib.runs import ROOT, is_stale, runs_folder, sweep
+
+PYTHON = (3, 11)
+GIGABYTES_FREE, GIGABYTES_OF_MEMORY = 2, 2  # the cache of all real pictures at 256 pixels takes 1.3 of the first
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # as runs.atomic names what is not finished yet
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at; `remedy` is empty where it is as it should be."""
+
+    what: str
+    found: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.what}: {self.found}"
+        return f"problem {line}; {self.remedy}" if self.remedy else f"ok      {line}"
+
+
+def look(clean: bool = False) -> Iterator[Finding]:
+    """Yield a finding for each thing, the quick ones first; `clean` removes stale temporary files."""
+    for check in (python, packages, disk, memory, writing, sample, token, device):
+        yield check()
+    yield leftovers(clean)
+
+
+def python() -> Finding:
+    """Is Python new enough?"""
+    needed = ".".join(map(str, PYTHON))
+    remedy = "" if sys.version_info >= PYTHON else f"install Python {needed} or newer, then 'make .venv/installed'"
+    return Finding("Python", platform.python_version(), remedy)
+
+
+def packages() -> Finding:
+    """Does everything have the version that requirements.txt names? torch and torchvision fit in exact pairs alone."""
+    text = (ROOT / "requirements.txt").read_text(encoding="utf8")
+    pins = dict(re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", text, re.M))
+    here = {name: version(name) for name in pins}
+    other = [f"{name} is {here[name] or 'missing'}, not {pin}" for name, pin in pins.items() if here[name] != pin]
+    if other:
+        more = f" and {len(other) - 3} more" * bool(other[3:])
+        return Finding("packages", ", ".join(other[:3]) + more, "run 'pip install -r requirements.txt'")
+    return Finding("packages", f"torch {here['torch']}, torchvision {here['torchvision']}, all {len(pins)} as tested")
+
+
+def version(name: str) -> str:
+    """The version of an installed package without its build ('2.15.0+cpu' -> '2.15.0'), '' where it is missing."""
+    try:
+        return importlib.metadata.version(name).partition("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def disk() -> Finding:
+    """Is there room where runs are written?"""
+    place = next(path for path in (runs_folder(), *runs_folder().parents) if path.exists())
+    free = shutil.disk_usage(place).free / 1e9
+    remedy = f"free {GIGABYTES_FREE} GB, or let the environment variable CARVANA_RUNS name another place"
+    return Finding("disk", f"{free:.1f} GB free in {place}", remedy * (free < GIGABYTES_FREE))
+
+
+def memory() -> Finding:
+    """Is there memory for a notebook's kernel and its training?"""
+    usage = psutil.virtual_memory()
+    found = f"{usage.available / 1e9:.1f} of {usage.total / 1e9:.1f} GB available"
+    remedy = "close other programs, or lower batch_size and image_size"
+    return Finding("memory", found, remedy * (usage.available < GIGABYTES_OF_MEMORY * 1e9))
+
+
+def writing() -> Finding:
+    """May runs be written?"""
+    folder = runs_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"written")
+    except OSError as error:
+        remedy = "change that, or let the environment variable CARVANA_RUNS name another place"
+        return Finding("runs", f"cannot write to {folder}: {error.strerror}", remedy)
+    return Finding("runs", f"can be written to {folder}")
+
+
+def sample() -> Finding:
+    """Is every picture and mask of the sample there, as its metadata says?"""
+    folder, remedy = ROOT / "sample", "fetch the repository again"
+    try:
+        rows = (folder / "metadata.csv").read_text(encoding="utf8").splitlines()[1:]
+    except OSError as error:
+        return Finding("sample", f"{folder / 'metadata.csv'} cannot be read: {error.strerror}", remedy)
+    ids = [f"{row.split(',')[0]}_{view:02d}" for row in rows for view in range(1, 17)]
+    files = {path.stem.removesuffix("_mask") for path in (folder / "train_masks").glob("*") if path.stat().st_size}
+    files &= {path.stem for path in (folder / "train").glob("*") if path.stat().st_size}
+    missing = [image_id for image_id in ids if image_id not in files]
+    if missing or not ids:
+        return Finding("sample", f"{len(missing)} of {len(ids)} pairs missing, first {(missing or ['all'])[0]}", remedy)
+    return Finding("sample", f"{len(rows)} cars, {len(ids)} pictures with masks")
+
+
+def token() -> Finding:
+    """Is there a Kaggle token, and can it be read? Only `download` needs one."""
+    from carvana_course.upkeep.download import DownloadError, check_token
+
+    try:
+        check_token()
+    except DownloadError as error:
+        if "no Kaggle token" in str(error):
+            return Finding("Kaggle", "no token, which only 'download' needs")
+        return Finding("Kaggle", *str(error).removeprefix("token: ").split("; ", 1))
+    return Finding("Kaggle", "a token is there")
+
+
+def device() -> Finding:
+    """Which device and precision 'auto' chooses. Imports torch, which takes some seconds."""
+    try:
+        from carvana_lib.config import Params
+        from carvana_lib.device import describe_device
+
+        return Finding("device", describe_device(Params()))
+    except Exception as error:  # a broken installation fails in many ways
+        reason = " ".join(str(error).split())
+        return Finding("device", f"torch fails: {reason}", "run 'pip install -r requirements.txt'")
+
+
+def leftovers(clean: bool) -> Finding:
+    """Are there temporary files of killed runs? With `clean` they are removed."""
+    stale = list(filter(is_stale, temporary(runs_folder())))
+    size = sum(file.lstat().st_size for path in stale for file in (path, *path.rglob("*"))) / 1e6
+    found = f"{len(stale)} of killed runs, {size:.1f} MB" if stale else "none of killed runs"
+    if clean:
+        sweep(stale)
+        return Finding("leftovers", found + ", removed" * bool(stale))
+    return Finding("leftovers", found, "remove them with 'python -m carvana_course doctor --clean'" * bool(stale))
+
+
+def temporary(folder: Path) -> list[Path]:
+    """The files and folders below a folder of runs that bear a temporary name."""
+    return [path for path in folder.rglob(".*") if TEMPORARY.fullmatch(path.name)]

@@ -1,0 +1,188 @@
+"""The real pictures: Kaggle's service, or zips fetched by hand -> the Carvana layout, counted and checked."""
+
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from collections import defaultdict
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from carvana_lib.progress import progress
+from carvana_lib.runs import atomic, sweep
+
+COMPETITION = "carvana-image-masking-challenge"
+PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
+TOKENS = "https://www.kaggle.com/settings/api"
+FILES = ("train.zip", "train_masks.zip", "metadata.csv.zip")
+BY_HAND = f"fetch {', '.join(FILES)} by hand from {PAGE}/data and pass them to --from-zip"
+LIMIT = 2 * 1024**3  # bytes; several times what the real zips hold
+LAYOUT = {  # folder of the layout -> names of the files in it
+    "train": re.compile(r"(?P<image_id>[0-9A-Za-z-]+_[0-9]{2})\.jpg"),
+    "train_masks": re.compile(r"(?P<image_id>[0-9A-Za-z-]+_[0-9]{2})_mask\.gif"),
+    "": re.compile(r"metadata\.csv"),
+}
+JUNK = re.compile(r"(.*/)?(__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)")
+
+
+class DownloadError(RuntimeError):
+    """The real data cannot be had or is not whole; one sentence with the step, the file and the remedy."""
+
+
+def download(target: Path) -> Path:
+    """Fetch the zips into kagglehub's cache (a rerun goes on from there), `unpack` them and return `target`.
+
+    Raises DownloadError naming the step that failed (token, rules, service, disk, network), and what `unpack` raises.
+    """
+    import kagglehub  # here, so that nobody who has the data needs it
+    from kagglehub.exceptions import DataCorruptionError
+
+    check_token()
+    zips = []
+    for name in FILES:
+        try:
+            zips.append(Path(kagglehub.competition_download(COMPETITION, path=name)))
+        except (OSError, DataCorruptionError) as error:  # whatever requests raises is an OSError
+            raise DownloadError(explain(name, error)) from None
+    unpack(zips, target)
+    return target
+
+
+def check_token() -> None:
+    """Raise DownloadError where kagglehub has no usable token; the token itself is never shown.
+
+    It looks at KAGGLE_API_TOKEN, ~/.kaggle/access_token, KAGGLE_USERNAME with KAGGLE_KEY, ~/.kaggle/kaggle.json.
+    """
+    from kagglehub.config import get_kaggle_credentials
+
+    fault = "no Kaggle token on this machine"
+    try:
+        if token := get_kaggle_credentials():
+            if all(re.fullmatch(r"[!-~]+", str(value)) for value in vars(token).values() if value):
+                return
+            fault = "the Kaggle token here holds a blank, a line break or a strange letter"
+    except (OSError, ValueError, TypeError) as error:  # their text may hold the token
+        fault = f"the Kaggle token here cannot be read ({type(error).__name__})"
+    raise DownloadError(f"token: {fault}; make one at {TOKENS} and save it as ~/.kaggle/access_token, or {BY_HAND}")
+
+
+def explain(name: str, error: Exception) -> str:
+    """One sentence on why `name` did not arrive: the step that failed and the remedy."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status == 401:
+        return f"token: wrong or expired, Kaggle refused {name} (401); make a new one at {TOKENS}, or {BY_HAND}"
+    if status == 403:
+        return f"rules: not accepted, Kaggle refused {name} (403); sign in, accept them at {PAGE}/rules and run again"
+    if status:
+        return f"service: Kaggle answered {status} for {name}; run again later, or {BY_HAND}"
+    if isinstance(getattr(error, "errno", None), int):  # as the system's errors, unlike those of requests
+        return f"disk: cannot store {name}: {error.strerror}; free space, or let KAGGLEHUB_CACHE name another folder"
+    return f"network: {name} is not here whole ({type(error).__name__}); check the connection, run again, or {BY_HAND}"
+
+
+def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
+    """Unpack the zips to target/train/, target/train_masks/ and target/metadata.csv; their members say what they are.
+
+    All members are judged before the first is written; one that stands there with its size is left out, so a killed
+    unpacking can be run again. Raises DownloadError for a zip that is missing, damaged, not of the data, given twice,
+    larger than `limit` bytes unpacked, or has a member that would leave `target`; RunError where the disk is full.
+    """
+    members = {}  # place in the layout -> (zip, member)
+    with ExitStack() as stack:
+        for file in map(Path, zips):
+            with readable(file):
+                archive = stack.enter_context(zipfile.ZipFile(file))
+            for info in archive.infolist():
+                if (place := place_of(info, file)) in members:
+                    raise DownloadError(f"unpack: {place} of {file} comes twice; name each zip once")
+                if place:
+                    members[place] = archive, info
+        if (total := sum(info.file_size for _, info in members.values())) > limit:
+            raise DownloadError(f"unpack: {', '.join(map(str, zips))}: {total:,} bytes, over {limit:,}; {BY_HAND}")
+        sweep([*target.glob(".metadata.csv.*.csv"), *target.glob("train*/.*.???.*.???")])
+        for place, (archive, info) in progress(members.items(), "unpacking", len(members)):
+            path = target / place
+            if path.is_file() and path.stat().st_size == info.file_size:
+                continue
+            with readable(archive.filename), archive.open(info) as source, atomic(path) as part, part.open("wb") as out:
+                shutil.copyfileobj(source, out, 1 << 20)  # never past info.file_size; checks the CRC
+
+
+@contextmanager
+def readable(file):
+    """Turn what zipfile raises for a missing or damaged zip into a DownloadError."""
+    try:
+        yield
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
+        raise DownloadError(f"unpack: {file} is missing or no whole zip ({error}); delete it, fetch it anew") from None
+
+
+def place_of(info: zipfile.ZipInfo, file: Path) -> str:
+    """Where in the layout a member belongs ('train/x_01.jpg'), or '' for junk; DownloadError for any other member."""
+    path = PurePosixPath(info.filename)
+    leaves = path.is_absolute() or ".." in path.parts or "\\" in info.filename
+    strange = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 0x61  # encrypted
+    if leaves or strange or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):  # a link
+        reason = f"its member {info.filename!r} leads out of the folder, is a link or is not packed as Kaggle does"
+        raise DownloadError(f"unpack: {file} is not safe: {reason}; {BY_HAND}")
+    if info.filename.endswith("/") or JUNK.fullmatch(info.filename):
+        return ""
+    for folder, names in LAYOUT.items():
+        if names.fullmatch(path.name) and str(path.parent) in (".", folder):
+            return f"{folder}/{path.name}".removeprefix("/")
+    raise DownloadError(f"unpack: {file} is the wrong zip: it holds {info.filename!r}; {BY_HAND}")
+
+
+def verify(target: Path, cars: int = 318, views: int = 16, size: tuple[int, int] = (1918, 1280)) -> dict:
+    """Count cars, images and masks, check that all is there and return the counts; size: (width, height).
+
+    Takes seconds: only headers and last bytes are read (and masks decoded whose colour table has more than two
+    entries); the audit of notebook 01 decodes all. Raises DownloadError that lists whatever is missing or wrong.
+    """
+    images, masks = by_id(target / "train"), by_id(target / "train_masks")
+    car_ids = sorted({image_id.rpartition("_")[0] for image_id in images | masks})
+    expected = [f"{car}_{view:02d}" for car in car_ids for view in range(1, views + 1)]
+    wrong = defaultdict(list)  # fault -> names
+    wrong["image(s) missing"] = [image_id for image_id in expected if image_id not in images]
+    wrong["image(s) without mask"] = [image_id for image_id in images if image_id not in masks]
+    wrong[f"picture(s) of a view other than 1 to {views}"] = sorted((images | masks).keys() - set(expected))
+    table = target / "metadata.csv"
+    table = table.read_text(encoding="utf8", errors="replace") if table.is_file() else ""
+    wrong["file(s) missing or empty"] = [] if table else ["metadata.csv"]
+    wrong["car(s) without a row in metadata.csv"] = [car for car in car_ids if table and car not in table]
+    for file in progress([*images.values(), *masks.values()], "checking pictures"):
+        wrong[fault_of(file, size)].append(file.name)
+    faults = [f"{len(car_ids)} of {cars} cars"] if len(car_ids) != cars else []
+    for fault, names in wrong.items():
+        if fault and names:
+            more = f" and {len(names) - 3} more" if names[3:] else ""
+            faults.append(f"{len(names)} {fault}: {', '.join(names[:3])}{more}")
+    if faults:
+        remedy = "delete any faulty file and run the command again with all zips, it writes what is not there"
+        raise DownloadError(f"verify: {target} is not as it should be: {'; '.join(faults)}; {remedy}")
+    return {"cars": len(car_ids), "images": len(images), "masks": len(masks), "width": size[0], "height": size[1]}
+
+
+def by_id(folder: Path) -> dict[str, Path]:
+    """image_id -> file, for the files of train/ or train_masks/ that are named as in the challenge."""
+    named = ((LAYOUT[folder.name].fullmatch(file.name), file) for file in sorted(folder.glob("*")))
+    return {name["image_id"]: file for name, file in named if name}
+
+
+def fault_of(path: Path, size: tuple[int, int]) -> str:
+    """What is wrong with a picture or mask as far as its header and last bytes tell; '' where nothing is."""
+    try:
+        with path.open("rb") as file, Image.open(file) as picture:
+            if picture.size != size:
+                return f"file(s) not {size[0]}x{size[1]}"
+            two_colours = picture.palette is not None and len(picture.palette.palette) <= 6  # bytes: RGB, RGB
+            if path.suffix == ".gif" and not two_colours and not picture.getcolors(2):
+                return "mask(s) of more than two values"
+            file.seek(max(0, path.stat().st_size - 1024))
+            end = file.read().rstrip(b"\0")
+    except Exception:  # Pillow raises OSError, SyntaxError, ValueError, DecompressionBombError ... by format
+        return "file(s) that cannot be read"
+    return "" if (end.endswith(b";") if path.suffix == ".gif" else b"\xff\xd9" in end) else "file(s) cut off"

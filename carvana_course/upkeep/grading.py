@@ -1,0 +1,218 @@
+"""Grade a folder of submissions: every notebook runs by itself, within limits, and its exercises are judged anew.
+
+A submission is code by somebody else and runs with the rights of whoever grades it: use a container for strangers.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import psutil
+
+from carvana_lib.runs import cores, write_csv
+
+COLUMNS = ["student", "notebook", "exercise", "verdict", "hint", "seconds", "error", "digest"]
+ONLY_A_CHECK = re.compile(r"\s*check\(\s*[\"']\w+[\"']\s*,.*\)\s*", re.S)  # a cell that would judge a second time
+# Parameters of every submission: the cells before the exercises run, but no answer needs a net that was trained well.
+SHORT = {"epochs": 1, "subset": 64, "tuning_subset": 32, "learning_rate": 5e-4, "loss": "bce_dice"}
+JUDGE = "from carvana_course.exercises import grading\n\ngrading.show_verdict('{0}', globals().get('my_{0}', ...))"
+JUDGE_SECONDS = 60  # after which an answer that does not end is interrupted, so that the others are still judged
+
+
+class GradingError(ValueError):
+    """A folder without submissions, or a table of something else; the message names it and says what is expected."""
+
+
+def grade(folder: Path, out: Path, minutes: float = 10, gigabytes: float = 6, jobs: int = 1) -> pd.DataFrame:
+    """Run every submission in a folder, at most `jobs` at a time, and write one row an exercise to the CSV `out`.
+
+    minutes, gigabytes: the limits of one notebook; the second is of each of its processes, and of Linux only.
+    Columns: student, notebook, exercise, verdict ('right', 'not yet', 'not tried', 'not run'), hint, seconds (of the
+    whole notebook), error (the notebook's first), digest (of the file). The table is written after every notebook,
+    and files that it holds already, unchanged, are not run again unless they were not run to their end.
+    Raises GradingError where the folder holds no notebook NN_*.ipynb, and where `out` is a file of another kind.
+    """
+    submissions = find_submissions(folder)
+    done = pd.read_csv(out, dtype=str, keep_default_na=False) if Path(out).exists() else pd.DataFrame(columns=COLUMNS)
+    if list(done) != COLUMNS:
+        raise GradingError(f"{out} is no table of grades and is left as it is; name another file with --out")
+    finished = done.groupby("digest").filter(lambda rows: (rows["verdict"] != "not run").all()).to_dict("records")
+
+    def rows_of(submission) -> list[dict]:
+        student, path = submission
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        known = [row for row in finished if (row["student"], row["digest"]) == (student, digest)]
+        rows = known or grade_one(path, minutes, gigabytes, jobs)
+        return [{**row, "student": student, "digest": digest} for row in rows]
+
+    found = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for number, rows in enumerate(pool.map(rows_of, submissions), 1):
+            found += rows
+            right = sum(row["verdict"] == "right" for row in rows)
+            name = f"{rows[0]['student']}, {rows[0]['notebook']}"
+            print(f"[{number}/{len(submissions)}] {name}: {right} of {len(rows)} right", rows[0]["error"], flush=True)
+            write_csv(out, pd.DataFrame(found, columns=COLUMNS))
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def find_submissions(folder: Path) -> list[tuple[str, Path]]:
+    """(student, path) of each NN_*.ipynb: a student is a folder, or what follows the notebook's name in the file's."""
+    folder = Path(folder)
+    paths = sorted(folder.rglob("[0-9][0-9]_*.ipynb"))
+    paths = [p for p in paths if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
+    if not paths:
+        raise GradingError(f"{folder} holds no submission: put notebooks such as anna/01_data.ipynb into it")
+    return [(student_of(path, folder), path) for path in paths]
+
+
+def student_of(path: Path, folder: Path) -> str:
+    """anna/01_data.ipynb and 01_data-anna.ipynb are anna's."""
+    after_name = re.sub(r"^\d\d_[a-z]+", "", path.stem).strip(" _-")
+    return path.parent.relative_to(folder).as_posix().strip(".") or after_name or folder.resolve().name
+
+
+def grade_one(path: Path, minutes: float, gigabytes: float, jobs: int = 1) -> list[dict]:
+    """The rows of one notebook, without student and digest. Never raises what the notebook does."""
+    from carvana_course.exercises import CHAPTERS
+
+    chapter = next((name for name in CHAPTERS if name[:2] == path.stem[:2]), None)
+    names = [exercise.name for exercise in CHAPTERS.get(chapter, [])]
+    start, verdicts, error = time.perf_counter(), {}, f"the course has no notebook {path.stem[:2]}"
+    if names:
+        with tempfile.TemporaryDirectory(prefix="carvana-grade-", ignore_cleanup_errors=True) as place:
+            try:
+                copy, executed = Path(place) / path.name, Path(place) / "executed.ipynb"
+                nbformat.write(prepared(nbformat.read(path, 4), names), copy)
+                error = run_limited([copy, executed], Path(place), minutes, gigabytes, jobs)
+                if executed.exists():
+                    verdicts, first = read_verdicts(nbformat.read(executed, 4))
+                    error = error or first
+            except Exception as broken:  # whatever a file that is no notebook makes of its reader
+                error = f"not a notebook: {str(broken).splitlines()[0]}"
+    common = {"notebook": chapter or path.stem, "seconds": round(time.perf_counter() - start, 1), "error": error}
+    missing = ("not run", "")
+    rows = [
+        {"exercise": name} | dict(zip(("verdict", "hint"), verdicts.get(name, missing), strict=True)) for name in names
+    ]
+    return [row | common for row in rows or [{"exercise": "", "verdict": "not run", "hint": ""}]]
+
+
+def prepared(notebook, names: list[str]):
+    """The notebook with a cell appended for each exercise that judges the answer `my_<name>`, and made to run on.
+
+    An error in one cell must not keep the others from running, so each gets papermill's tag for that. Cells that only
+    check are left out: what they say is said again at the end, where the learner's own code cannot print it.
+    """
+
+    def fresh(source: str, tags=(), **metadata):
+        return nbformat.v4.new_code_cell(source, metadata={"tags": ["raises-exception", *tags]} | metadata)
+
+    code = enumerate([cell for cell in notebook.cells if cell.cell_type == "code"], 1)
+    own = [(n, cell.source, {"parameters"} & set(cell.metadata.get("tags", []))) for n, cell in code]
+    own = [fresh(source, tags, number=n) for n, source, tags in own if not ONLY_A_CHECK.fullmatch(source)]
+    judging = [fresh(JUDGE.format(name), exercise=name) for name in names]
+    return nbformat.v4.new_notebook(cells=own + judging)
+
+
+def show_verdict(name: str, answer) -> None:
+    """Judge an answer and show the verdict as JSON: for the cells that `prepared` appends."""
+    from IPython.display import display
+
+    from carvana_course.exercises import EXERCISES
+    from carvana_course.exercises.checks import judge
+
+    verdict = judge(EXERCISES[name], answer)
+    display({"application/json": verdict._asdict(), "text/plain": verdict.message}, raw=True)
+
+
+def read_verdicts(notebook) -> tuple[dict[str, tuple[str, str]], str]:
+    """({exercise: (verdict, hint)}, the first error of the learner's own cells) of an executed notebook."""
+    verdicts, first = {}, ""
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        errors = [f"{output.ename}: {output.evalue}" for output in outputs if output.output_type == "error"]
+        name = cell.metadata.get("exercise")
+        said = [o.data["application/json"] for o in outputs if "application/json" in o.get("data", {})]
+        if name and said:
+            kind, message = said[0]["kind"], said[0]["message"]
+            verdicts[name] = (
+                (kind, "") if kind in ("right", "not tried") else ("not yet", message.removeprefix("not yet. "))
+            )
+        elif name and cell.metadata.get("papermill", {}).get("duration"):
+            endless = not errors or errors[0].startswith("KeyboardInterrupt")
+            verdicts[name] = ("not yet", f"no end within {JUDGE_SECONDS} seconds" if endless else errors[0])
+        elif errors and not name:
+            first = first or f"code cell {cell.metadata.get('number')}: {errors[0].splitlines()[0]}"
+    return verdicts, first
+
+
+def run_limited(arguments: list, place: Path, minutes: float, gigabytes: float, jobs: int) -> str:
+    """Execute in a process of its own, which is killed with all that it started. Returns what went wrong, or ''."""
+    threads = str(max(1, cores() // jobs))
+    environment = os.environ | {
+        "CARVANA_RUNS": str(place / "runs"),
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": threads,
+    }
+    with open(place / "stderr.txt", "w+") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "carvana_course.upkeep.grading", *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            cwd=place,
+            env=environment,
+        )
+        if hasattr(psutil, "RLIMIT_DATA"):  # Linux; what the process starts later inherits it
+            psutil.Process(process.pid).rlimit(psutil.RLIMIT_DATA, (int(gigabytes * 1e9),) * 2)
+        try:
+            process.wait(60 * minutes)
+        except subprocess.TimeoutExpired:
+            kill(process)
+            return f"stopped after {minutes:g} minutes"
+        stderr.seek(0)
+        return (
+            (stderr.read().strip().splitlines() or ["the notebook could not be executed"])[-1]
+            if process.returncode
+            else ""
+        )
+
+
+def kill(process: subprocess.Popen) -> None:
+    """End a process and all that it started; a kernel is in a session of its own and would outlive a killed group."""
+    parent = psutil.Process(process.pid)
+    for one in [*parent.children(recursive=True), parent]:
+        try:
+            one.kill()
+        except psutil.NoSuchProcess:
+            pass
+    process.wait()
+
+
+def execute(source: str, target: str) -> None:
+    """Run a prepared notebook with papermill; exits with one line where its kernel dies."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    kernel = {"kernel_name": "python3", "language": "python", "extra_arguments": ["--log-level=ERROR"]}
+    limits = {"timeout_func": lambda cell: JUDGE_SECONDS if "exercise" in cell.metadata else None}
+    try:
+        papermill.execute_notebook(
+            source, target, SHORT, progress_bar=False, **kernel, **limits, interrupt_on_timeout=True
+        )
+    except papermill.PapermillExecutionError:
+        pass  # a cell's error; the executed notebook holds it
+    except DeadKernelError:
+        sys.exit("the kernel died, most likely for want of memory")
+
+
+if __name__ == "__main__":
+    execute(*sys.argv[1:])

@@ -1,0 +1,123 @@
+"""The course as a static site: the committed notebooks with the outputs they have, and no network, no JavaScript.
+
+Pages lie as their sources do, so a link between sources needs no more than another ending to lead between pages.
+"""
+
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+from jinja2 import Environment
+from nbconvert import HTMLExporter
+
+from carvana_lib.runs import ROOT, atomic
+
+SITE, DESIGN = ROOT / "site", ROOT / "docs" / "site"
+WORDS = {
+    "en": {"contents": "Contents", "neighbours": "previous and next page"},
+    "ru": {"contents": "Содержание", "neighbours": "предыдущая и следующая страницы"},
+}
+
+
+class SiteError(ValueError):
+    """A page that links to nothing; the message names the page and the link."""
+
+
+class Page(NamedTuple):
+    """A page of the site: where it comes from, relative to the repository, and the notebook that holds its text."""
+
+    source: Path
+    notebook: nbformat.NotebookNode
+
+    @property
+    def address(self) -> str:
+        """Its address, relative to the site; README.md is index.html."""
+        return address_of(self.source.as_posix())
+
+    @property
+    def title(self) -> str:
+        """The first heading, up to its colon or comma: the rest of it is for readers who have opened the page."""
+        return re.search(r"^# ([^:,\n]+)", self.notebook.cells[0].source, re.M).group(1).strip()
+
+    @property
+    def language(self) -> str:
+        """'ru' for *.ru.md, 'en' for the others."""
+        return "ru" if self.source.stem.endswith(".ru") else "en"
+
+
+def build(target: Path = SITE) -> list[Page]:
+    """Write the whole site into `target`, in the place of what is there, and return its pages in reading order.
+
+    Raises SiteError for a link to a file of the repository that is no page of the site, before anything is written.
+    """
+    pages = find_pages()
+    template = Environment(autoescape=False).from_string((DESIGN / "page.html.j2").read_text(encoding="utf8"))
+    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    written, assets = {}, set()
+    for number, page in enumerate(pages):
+        body, resources = exporter.from_notebook_node(page.notebook)
+        body, found = connect(body, page, pages)
+        assets |= found
+        written[page.address] = template.render(
+            body=body,
+            page=page,
+            pages=pages,
+            before=pages[number - 1] if number else None,
+            after=pages[number + 1] if number + 1 < len(pages) else None,
+            root="../" * (len(page.source.parts) - 1),
+            sections=re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', body),
+            words=WORDS[page.language],
+        )
+    written["style.css"] = (DESIGN / "style.css").read_text(encoding="utf8") + "\n".join(resources["inlining"]["css"])
+    shutil.rmtree(target, ignore_errors=True)
+    with atomic(target, folder=True) as temporary:
+        for address, text in written.items():
+            (temporary / address).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / address).write_text(text, encoding="utf8")
+        for asset in assets:
+            (temporary / asset).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / asset, temporary / asset)
+    return pages
+
+
+def find_pages() -> list[Page]:
+    """The pages in reading order: start, notebooks, solutions, glossaries, notes for teachers, and all in Russian."""
+    notebooks = [*ROOT.glob("notebooks/[0-9]*.ipynb"), *ROOT.glob("notebooks/solutions/[0-9]*.ipynb")]
+    order = sorted(notebooks, key=lambda path: (len(path.parts), path.name))
+    texts = ("README.md", "docs/glossary.md", "TEACHING.md", "README.ru.md", "docs/glossary.ru.md")
+    start, *others = [Page(Path(name), as_notebook(ROOT / name)) for name in texts]
+    return [start, *(Page(path.relative_to(ROOT), nbformat.read(path, 4)) for path in order), *others]
+
+
+def as_notebook(path: Path):
+    """A Markdown file as a notebook of one cell; of a README its beginning, its map of the notebooks and real data."""
+    text = path.read_text(encoding="utf8")
+    if path.name.startswith("README"):
+        start, *sections = re.split(r"^(?=## )", text, flags=re.M)
+        text = start + "".join(one for one in sections if "| [1 · " in one or "carvana_course download " in one)
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="text")])
+
+
+def address_of(link: str) -> str:
+    """README.md -> index.html, notebooks/01_data.ipynb#The-audit -> notebooks/01_data.html#The-audit."""
+    return re.sub(r"\.(ipynb|md)(?=#|$)", ".html", re.sub(r"(^|/)README(?=\.)", r"\1index", link))
+
+
+def connect(body: str, page: Page, pages: list[Page]) -> tuple[str, set[Path]]:
+    """The page's HTML with links to pages instead of sources, and the pictures it needs, relative to the repository."""
+    known, assets = {(ROOT / other.source).resolve() for other in pages}, set()
+
+    def replace(match) -> str:
+        attribute, link = match.groups()
+        if re.match(r"[a-z]+:|#", link):
+            return match.group()
+        path = (ROOT / page.source.parent / link.split("#")[0]).resolve()
+        if attribute == "src" and path.is_file():
+            assets.add(path.relative_to(ROOT))
+        elif path not in known:
+            raise SiteError(f"{page.source}: the link to {link} leads to no page of the site")
+        return f'{attribute}="{address_of(link) if attribute == "href" else link}"'
+
+    return re.sub(r'\b(href|src)="([^"]+)"', replace, body), assets
