@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from carvana_lib import CarvanaError, CheckpointError, DataError, ParameterError
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -100,8 +102,6 @@ def experiment(
     """
     from carvana_course.evidence import experiments
     from carvana_course.evidence.results import table
-    from carvana_lib.checkpoints import CheckpointError
-    from carvana_lib.data import DataError
 
     asked, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
     made, skipped = [], False
@@ -245,8 +245,6 @@ def parse_pair(pair: str) -> tuple[str, object]:
     """'epochs=2' -> ('epochs', 2); values are read as YAML, and None as nothing."""
     import yaml
 
-    from carvana_lib.config import ParameterError
-
     name, equals, value = pair.partition("=")
     if not equals or not value:
         raise ParameterError(f"-p takes a name and a value, as in '-p epochs 2', but '{name}' came without a value")
@@ -271,8 +269,6 @@ def main() -> None:
     """Run a command; an error meant for people is printed as its one sentence, and the exit status is 1."""
     try:
         app(join_pairs(sys.argv[1:]), prog_name="python -m carvana_course")
-    except (ValueError, RuntimeError) as error:
-        if type(error).__module__.split(".")[0] not in ("carvana_lib", "carvana_course"):
-            raise
+    except CarvanaError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)

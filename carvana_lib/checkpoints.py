@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from carvana_course.scaling.processes import from_main
+from carvana_lib import CheckpointError
 from carvana_lib.config import Params
 from carvana_lib.device import describe_device
 from carvana_lib.model import UNet
@@ -32,10 +33,6 @@ SHAPES_TRAINING = (
     "subset",
     "precision",
 )
-
-
-class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be used; the message names the file and the remedy."""
 
 
 @dataclass

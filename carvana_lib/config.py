@@ -14,9 +14,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-
-class ParameterError(ValueError):
-    """A parameter that does not exist, has the wrong type or lies outside its range; the message is one sentence."""
+from carvana_lib import ParameterError
 
 
 class Params(BaseModel):

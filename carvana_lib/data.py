@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from carvana_lib import DataError
 from carvana_lib.progress import progress
 from carvana_lib.runs import ROOT, Run, atomic, cores, digest, keep_memory, new_array, runs_folder, sweep, write_csv
 from carvana_lib.split import split_by_car, split_by_image
@@ -25,10 +26,6 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2})")  # 00087a6bd4dc_01: the car, and which of its 16 views
 PIXEL_LIMIT = 120_000_000  # of one picture; a few kilobytes can claim to be more and fill the memory
 AUDIT_COLUMNS = ["image_id", "car_id", "view", "image", "mask", "width", "height", "area", "problem"]
-
-
-class DataError(ValueError):
-    """Pictures that cannot be used; the message names the folder or file and the remedy."""
 
 
 @dataclass
@@ -224,7 +221,7 @@ def open_data(params) -> Carvana:
     """Prepare (or find) the cache, join the metadata, split by car, and leave audit.csv and split.csv in the run.
 
     Raises DataError where no usable picture is left, and, with `params.strict`, where the audit found any fault;
-    SplitError for fewer than two cars.
+    DataError for fewer than two cars.
     """
     folder, run = data_folder(params.data_dir), Run(params.run_name)
     cache, seconds = prepare(folder, params.image_size)

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DataLoaderConfiguration
 
-from carvana_lib.config import ParameterError
+from carvana_lib import ParameterError
 from carvana_lib.runs import keep_memory
 
 MODES = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names -> Accelerate's

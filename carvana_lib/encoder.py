@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from carvana_lib.checkpoints import CheckpointError
+from carvana_lib import CheckpointError
 from carvana_lib.model import UNet
 
 VGG = "torchvision/vgg13_bn"  # as start_from; no run can have this name

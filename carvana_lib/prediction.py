@@ -17,6 +17,7 @@ from accelerate import PartialState
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import nn
 
+from carvana_lib import DataError, ParameterError
 from carvana_lib.config import Params
 from carvana_lib.data import PIXEL_LIMIT, resize
 from carvana_lib.device import make_accelerator
@@ -30,19 +31,11 @@ for category in (Image.DecompressionBombWarning, UserWarning):  # Pillow's own l
     warnings.filterwarnings("ignore", category=category, module="PIL")  # what matters is raised as an error
 
 
-class PhotoError(ValueError):
-    """A photo that cannot be read; the message names the file and the remedy."""
-
-
-class DeploymentError(ValueError):
-    """A prediction that cannot be made as asked; the message names the folder or parameter and the remedy."""
-
-
 def read_photo(path_or_file) -> np.ndarray:
     """Any picture that Pillow reads -> (H, W, 3) uint8 RGB, upright, what is transparent on white.
 
     16-bit values are scaled to 8 bits; of an animation it is the first picture. Takes a path or an open file.
-    Raises PhotoError for what is not a picture, is cut off, or has more than PIXEL_LIMIT pixels.
+    Raises DataError for what is not a picture, is cut off, or has more than PIXEL_LIMIT pixels.
     """
     return open_photo(path_or_file)[0]
 
@@ -60,21 +53,21 @@ def open_photo(path_or_file, at_least: int = 0) -> tuple[np.ndarray, tuple[int, 
         with Image.open(path_or_file) as image:
             width, height = image.size
             if width * height > PIXEL_LIMIT:
-                raise PhotoError(too_large)
+                raise DataError(too_large)
             reduced = at_least and image.draft(None, (at_least, at_least))
             image.load()
             turned = image.getexif().get(ORIENTATION) in QUARTER_TURNS
             photo = np.asarray(as_rgb(ImageOps.exif_transpose(image)))
             return photo, ((width, height) if turned else (height, width)) if reduced else photo.shape[:2]
-    except PhotoError:
+    except DataError:
         raise
     except Image.DecompressionBombError:
-        raise PhotoError(too_large) from None
+        raise DataError(too_large) from None
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... by format
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
             reason = "no known format"
-        raise PhotoError(f"{name} is not a readable picture ({reason}); save it anew as JPEG or PNG") from None
+        raise DataError(f"{name} is not a readable picture ({reason}); save it anew as JPEG or PNG") from None
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
@@ -108,9 +101,9 @@ def fast(model: nn.Module, device: str = "auto", precision: str = "auto") -> nn.
 
 
 def input_side(image_size: int, way: str) -> int:
-    """Side of the square that a photo is stretched to, pixels. Raises DeploymentError for an unknown way."""
+    """Side of the square that a photo is stretched to, pixels. Raises ParameterError for an unknown way."""
     if way not in WAYS:
-        raise DeploymentError(f"way='{way}' is unknown; choose one of {', '.join(WAYS)}")
+        raise ParameterError(f"way='{way}' is unknown; choose one of {', '.join(WAYS)}")
     return round(SCALE * image_size) if way in ("larger", "tiles") else image_size
 
 
@@ -183,6 +176,6 @@ def probability(model, photo: np.ndarray, image_size: int, *, way: str = "whole"
     "native", the photo as it is, which shows what becomes of a net at a scale that it has not seen; for comparison.
     flip: average with the mirror image.
 
-    The model runs where it is; `fast(model)` is quicker for more than one photo. Raises DeploymentError.
+    The model runs where it is; `fast(model)` is quicker for more than one photo. Raises ParameterError.
     """
     return sigmoid(photo_logits(model, photo, image_size, way, flip))

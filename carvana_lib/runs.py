@@ -18,14 +18,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from carvana_lib import RunError
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "torchvision", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
 
 STALE = 86_400  # seconds, a day
-
-
-class RunError(RuntimeError):
-    """A run folder that cannot be used; the message says why and what to do."""
 
 
 def runs_folder() -> Path:

@@ -3,20 +3,18 @@
 import numpy as np
 import pandas as pd
 
-
-class SplitError(ValueError):
-    """Cars that cannot be split; the message says how many there are and how many are needed."""
+from carvana_lib import DataError
 
 
 def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fraction: float) -> list[str]:
     """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side.
 
     318 cars at 15 % and 15 % give 222, 48 and 48. With two cars only, the second one's odd views become validation
-    and its even views test. Raises SplitError for one car.
+    and its even views test. Raises DataError for one car.
     """
     cars = sorted(set(table["car_id"]))
     if len(cars) < 2:
-        raise SplitError(f"{len(cars)} usable car(s) cannot be split by car; add pictures of at least 3 cars")
+        raise DataError(f"{len(cars)} usable car(s) cannot be split by car; add pictures of at least 3 cars")
     order = np.random.default_rng(seed).permutation(cars).tolist()
     if len(cars) == 2:
         held_out = np.where(table["view"] % 2 == 1, "val", "test")

@@ -12,7 +12,8 @@ from accelerate.utils import broadcast, gather_object
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from carvana_course.scaling.processes import in_worker, is_main, parts, share_statistics, train_in_processes
-from carvana_lib.checkpoints import CheckpointError, Checkpoints, load_model, resume, save
+from carvana_lib import CheckpointError, TrainingError
+from carvana_lib.checkpoints import Checkpoints, load_model, resume, save
 from carvana_lib.dataset import make_loader, subsample
 from carvana_lib.device import make_accelerator
 from carvana_lib.encoder import VGG, take_encoder
@@ -24,10 +25,6 @@ from carvana_lib.runs import Run, write_csv
 CHECK_EVERY = 20  # steps between looks at the loss: looking makes a GPU wait
 STEP_EPOCHS, STEP_GAMMA = 5, 0.5  # the protocol's StepLR
 GUESSING = math.log(2)  # BCE of a net that says 0.5 of every pixel; Dice and their mean are near it
-
-
-class TrainingError(RuntimeError):
-    """Training that cannot go on; the message says what happened and which parameter to change."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 
 from carvana_course.scaling.processes import in_worker
 from carvana_course.scaling.study import grid_points, on_disk, open_study, trials, turn, work
-from carvana_lib.config import ParameterError
+from carvana_lib import ParameterError
 from carvana_lib.dataset import make_loader, subsample
 from carvana_lib.device import make_accelerator
 from carvana_lib.losses import LOSSES
@@ -41,7 +41,7 @@ SHAPES_SEARCH = (
 def study_of(data, params) -> optuna.Study:
     """The study of these pictures and parameters, new or with the trials that earlier searches finished.
 
-    Raises StudyError where the study's database cannot be reached.
+    Raises RunError where the study's database cannot be reached.
     """
     shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH} | {"data": data.fingerprint})
     name = hashlib.sha256(shape.encode()).hexdigest()[:12]
@@ -53,7 +53,7 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
 
     Writes tuning.csv and best.json and returns the table, best first: learning_rate, loss, val_miou, seconds.
     Finished trials are not repeated. `on_trial(table)` is called when there are more; where machines share the study,
-    also for theirs. Raises StudyError where the study cannot be opened, or is at work elsewhere.
+    also for theirs. Raises RunError where the study cannot be opened, or is at work elsewhere.
     """
     run = Run(params.run_name)
     rows = subsample(data.rows("train"), params.tuning_subset, params.seed)

@@ -21,11 +21,9 @@ from carvana_course.deployment import folders, predictions
 from carvana_course.deployment.folders import predict_folder
 from carvana_course.deployment.submission import decode, rows_of, score
 from carvana_course.deployment.threads import ahead
-from carvana_lib import prediction
-from carvana_lib.checkpoints import CheckpointError, load_model
-from carvana_lib.config import ParameterError
-from carvana_lib.prediction import DeploymentError, fast, photo_logits, read_photo
-from carvana_lib.runs import RunError
+from carvana_lib import CheckpointError, DataError, ParameterError, RunError, prediction
+from carvana_lib.checkpoints import load_model
+from carvana_lib.prediction import fast, photo_logits, read_photo
 from carvana_lib.training import make_model
 
 SIZES = [(48, 32), (31, 33), (1, 1), (17, 300), (64, 64), (90, 20)]
@@ -288,10 +286,10 @@ def test_ahead_keeps_order_and_bound_and_raises_in_turn():
 
 def test_predictions_of_two_kinds_are_not_mixed(checkpoint, photos, tmp_path, params):
     predict_folder(checkpoint, photos, tmp_path / "out", device="cpu")
-    with pytest.raises(DeploymentError, match="another flip; choose another --out"):
+    with pytest.raises(RunError, match="another flip; choose another --out"):
         predict_folder(checkpoint, photos, tmp_path / "out", flip=True, device="cpu")
     write_checkpoint(checkpoint, params.replace(seed=1))
-    with pytest.raises(DeploymentError, match="another checkpoint"):
+    with pytest.raises(RunError, match="another checkpoint"):
         predict_folder(checkpoint, photos, tmp_path / "out", device="cpu")
 
 
@@ -300,7 +298,7 @@ def test_another_machine_may_see_the_photos_elsewhere(checkpoint, photos, tmp_pa
     mounted = photos.rename((tmp_path / "mnt").mkdir() or tmp_path / "mnt" / photos.name)
     assert predict_folder(checkpoint, mounted, tmp_path / "out", shard=(1, 2), device="cpu").predicted == 6
     other = mounted.rename(tmp_path / "others")
-    with pytest.raises(DeploymentError, match="another images"):
+    with pytest.raises(RunError, match="another images"):
         predict_folder(checkpoint, other, tmp_path / "out", device="cpu")
 
 
@@ -316,10 +314,10 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(checkpoint, p
     out, empty = tmp_path / "out", tmp_path / "empty"
     empty.mkdir()
     faults = [
-        (DeploymentError, "does not exist", checkpoint, tmp_path / "none", {}),
-        (DeploymentError, "holds no photos", checkpoint, empty, {}),
-        (DeploymentError, "whole, larger, tiles", checkpoint, photos, {"way": "native"}),
-        (DeploymentError, "shard", checkpoint, photos, {"shard": (2, 2)}),
+        (DataError, "does not exist", checkpoint, tmp_path / "none", {}),
+        (DataError, "holds no photos", checkpoint, empty, {}),
+        (ParameterError, "whole, larger, tiles", checkpoint, photos, {"way": "native"}),
+        (ParameterError, "shard", checkpoint, photos, {"shard": (2, 2)}),
         (CheckpointError, "does not exist", tmp_path / "none", photos, {}),
         (CheckpointError, "not a checkpoint", photos / "notes.txt", photos, {}),
         (CheckpointError, "cannot be read .*name the file", tmp_path, photos, {}),
@@ -329,7 +327,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(checkpoint, p
         with pytest.raises(error, match=words):
             predict_folder(net, images, out, **options)
     Image.new("RGB", (4, 4)).save(photos / "00.bmp")
-    with pytest.raises(DeploymentError, match="00.bmp and 00.jpg"):
+    with pytest.raises(DataError, match="00.bmp and 00.jpg"):
         predict_folder(checkpoint, photos, out)
     assert not out.exists()
 

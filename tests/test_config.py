@@ -6,7 +6,8 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from carvana_lib.config import ParameterError, Params
+from carvana_lib import ParameterError
+from carvana_lib.config import Params
 
 
 def test_a_typo_is_refused_with_the_closest_parameter():

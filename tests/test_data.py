@@ -9,10 +9,11 @@ import pytest
 from conftest import write_pair
 from PIL import Image
 
+from carvana_lib import DataError
 from carvana_lib import data as D
 from carvana_lib.config import Params
 from carvana_lib.runs import Run
-from carvana_lib.split import SplitError, split_by_car
+from carvana_lib.split import split_by_car
 
 
 def audit(folder, size=32):
@@ -88,7 +89,7 @@ def test_nothing_usable_is_said(tmp_path):
 def test_one_car_cannot_be_split(tmp_path):
     for view in range(1, 5):
         write_pair(tmp_path, f"onlycar_{view:02d}")
-    with pytest.raises(SplitError, match="1 usable car"):
+    with pytest.raises(DataError, match="1 usable car"):
         D.open_data(Params(data_dir=str(tmp_path)))
 
 

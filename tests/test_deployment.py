@@ -11,10 +11,10 @@ from conftest import ROOT
 from PIL import Image, ImageOps
 
 from carvana_course.deployment.comparison import NAIVE, compare_ways
-from carvana_lib import prediction
+from carvana_lib import DataError, ParameterError, prediction
 from carvana_lib.data import resize
 from carvana_lib.model import UNet
-from carvana_lib.prediction import WAYS, PhotoError, open_photo, probability, read_photo
+from carvana_lib.prediction import WAYS, open_photo, probability, read_photo
 
 
 class Bright(torch.nn.Module):
@@ -129,14 +129,14 @@ def test_what_cannot_be_read_is_named_in_one_sentence(tmp_path):
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # pytest undoes the module's filter
         for name, content in (files | {"deep.tif": depth}).items():
             (tmp_path / name).write_bytes(content)
-            with pytest.raises(PhotoError) as caught:
+            with pytest.raises(DataError) as caught:
                 read_photo(tmp_path / name)
             assert name in str(caught.value) and "\n" not in str(caught.value) and "0x" not in str(caught.value)
             assert ("million pixels" in str(caught.value)) == (name in ("bomb.png", "worse.png"))
     for missing in (tmp_path / "none.jpg", tmp_path):
-        with pytest.raises(PhotoError, match=missing.name):
+        with pytest.raises(DataError, match=missing.name):
             read_photo(missing)
-    with pytest.raises(PhotoError, match="^the picture is not"):
+    with pytest.raises(DataError, match="^the picture is not"):
         read_photo(io.BytesIO(b"hello"))
 
 
@@ -232,7 +232,7 @@ def test_a_net_in_training_mode_is_not_disturbed(net):
 
 
 def test_an_unknown_way_names_the_known_ones(net):
-    with pytest.raises(prediction.DeploymentError, match="whole, larger, tiles, native"):
+    with pytest.raises(ParameterError, match="whole, larger, tiles, native"):
         probability(net, photo(40, 40), 32, way="hole")
 
 

@@ -26,15 +26,14 @@ from typer.main import get_command
 
 from carvana_course.cli import app, join_pairs, load_params
 from carvana_course.deployment.folders import predict_folder
-from carvana_course.scaling.processes import ProcessError, check_pictures, reason, share_statistics, together
-from carvana_course.scaling.study import StudyError
-from carvana_lib import checkpoints, training, tuning
-from carvana_lib.checkpoints import CheckpointError, Checkpoints, finished_epochs, load_checkpoint, load_model
-from carvana_lib.config import ParameterError, Params
+from carvana_course.scaling.processes import check_pictures, reason, share_statistics, together
+from carvana_lib import CheckpointError, ParameterError, RunError, TrainingError, checkpoints, training, tuning
+from carvana_lib.checkpoints import Checkpoints, finished_epochs, load_checkpoint, load_model
+from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.device import check_processes, make_accelerator
-from carvana_lib.runs import Run, RunError, cores
-from carvana_lib.training import TrainingError, fit, make_model, train, validate
+from carvana_lib.runs import Run, cores
+from carvana_lib.training import fit, make_model, train, validate
 
 # Autograd looks for devices when it is first used, and a process for which it has started threads cannot fork. ONNX's
 # export (other tests) pretends that there is a GPU, so autograd is used here, before the first test of any file.
@@ -174,7 +173,7 @@ def test_machines_with_other_pictures_are_refused(params, tmp_path):
     def machine():
         here = params.replace(data_dir=str(copy) if os.environ["RANK"] == "1" else params.data_dir)
         make_accelerator(here)
-        with pytest.raises(ProcessError, match="process 1 has other pictures in data_dir than process 0"):
+        with pytest.raises(TrainingError, match="process 1 has other pictures in data_dir than process 0"):
             check_pictures(open_data(here))
         return True
 
@@ -259,7 +258,7 @@ def test_a_killed_process_stops_the_rest_and_the_training_goes_on(data, params, 
             os.kill(workers[-1], signal.SIGKILL)
 
     with pytest.raises(
-        ProcessError, match=r"2 processes stopped: one was killed \(SIGKILL\).*train\.log.*goes on from the last"
+        TrainingError, match=r"2 processes stopped: one was killed \(SIGKILL\).*train\.log.*goes on from the last"
     ):
         train(data, params, kill_one_after_two_epochs)
     log = Run("tiny").train_log.read_text()
@@ -285,13 +284,13 @@ def test_what_stopped_the_processes_is_told_in_a_few_words():
 
 def test_only_what_a_lost_process_causes_is_called_so(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(StudyError, match="connection refused"), together():
-        raise StudyError("the study cannot be opened: connection refused")
+    with pytest.raises(RunError, match="connection refused"), together():
+        raise RunError("the study cannot be opened: connection refused")
     with pytest.raises(RuntimeError, match="shapes"), together():
         raise RuntimeError("shapes differ")
     lost = RuntimeError("[gloo] Connection closed by peer\nand a trace")
     with (
-        pytest.raises(ProcessError, match=r"see that one's reason \(\[gloo\] Connection closed by peer\)$"),
+        pytest.raises(TrainingError, match=r"see that one's reason \(\[gloo\] Connection closed by peer\)$"),
         together(),
     ):
         raise lost

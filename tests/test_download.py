@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from carvana_course.upkeep import download
-from carvana_course.upkeep.download import DownloadError, unpack, verify
-from carvana_lib import runs
+from carvana_course.upkeep.download import unpack, verify
+from carvana_lib import DataError, RunError, runs
 
 CARS, VIEWS, SIZE = ("0aa1", "1bb2"), 3, (48, 32)
 SMALL = {"cars": 2, "views": VIEWS, "size": SIZE}
@@ -181,7 +181,7 @@ def link(name: str) -> zipfile.ZipInfo:
 def test_members_that_leave_the_folder_are_refused(tmp_path, member):
     bad = make_zip(tmp_path / "in" / "train.zip", {"train/1bb2_01.jpg": jpeg(), member: b"/etc/passwd"})
     before = tree(tmp_path)
-    with pytest.raises(DownloadError, match=r"unpack: .*train\.zip is not safe: its member '.*01\.jpg' leads out"):
+    with pytest.raises(DataError, match=r"unpack: .*train\.zip is not safe: its member '.*01\.jpg' leads out"):
         unpack([bad], tmp_path / "deep" / "data")
     assert tree(tmp_path) == before and not (tmp_path / "deep").exists()
     assert not Path("/abs_01.jpg").exists()
@@ -190,7 +190,7 @@ def test_members_that_leave_the_folder_are_refused(tmp_path, member):
 def test_too_large_zips_are_refused_before_anything_is_written(tmp_path):
     bomb = make_zip(tmp_path / "train.zip", {f"train/0aa1_0{view}.jpg": bytes(3_000_000) for view in (1, 2)})
     assert bomb.stat().st_size < 10_000
-    with pytest.raises(DownloadError, match=r"train\.zip: 6,000,000 bytes, over 5,999,999; fetch"):
+    with pytest.raises(DataError, match=r"train\.zip: 6,000,000 bytes, over 5,999,999; fetch"):
         unpack([bomb], tmp_path / "data", limit=5_999_999)
     assert not (tmp_path / "data").exists()
     unpack([bomb], tmp_path / "data", limit=6_000_000)
@@ -201,7 +201,7 @@ def test_a_member_that_lies_about_its_size_stops_there(tmp_path):
     bomb = make_zip(tmp_path / "train.zip", {"train/0aa1_01.jpg": bytes(3_000_000)})
     size = (3_000_000).to_bytes(4, "little")
     bomb.write_bytes(bomb.read_bytes().replace(size, (1000).to_bytes(4, "little")))
-    with pytest.raises(DownloadError, match="no whole zip"):
+    with pytest.raises(DataError, match="no whole zip"):
         unpack([bomb], tmp_path / "data", limit=1000)
     assert tree(tmp_path / "data") == {}
 
@@ -210,7 +210,7 @@ def test_a_member_that_lies_about_its_size_stops_there(tmp_path):
 def test_packing_that_could_fill_the_memory_is_refused(tmp_path, method):
     with zipfile.ZipFile(tmp_path / "train.zip", "w", method) as archive:
         archive.writestr("train/0aa1_01.jpg", jpeg())
-    with pytest.raises(DownloadError, match="is not packed as Kaggle does"):
+    with pytest.raises(DataError, match="is not packed as Kaggle does"):
         unpack([tmp_path / "train.zip"], tmp_path / "data")
 
 
@@ -220,7 +220,7 @@ def test_an_encrypted_zip_is_refused(tmp_path):
     raw[6] |= 1
     raw[raw.index(b"PK\1\2") + 8] |= 1
     file.write_bytes(raw)
-    with pytest.raises(DownloadError, match="is not packed as Kaggle does"):
+    with pytest.raises(DataError, match="is not packed as Kaggle does"):
         unpack([file], tmp_path / "data")
 
 
@@ -229,7 +229,7 @@ def test_a_zip_that_is_cut_off_or_a_web_page_is_named(tmp_path):
     raw = good.read_bytes()
     for broken in (raw[:-100], raw[: len(raw) // 2], b"<html>Sign in</html>", b""):
         good.write_bytes(broken)
-        with pytest.raises(DownloadError, match=r"unpack: .*train\.zip is missing or no whole zip .*delete it"):
+        with pytest.raises(DataError, match=r"unpack: .*train\.zip is missing or no whole zip .*delete it"):
             unpack([masks, good], tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
@@ -240,7 +240,7 @@ def test_a_damaged_member_is_not_left_behind(tmp_path):
     middle = raw.index(f"train/{IDS[3]}.jpg".encode()) + 300
     raw[middle : middle + 8] = bytes(8)
     good.write_bytes(raw)
-    with pytest.raises(DownloadError, match="no whole zip"):
+    with pytest.raises(DataError, match="no whole zip"):
         unpack([good], tmp_path / "data")
     assert tree(tmp_path / "data") == {f"train/{i}.jpg": jpeg() for i in IDS[:3]}
 
@@ -255,7 +255,7 @@ def test_a_damaged_directory_is_named(tmp_path, offset, value):
     start = raw.index(b"PK\1\2")
     raw[start + offset : start + offset + len(value)] = value
     file.write_bytes(raw.replace(b"train/0aa1", b"tr\xffin/0aa1") if offset == 8 else raw)
-    with pytest.raises(DownloadError, match="no whole zip"):
+    with pytest.raises(DataError, match="no whole zip"):
         unpack([file], tmp_path / "data")
     assert not (tmp_path / "data").exists() or tree(tmp_path / "data") == {}
 
@@ -270,7 +270,7 @@ def test_random_damage_ends_in_one_sentence(tmp_path):
         (tmp_path / "noise.zip").write_bytes(noise)
         try:
             unpack([tmp_path / "noise.zip"], tmp_path / f"data{attempt}")
-        except DownloadError:
+        except DataError:
             raised += 1
     assert raised > 20
 
@@ -289,7 +289,7 @@ def test_the_wrong_zip_is_refused(tmp_path):
     ):
         file = make_zip(tmp_path / name, {"train/1bb2_01.jpg": picture, member: picture})
         with pytest.raises(
-            DownloadError, match=f"{re.escape(name)} is the wrong zip: it holds '{member}'; fetch train.zip"
+            DataError, match=f"{re.escape(name)} is the wrong zip: it holds '{member}'; fetch train.zip"
         ):
             unpack([file], tmp_path / "data")
     assert not (tmp_path / "data").exists()
@@ -298,21 +298,21 @@ def test_the_wrong_zip_is_refused(tmp_path):
 def test_a_member_without_name_is_refused(tmp_path):
     file = make_zips(tmp_path)[0]
     file.write_bytes(file.read_bytes().replace(b"train/0aa1_02", b"\0rain/0aa1_02"))
-    with pytest.raises(DownloadError, match="wrong zip: it holds ''"):
+    with pytest.raises(DataError, match="wrong zip: it holds ''"):
         unpack([file], tmp_path / "data")
 
 
 def test_a_zip_named_twice_is_refused(tmp_path):
     train, masks, _ = make_zips(tmp_path)
-    with pytest.raises(DownloadError, match=r"train/0aa1_01\.jpg of .*train\.zip comes twice"):
+    with pytest.raises(DataError, match=r"train/0aa1_01\.jpg of .*train\.zip comes twice"):
         unpack([train, masks, train], tmp_path / "data")
 
 
 def test_a_zip_that_is_not_there_is_named_and_nothing_unpacked(tmp_path):
     train, *_ = make_zips(tmp_path)
-    with pytest.raises(DownloadError, match=r"nowhere\.zip is missing .*No such file"):
+    with pytest.raises(DataError, match=r"nowhere\.zip is missing .*No such file"):
         unpack([train, tmp_path / "nowhere.zip"], tmp_path / "data")
-    with pytest.raises(DownloadError, match="is missing or no whole zip .*directory"):
+    with pytest.raises(DataError, match="is missing or no whole zip .*directory"):
         unpack([tmp_path], tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
@@ -323,7 +323,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path, monkeypat
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(download.shutil, "copyfileobj", full)
-    with pytest.raises(runs.RunError, match=r"cannot write .*0aa1_01\.jpg: No space left on device"):
+    with pytest.raises(RunError, match=r"cannot write .*0aa1_01\.jpg: No space left on device"):
         unpack(make_zips(tmp_path), tmp_path / "data")
     assert tree(tmp_path / "data") == {}
 
@@ -373,23 +373,23 @@ def put(whole: Path, name: str, data: bytes | None) -> None:
 def test_verify_names_what_is_wrong(whole, name, data, sentence):
     assert verify(whole, **SMALL) == COUNTS
     put(whole, name, data)
-    with pytest.raises(DownloadError, match=f"verify: .*{sentence}"):
+    with pytest.raises(DataError, match=f"verify: .*{sentence}"):
         verify(whole, **SMALL)
 
 
 def test_verify_names_three_and_counts_the_rest(whole):
     for i in IDS:
         put(whole, f"train_masks/{i}_mask.gif", None)
-    with pytest.raises(DownloadError, match=r"6 image\(s\) without mask: 0aa1_01, 0aa1_02, 0aa1_03 and 3 more;"):
+    with pytest.raises(DataError, match=r"6 image\(s\) without mask: 0aa1_01, 0aa1_02, 0aa1_03 and 3 more;"):
         verify(whole, **SMALL)
 
 
 def test_verify_says_how_many_cars_and_lists_all_faults_at_once(whole):
     put(whole, "train/0aa1_02.jpg", None)
     put(whole, "metadata.csv", None)
-    with pytest.raises(DownloadError, match="2 of 318 cars; .*image.*0aa1_02; .*metadata.csv; delete"):
+    with pytest.raises(DataError, match="2 of 318 cars; .*image.*0aa1_02; .*metadata.csv; delete"):
         verify(whole, views=VIEWS, size=SIZE)
-    with pytest.raises(DownloadError, match="0 of 2 cars"):
+    with pytest.raises(DataError, match="0 of 2 cars"):
         verify(whole / "nowhere", **SMALL)
 
 
@@ -513,7 +513,7 @@ def test_download_fetches_unpacks_and_does_not_fetch_twice(kaggle, tmp_path, cap
 )
 def test_a_refusal_names_the_step(kaggle, tmp_path, status, words):
     kaggle.status = status
-    with pytest.raises(DownloadError) as caught:
+    with pytest.raises(DataError) as caught:
         download.download(tmp_path / "data")
     message = str(caught.value)
     assert message.startswith(words[0]) and "train.zip" in message and all(word in message for word in words)
@@ -522,7 +522,7 @@ def test_a_refusal_names_the_step(kaggle, tmp_path, status, words):
 
 def test_an_unreachable_service_names_the_network(no_token, tmp_path, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", "secret-token")
-    with pytest.raises(DownloadError, match=r"^network: train\.zip .*\(ProxyError\); check the connection"):
+    with pytest.raises(DataError, match=r"^network: train\.zip .*\(ProxyError\); check the connection"):
         download.download(tmp_path / "data")
 
 
@@ -530,7 +530,7 @@ def test_a_broken_connection_names_the_network_and_a_rerun_goes_on(kaggle, tmp_p
     train = tmp_path / "service" / "train.zip"
     make_zip(train, content("train")["train.zip"] | {"__MACOSX/x": random.Random(0).randbytes(2_000_000)})
     kaggle.files["train.zip"], kaggle.cut = train.read_bytes(), 1_500_000
-    with pytest.raises(DownloadError, match=r"^network: train\.zip is not here whole"):
+    with pytest.raises(DataError, match=r"^network: train\.zip is not here whole"):
         download.download(tmp_path / "data")
     kaggle.cut = None
     kaggle.fetched.clear()
@@ -541,13 +541,13 @@ def test_a_broken_connection_names_the_network_and_a_rerun_goes_on(kaggle, tmp_p
 
 def test_a_full_disk_while_fetching_names_the_disk(kaggle, tmp_path):
     (tmp_path / "cache").write_text("a file where the cache folder should be", encoding="utf8")
-    with pytest.raises(DownloadError, match=r"^disk: cannot store train\.zip: .*KAGGLEHUB_CACHE"):
+    with pytest.raises(DataError, match=r"^disk: cannot store train\.zip: .*KAGGLEHUB_CACHE"):
         download.download(tmp_path / "data")
 
 
 def test_a_web_page_instead_of_the_zip_is_named(kaggle, tmp_path):
     kaggle.files["train_masks.zip"] = b"<html>Sign in to this hotel</html>"
-    with pytest.raises(DownloadError, match=r"unpack: .*train_masks\.zip is missing or no whole zip .*delete it"):
+    with pytest.raises(DataError, match=r"unpack: .*train_masks\.zip is missing or no whole zip .*delete it"):
         download.download(tmp_path / "data")
     next((tmp_path / "cache").rglob("train_masks.zip")).unlink()  # what the sentence says
     kaggle.files = {file.name: file.read_bytes() for file in make_zips(tmp_path / "service")}
@@ -557,7 +557,7 @@ def test_a_web_page_instead_of_the_zip_is_named(kaggle, tmp_path):
 
 def test_no_token_is_said_before_anything_is_asked(kaggle, tmp_path, monkeypatch):
     monkeypatch.delenv("KAGGLE_API_TOKEN")
-    with pytest.raises(DownloadError, match="^token: no Kaggle token on this machine; .*settings/api.*--from-zip"):
+    with pytest.raises(DataError, match="^token: no Kaggle token on this machine; .*settings/api.*--from-zip"):
         download.download(tmp_path / "data")
     assert not kaggle.asked and not kaggle.fetched
 
@@ -578,7 +578,7 @@ def test_every_place_of_a_token_counts(kaggle, tmp_path, monkeypatch, place):
 @pytest.mark.parametrize("token", ["secret token", "secret\n", "secret…", "secret" * 1000])
 def test_a_damaged_token_is_named_but_not_shown(kaggle, tmp_path, monkeypatch, token):
     monkeypatch.setenv("KAGGLE_API_TOKEN", token)
-    with pytest.raises(DownloadError, match="^token: the Kaggle token here (holds|cannot be read)") as caught:
+    with pytest.raises(DataError, match="^token: the Kaggle token here (holds|cannot be read)") as caught:
         download.download(tmp_path / "data")
     assert "secret" not in str(caught.value) and not kaggle.asked
 
@@ -586,6 +586,6 @@ def test_a_damaged_token_is_named_but_not_shown(kaggle, tmp_path, monkeypatch, t
 @pytest.mark.parametrize("text", ["{", '{"username": "me"}', "[]", "7", "secret"])
 def test_a_damaged_kaggle_json_is_named(no_token, tmp_path, text):
     (tmp_path / "home" / ".kaggle" / "kaggle.json").write_text(text, encoding="utf8")
-    with pytest.raises(DownloadError, match="^token: the Kaggle token here cannot be read") as caught:
+    with pytest.raises(DataError, match="^token: the Kaggle token here cannot be read") as caught:
         download.check_token()
     assert "secret" not in str(caught.value)

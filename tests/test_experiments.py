@@ -24,7 +24,7 @@ from carvana_course.evidence.results import (
     scores,
     table,
 )
-from carvana_lib.config import ParameterError
+from carvana_lib import ParameterError
 from carvana_lib.runs import Run, read_json, write_json
 
 

@@ -14,8 +14,8 @@ from conftest import ROOT
 
 from carvana_course.deployment import export
 from carvana_course.deployment.int8 import to_int8
+from carvana_lib import CheckpointError, RunError
 from carvana_lib.model import UNet
-from carvana_lib.runs import RunError
 
 onnx = pytest.importorskip("onnx")
 
@@ -71,9 +71,7 @@ def test_any_number_and_size_agrees_with_pytorch(model, files, kind, shape):
 @each_kind
 def test_another_net_is_found_out(files, kind):
     pictures = noise(2, 3, 64, 64)
-    with pytest.raises(
-        export.ExportError, match=rf"model{kind} differs from the net by up to 0\.\d+ .*export it again"
-    ):
+    with pytest.raises(CheckpointError, match=rf"model{kind} differs from the net by up to 0\.\d+ .*export it again"):
         export.parity(make_net(seed=1), files[kind], pictures)
     assert export.parity(make_net(seed=1), files[kind], pictures, tolerance=1)["pixels_that_differ"] > 100
 
@@ -82,11 +80,11 @@ def test_a_small_change_of_one_weight_is_found_out(files):
     nearly = make_net()
     with torch.no_grad():
         nearly.head.bias += 0.01
-    with pytest.raises(export.ExportError, match="0.001 is allowed"):
+    with pytest.raises(CheckpointError, match="0.001 is allowed"):
         export.parity(nearly, files[".onnx"], noise(1, 3, 64, 64))
     with torch.no_grad():
         nearly.head.bias.fill_(float("nan"))
-    with pytest.raises(export.ExportError, match="differs from the net by up to nan"):
+    with pytest.raises(CheckpointError, match="differs from the net by up to nan"):
         export.parity(nearly, files[".onnx"], noise(1, 3, 64, 64))
 
 
@@ -151,7 +149,7 @@ def test_nets_in_training_predict_as_in_evaluation(model):
     ids=["not 16ths", "too small", "channels last", "no batch", "float"],
 )
 def test_pictures_that_do_not_fit_are_explained(files, kind, pictures):
-    with pytest.raises(export.ExportError, match=r"must be \(B, 3, H, W\) uint8 .*, these are \("):
+    with pytest.raises(CheckpointError, match=r"must be \(B, 3, H, W\) uint8 .*, these are \("):
         export.predictor(files[kind])(pictures)
 
 
@@ -160,16 +158,16 @@ def test_files_that_are_no_net_are_explained(files, kind, tmp_path):
     (tmp_path / f"text{kind}").write_text("not a net")
     (tmp_path / f"half{kind}").write_bytes(files[kind].read_bytes()[:5000])
     for name in ("text", "half", "missing"):
-        with pytest.raises(export.ExportError, match=f"{name}{kind} cannot be loaded .*export the net again"):
+        with pytest.raises(CheckpointError, match=f"{name}{kind} cannot be loaded .*export the net again"):
             export.predictor(tmp_path / f"{name}{kind}")
     value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
     graph = onnx.helper.make_graph([onnx.helper.make_node("Neg", ["x"], ["y"])], "g", [value], [])
     graph.output.append(onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1]))
     opset = [onnx.helper.make_opsetid("", export.OPSET)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), tmp_path / "other.onnx")
-    with pytest.raises(export.ExportError, match="other.onnx takes x and not images: another net; export this one"):
+    with pytest.raises(CheckpointError, match="other.onnx takes x and not images: another net; export this one"):
         export.predictor(tmp_path / "other.onnx")
-    with pytest.raises(export.ExportError, match="missing.onnx does not exist; write it with to_onnx"):
+    with pytest.raises(CheckpointError, match="missing.onnx does not exist; write it with to_onnx"):
         to_int8(tmp_path / "missing.onnx", tmp_path / "int8.onnx", noise(1, 3, 64, 64))
     assert not (tmp_path / "int8.onnx").exists()
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from carvana_course.deployment import model_card
-from carvana_lib import evaluation, training
-from carvana_lib.checkpoints import CheckpointError, load_checkpoint, load_trained
+from carvana_lib import CheckpointError, RunError, evaluation, training
+from carvana_lib.checkpoints import load_checkpoint, load_trained
 from carvana_lib.device import describe_device
-from carvana_lib.runs import Run, RunError, read_json, write_csv, write_json
+from carvana_lib.runs import Run, read_json, write_csv, write_json
 
 
 @pytest.fixture

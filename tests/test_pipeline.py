@@ -16,8 +16,9 @@ from conftest import ROOT, write_pair
 
 from carvana_course.cli import join_pairs, parse_pair
 from carvana_course.headless import pipeline, report
-from carvana_lib.config import ParameterError, Params
-from carvana_lib.runs import Run, RunError, has_metrics, write_json
+from carvana_lib import ParameterError, RunError
+from carvana_lib.config import Params
+from carvana_lib.runs import Run, has_metrics, write_json
 from carvana_lib.training import train
 
 SMALL = [

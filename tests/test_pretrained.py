@@ -4,8 +4,7 @@ import pytest
 import torch
 from torchvision.models import vgg13_bn
 
-from carvana_lib import encoder
-from carvana_lib.checkpoints import CheckpointError
+from carvana_lib import CheckpointError, encoder
 from carvana_lib.model import UNet
 from carvana_lib.training import make_model
 

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from carvana_lib import RunError
 from carvana_lib.config import Params
-from carvana_lib.runs import ROOT, Run, RunError, atomic, commit, read_json, sweep, write_json
+from carvana_lib.runs import ROOT, Run, atomic, commit, read_json, sweep, write_json
 
 
 def test_start_records_parameters_versions_commit_and_device(runs):

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 
 from carvana_course.cli import app
 from carvana_course.scaling import study
-from carvana_course.scaling.study import StudyError, database, shown
-from carvana_lib import tuning
+from carvana_course.scaling.study import database, shown
+from carvana_lib import RunError, tuning
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.runs import Run
@@ -209,7 +209,7 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(folder, st
     gone = "postgresql://u:hunter%402@127.0.0.1:9/none?password=hunter%402"
     for url, place in ((wrong, shown(storage)), (gone, "postgresql://u@127.0.0.1:9/none")):
         monkeypatch.setenv("CARVANA_STORAGE", url)
-        with pytest.raises(StudyError, match="cannot be opened") as caught:
+        with pytest.raises(RunError, match="cannot be opened") as caught:
             search(data, params)
         assert "hunter" not in str(caught.value) and "\n" not in str(caught.value)
         assert place.split("//")[1] in str(caught.value) and caught.value.__context__ is None
@@ -228,7 +228,7 @@ def test_a_database_that_cannot_be_used_is_named_without_its_password(folder, st
 )
 def test_what_is_no_database_is_refused_and_not_repeated(url, monkeypatch):
     monkeypatch.setenv("CARVANA_STORAGE", url)
-    with pytest.raises(StudyError, match="is not the URL of a database; it takes postgresql://") as caught:
+    with pytest.raises(RunError, match="is not the URL of a database; it takes postgresql://") as caught:
         database()
     assert "hunter" not in str(caught.value)
 

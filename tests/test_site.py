@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 from carvana_course.upkeep import site
+from carvana_lib import DataError
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -118,7 +119,7 @@ def test_a_link_to_no_page_is_refused_and_the_old_site_stays(built, monkeypatch)
         site.Path("LOST.md"), nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# L [x](no.md)")])
     )
     monkeypatch.setattr(site, "find_pages", lambda: [lost])
-    with pytest.raises(site.SiteError, match="LOST.md: the link to no.md leads to no page"):
+    with pytest.raises(DataError, match="LOST.md: the link to no.md leads to no page"):
         site.build(folder)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.html")} == before
 

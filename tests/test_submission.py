@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from carvana_course.deployment import submission
-from carvana_course.deployment.submission import SubmissionError, decode, encode
-from carvana_lib.runs import RunError
+from carvana_course.deployment.submission import decode, encode
+from carvana_lib import DataError, RunError
 
 PHOTOS = [f"car_{i:02d}.jpg" for i in range(5)]
 MASKS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 1))
@@ -63,7 +63,7 @@ def test_pixels_are_numbered_from_one_from_left_to_right_and_then_down():
     ],
 )
 def test_wrong_codes_are_refused_in_one_sentence(rle, words):
-    with pytest.raises(SubmissionError, match=words) as caught:
+    with pytest.raises(DataError, match=words) as caught:
         decode(rle, 3, 4)
     assert "\n" not in str(caught.value)
 
@@ -108,7 +108,7 @@ def test_two_masks_of_one_photo_are_refused(masks, tmp_path):
         lambda: submission.write_folder(PHOTOS, masks, tmp_path / "s.csv"),
         lambda: submission.score("", masks),
     ):
-        with pytest.raises(SubmissionError, match="car_02_mask.gif and car_02_mask.png, two masks of one picture"):
+        with pytest.raises(DataError, match="car_02_mask.gif and car_02_mask.png, two masks of one picture"):
             use()
     assert not (tmp_path / "s.csv").exists()
 
@@ -131,10 +131,10 @@ def test_a_failure_leaves_what_was_there(masks, tmp_path):
     submission.write_folder(PHOTOS, masks, path)
     before = path.read_bytes()
     (masks / "car_03_mask.gif").write_bytes(b"GIF89a")
-    with pytest.raises(SubmissionError, match="car_03_mask.gif cannot be read"):
+    with pytest.raises(DataError, match="car_03_mask.gif cannot be read"):
         submission.write_folder(PHOTOS, masks, path)
     assert path.read_bytes() == before and [f.name for f in tmp_path.iterdir() if f.name.startswith(".")] == []
-    with pytest.raises(SubmissionError, match="lacks the masks of 2 of 3 photos, first car_05.jpg; run predict first"):
+    with pytest.raises(DataError, match="lacks the masks of 2 of 3 photos, first car_05.jpg; run predict first"):
         submission.write_folder(["car_00.jpg", "car_05.jpg", "car_06.jpg"], masks, path)
     with pytest.raises(RunError, match="cannot write"):
         submission.write_rows([("a.jpg", "")], path / "below a file.csv")
@@ -162,7 +162,7 @@ def test_a_submission_that_does_not_fit_is_refused(masks, tmp_path):
     }
     for words, rows in faults.items():
         submission.write_rows(rows, tmp_path / "s.csv")
-        with pytest.raises(SubmissionError, match=words):
+        with pytest.raises(DataError, match=words):
             submission.score(tmp_path / "s.csv", masks)
     contents = {
         "other.csv": b"a,b\n1,2\n",
@@ -174,9 +174,9 @@ def test_a_submission_that_does_not_fit_is_refused(masks, tmp_path):
     }
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(SubmissionError, match=name):
+        with pytest.raises(DataError, match=name):
             submission.score(tmp_path / name, masks)
-    with pytest.raises(SubmissionError, match="none.csv"):
+    with pytest.raises(DataError, match="none.csv"):
         submission.score(tmp_path / "none.csv", masks)
 
 

@@ -13,6 +13,7 @@ from conftest import ROOT
 
 from carvana_course.exercises import CHAPTERS, EXERCISES, QUESTIONS
 from carvana_course.upkeep import grading
+from carvana_lib import DataError
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 ENTRY = re.compile(r'^<a id="([\w-]+)"></a>\*\*(.+?)\.\*\* (.+)$', re.M)
@@ -268,6 +269,6 @@ def test_students_are_found_in_folders_and_in_names(tmp_path):
 
 
 def test_a_folder_without_submissions_is_refused(tmp_path):
-    with pytest.raises(grading.GradingError, match="holds no submission"):
+    with pytest.raises(DataError, match="holds no submission"):
         grading.grade(tmp_path, tmp_path / "grades.csv")
     assert not (tmp_path / "grades.csv").exists()

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from carvana_lib import training
-from carvana_lib.checkpoints import CheckpointError, Checkpoints, finished_epochs, load_model, load_trained
-from carvana_lib.config import ParameterError, Params
+from carvana_lib import CheckpointError, ParameterError, TrainingError, training
+from carvana_lib.checkpoints import Checkpoints, finished_epochs, load_model, load_trained
+from carvana_lib.config import Params
 from carvana_lib.device import make_accelerator, pick_precision
 from carvana_lib.runs import Run
-from carvana_lib.training import TrainingError, fit, make_model, train
+from carvana_lib.training import fit, make_model, train
 
 
 def run_fit(data, params, folder=None, **kwargs):

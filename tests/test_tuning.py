@@ -3,8 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from carvana_course.scaling.study import StudyError
-from carvana_lib import tuning
+from carvana_lib import RunError, tuning
 from carvana_lib.runs import Run, read_json
 from carvana_lib.tuning import GRID, planned_learning_rates, range_test, search, with_best
 
@@ -77,7 +76,7 @@ def test_a_second_search_in_the_same_file_is_refused(data, params, quick, monkey
     def another_begins(*args):
         if not refused:
             refused.append(1)
-            with pytest.raises(StudyError, match="another search is at work on .*study.journal; wait.*CARVANA_STORAGE"):
+            with pytest.raises(RunError, match="another search is at work on .*study.journal; wait.*CARVANA_STORAGE"):
                 search(data, params)
         return counting(*args)
 

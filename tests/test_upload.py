@@ -20,8 +20,8 @@ import torch
 from conftest import ROOT, SCREENSHOTS, free_port
 from PIL import Image
 
-from carvana_course.deployment.upload import PhotoUpload, UploadError, read_upload
-from carvana_lib.prediction import PhotoError
+from carvana_course.deployment.upload import PhotoUpload, read_upload
+from carvana_lib import DataError
 
 EVIL = "<img src=x onerror=window.hacked=1>.png"
 CELL = """
@@ -78,23 +78,23 @@ def test_a_phones_picture_is_turned_upright():
     "content", [b"just text", b"", b"%!PS-Adobe-3.0 EPSF-3.0\n", encoded(scene(), "GIF"), encoded(scene(), "TIFF")]
 )
 def test_other_files_are_refused_by_content(content):
-    with pytest.raises(UploadError, match=r"^car\.jpg is no JPEG, PNG or WebP picture, .*save it as one of these$"):
+    with pytest.raises(DataError, match=r"^car\.jpg is no JPEG, PNG or WebP picture, .*save it as one of these$"):
         read_upload("car.jpg", content)
 
 
 def test_damaged_files_are_named():
-    with pytest.raises(PhotoError, match=r"half\.png is not a readable picture"):
+    with pytest.raises(DataError, match=r"half\.png is not a readable picture"):
         read_upload("half.png", encoded(scene())[:200])
 
 
 def test_too_many_bytes_or_pixels_are_refused():
-    with pytest.raises(UploadError, match=r"^big\.png has 9\.\d MB, at most 9 are taken; make it smaller$"):
+    with pytest.raises(DataError, match=r"^big\.png has 9\.\d MB, at most 9 are taken; make it smaller$"):
         read_upload("big.png", large_png(9.2))
     for side in (7_500, 16_000):  # 56 and 256 million pixels in some kilobytes; at the second Pillow itself gives up
         bomb = io.BytesIO()
         Image.new("1", (side, side)).save(bomb, "PNG")
         started = time.perf_counter()
-        with pytest.raises(UploadError, match="^bomb.png has more than 50 million pixels; make it smaller$"):
+        with pytest.raises(DataError, match="^bomb.png has more than 50 million pixels; make it smaller$"):
             read_upload("bomb.png", bomb.getvalue())
         assert len(bomb.getvalue()) < 100_000 and time.perf_counter() - started < 1
 

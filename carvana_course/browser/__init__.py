@@ -15,8 +15,8 @@ import numpy as np
 
 from carvana_course.browser import layers
 from carvana_course.browser.album import LARGE_IS_BAD, NONE, Album, arrange
+from carvana_lib import RunError
 from carvana_lib.progress import close, is_live
-from carvana_lib.runs import RunError
 
 ALL, TABLE_ORDER = "all", "table order"
 ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 16px", "width": "100%"}

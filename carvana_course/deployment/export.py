@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from carvana_lib import __version__
+from carvana_lib import CheckpointError, __version__
 from carvana_lib.model import LEVELS
 from carvana_lib.runs import atomic, commit
 
@@ -24,10 +24,6 @@ OPSET = 20  # ONNX Runtime reads it from 1.17 (January 2024) on
 SMALLEST = 2 * 2**LEVELS  # pixels a side; torch.export takes a size of 1 (at the bottleneck) for a constant
 TOLERANCE = 1e-3  # of a probability; in float32 the order of additions alone makes about 1e-6
 INPUT, OUTPUT = "images", "probability"
-
-
-class ExportError(RuntimeError):
-    """A net that cannot be exported, or a file that is not the net; the message says what differs."""
 
 
 class Probability(nn.Module):
@@ -105,10 +101,10 @@ def to_torch_export(model: nn.Module, path: Path, image_size: int) -> None:
 
 
 def check(pictures: np.ndarray) -> np.ndarray:
-    """Contiguous (B, 3, H, W) uint8. Raises ExportError for anything else, and for sides that do not fit."""
+    """Contiguous (B, 3, H, W) uint8. Raises CheckpointError for anything else, and for sides that do not fit."""
     fits = pictures.ndim == 4 and pictures.shape[1] == 3 and pictures.dtype == np.uint8
     if not fits or any(side < SMALLEST or side % 2**LEVELS for side in pictures.shape[2:]):
-        raise ExportError(
+        raise CheckpointError(
             f"pictures must be (B, 3, H, W) uint8 with sides divisible by {2**LEVELS} and at least {SMALLEST}, "
             f"these are {pictures.shape} {pictures.dtype}; resize or pad them"
         )
@@ -119,17 +115,17 @@ def predictor(source):
     """A function from pictures (B, 3, H, W) uint8 to probabilities (B, 1, H, W) float32, arrays both.
 
     `source` is a net, or a file .onnx or .pt2. ONNX Runtime gets as many threads as PyTorch has, and lets them sleep
-    between pictures, so that the two can be timed side by side. Raises ExportError for a file that is missing or is
+    between pictures, so that the two can be timed side by side. Raises CheckpointError for a file that is missing or is
     no such net.
     """
     if isinstance(source, nn.Module):
         return with_torch(Probability(source).to(memory_format=torch.channels_last))
     try:
         return with_onnx(source) if Path(source).suffix == ".onnx" else with_torch(torch.export.load(source).module())
-    except ExportError:
+    except CheckpointError:
         raise
     except Exception as error:  # each library has its own kinds
-        raise ExportError(f"{source} cannot be loaded ({type(error).__name__}); export the net again") from None
+        raise CheckpointError(f"{source} cannot be loaded ({type(error).__name__}); export the net again") from None
 
 
 def with_torch(net: nn.Module):
@@ -143,7 +139,7 @@ def with_torch(net: nn.Module):
 
 
 def with_onnx(path: Path):
-    """The function that `predictor` gives for an ONNX file. Raises ExportError for one of another net."""
+    """The function that `predictor` gives for an ONNX file. Raises CheckpointError for one of another net."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -151,7 +147,7 @@ def with_onnx(path: Path):
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     if (takes := [value.name for value in session.get_inputs()]) != [INPUT]:
-        raise ExportError(f"{path} takes {', '.join(takes)} and not {INPUT}: another net; export this one again")
+        raise CheckpointError(f"{path} takes {', '.join(takes)} and not {INPUT}: another net; export this one again")
     return lambda pictures: session.run([OUTPUT], {INPUT: check(pictures)})[0]
 
 
@@ -160,14 +156,14 @@ def parity(model: nn.Module, path: Path, pictures: np.ndarray, tolerance: float 
 
     Returns the largest difference in probability, how many pixels of the masks (probability at least 0.5) differ, and
     how many of the net's probabilities lie within TOLERANCE of 0.5, where a difference that is allowed could turn
-    them. Raises ExportError where the largest difference is not below `tolerance`; 1 only measures.
+    them. Raises CheckpointError where the largest difference is not below `tolerance`; 1 only measures.
     """
     expected, found = predictor(model)(pictures), predictor(path)(pictures)
     if found.shape != expected.shape:
-        raise ExportError(f"{path} gives {found.shape}, the net {expected.shape}: it is not the file of this net")
+        raise CheckpointError(f"{path} gives {found.shape}, the net {expected.shape}: it is not the file of this net")
     difference = float(np.abs(found - expected).max())
     if not difference < tolerance and tolerance < 1:  # NaN is not below anything either
-        raise ExportError(
+        raise CheckpointError(
             f"{path} differs from the net by up to {difference:.2g} in probability, {tolerance:g} is allowed; "
             "export it again from this net"
         )

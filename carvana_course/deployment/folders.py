@@ -21,12 +21,11 @@ from accelerate.utils import gather_object
 
 from carvana_course.deployment.predictions import Failure, Predictions
 from carvana_course.deployment.threads import ahead
-from carvana_lib import prediction
+from carvana_lib import DataError, ParameterError, prediction
 from carvana_lib.checkpoints import load_checkpoint, load_model
 from carvana_lib.config import Params
 from carvana_lib.data import resize
 from carvana_lib.device import pick_device
-from carvana_lib.prediction import DeploymentError, PhotoError
 from carvana_lib.progress import progress
 from carvana_lib.runs import cores
 
@@ -82,14 +81,14 @@ def predict_folder(
 
     `shard` (i, n) takes of the sorted names every nth, beginning with the ith (from 0). A photo that cannot be read
     does not stop the rest: such photos are listed in out/failed.csv (failed-<i>-of-<n>.csv for a shard) and tried
-    again in the next run. Raises DeploymentError for a folder or parameter that cannot be used, CheckpointError, and
+    again in the next run. Raises DataError for a folder that cannot be used, ParameterError, CheckpointError, and
     RunError where writing fails.
     """
     images, device = Path(images), pick_device(Params(device=device))
     if way not in WAYS:
-        raise DeploymentError(f"way='{way}' cannot be used for a folder; choose one of {', '.join(WAYS)}")
+        raise ParameterError(f"way='{way}' cannot be used for a folder; choose one of {', '.join(WAYS)}")
     if not 0 <= shard[0] < shard[1]:
-        raise DeploymentError(f"shard={shard}: the first number counts from 0 and must be below the second")
+        raise ParameterError(f"shard={shard}: the first number counts from 0 and must be below the second")
     asked, image_size = photo_names(images)[shard[0] :: shard[1]], load_checkpoint(checkpoint)["params"]["image_size"]
     kinds = {"mask": True, "cutout": cutout, "probability": probability, "overlay": overlay}
     predictions = Predictions(out, [kind for kind, wanted in kinds.items() if wanted])
@@ -124,16 +123,16 @@ def predict_folder(
 
 
 def photo_names(folder: Path) -> list[str]:
-    """Names of a folder's photos, sorted. Raises DeploymentError for no folder, no photos, or two of one stem."""
+    """Names of a folder's photos, sorted. Raises DataError for no folder, no photos, or two of one stem."""
     if not folder.is_dir():
-        raise DeploymentError(f"the folder of photos '{folder}' does not exist; check --images")
+        raise DataError(f"the folder of photos '{folder}' does not exist; check --images")
     names = sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES) and name[0] != ".")
     if not names:
-        raise DeploymentError(f"the folder '{folder}' holds no photos ({', '.join(SUFFIXES)}); check --images")
+        raise DataError(f"the folder '{folder}' holds no photos ({', '.join(SUFFIXES)}); check --images")
     stems = {}
     for name in names:
         if (other := stems.setdefault(Path(name).stem, name)) != name:
-            raise DeploymentError(f"{folder} holds {other} and {name}, whose masks would have one name; rename one")
+            raise DataError(f"{folder} holds {other} and {name}, whose masks would have one name; rename one")
     return names
 
 
@@ -141,7 +140,7 @@ def read(path: Path, side: int) -> Job | Failure:
     """Decode a photo, a JPEG at reduced size, and stretch it to the square for the net."""
     try:
         photo, size = prediction.open_photo(path, at_least=side)
-    except PhotoError as error:
+    except DataError as error:
         return Failure(path.name, str(error))
     return Job(path.name, size, resize(photo, side))
 
@@ -156,11 +155,11 @@ def readable(jobs, failures: list[Failure]) -> Iterator[Job]:
 
 
 def predict(net, jobs: Iterator[Job], batch_size: int, image_size: int, way: str, flip: bool):
-    """Yield (job, logits (S, S) float32). Raises DeploymentError where a GPU's memory does not hold a batch."""
+    """Yield (job, logits (S, S) float32). Raises ParameterError where a GPU's memory does not hold a batch."""
     while batch := list(islice(jobs, batch_size)):
         squares = np.stack([job.square for job in batch])
         try:
             logits = prediction.square_logits(net, squares, image_size, way, flip)
         except torch.OutOfMemoryError:
-            raise DeploymentError(f"the GPU's memory is too small for batch_size={batch_size}; lower it") from None
+            raise ParameterError(f"the GPU's memory is too small for batch_size={batch_size}; lower it") from None
         yield from zip(batch, logits, strict=True)

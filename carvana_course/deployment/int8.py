@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from carvana_course.deployment.export import INPUT, ExportError, check
+from carvana_course.deployment.export import INPUT, check
+from carvana_lib import CheckpointError
 from carvana_lib.runs import atomic
 
 
@@ -13,10 +14,10 @@ def to_int8(source: Path, path: Path, pictures: np.ndarray) -> None:
 
     Ranges of the activations are measured on `pictures` (N, 3, H, W) uint8, of the training set. (Jacob et al. 2018,
     "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", section 2.) Raises
-    ExportError where there is no `source`.
+    CheckpointError where there is no `source`.
     """
     if not Path(source).exists():
-        raise ExportError(f"{source} does not exist; write it with to_onnx first")
+        raise CheckpointError(f"{source} does not exist; write it with to_onnx first")
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 

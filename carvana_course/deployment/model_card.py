@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from carvana_lib import RunError
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.data import resize
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.prediction import net_logits
-from carvana_lib.runs import Run, RunError, atomic, read_json
+from carvana_lib.runs import Run, atomic, read_json
 
 WORST = 5  # rows of the tables of views and pictures
 RENDERED = (

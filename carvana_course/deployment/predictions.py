@@ -10,8 +10,7 @@ import pandas as pd
 
 from carvana_course.deployment.cutout import cut_out
 from carvana_course.show.pictures import overlay
-from carvana_lib import prediction
-from carvana_lib.prediction import DeploymentError, PhotoError
+from carvana_lib import DataError, RunError, prediction
 from carvana_lib.runs import atomic, digest, read_json, sweep, write_csv, write_json
 
 KINDS = {  # what is written -> its folder and the end of its name
@@ -38,13 +37,13 @@ class Predictions:
         self.masks = self.folder / KINDS["mask"][0]
 
     def keep_settings(self, checkpoint, **settings) -> None:
-        """Write settings.json. Raises DeploymentError where the folder was begun with others: the two would mix."""
+        """Write settings.json. Raises RunError where the folder was begun with others: the two would mix."""
         settings["checkpoint"] = digest(checkpoint)
         path = self.folder / "settings.json"
         if not path.exists():
             write_json(path, settings)
         elif changed := [name for name, value in read_json(path).items() if settings.get(name) != value]:
-            raise DeploymentError(f"{path} has another {' and another '.join(changed)}; choose another --out")
+            raise RunError(f"{path} has another {' and another '.join(changed)}; choose another --out")
 
     def path(self, kind: str, name: str) -> Path:
         """Where the mask, cut-out ... of the photo `name` goes."""
@@ -70,7 +69,7 @@ class Predictions:
                 code = encode(render(kind, pixels, logits), path)
                 with atomic(path) as temporary:
                     temporary.write_bytes(code)
-        except PhotoError as error:
+        except DataError as error:
             return Failure(photo.name, str(error))
 
     def list_failures(self, failures: list[Failure], shard: tuple[int, int]) -> None:
@@ -95,8 +94,8 @@ def render(kind: str, photo: np.ndarray | None, logits: np.ndarray) -> np.ndarra
 
 
 def encode(picture: np.ndarray, path: Path) -> np.ndarray:
-    """The bytes of the file. Raises PhotoError for more than its format takes: JPEG, 65,500 pixels a side."""
+    """The bytes of the file. Raises DataError for more than its format takes: JPEG, 65,500 pixels a side."""
     written, code = cv2.imencode(path.suffix, picture)
     if not written:
-        raise PhotoError(f"{path} cannot hold {picture.shape[1]}x{picture.shape[0]} pixels; make the photo smaller")
+        raise DataError(f"{path} cannot hold {picture.shape[1]}x{picture.shape[0]} pixels; make the photo smaller")
     return code

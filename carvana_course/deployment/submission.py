@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from carvana_course.deployment.threads import ahead
+from carvana_lib import DataError
 from carvana_lib.data import read_mask, visible
 from carvana_lib.metrics import dice
 from carvana_lib.progress import progress
@@ -22,10 +23,6 @@ from carvana_lib.runs import atomic, cores
 
 COLUMNS = ["img", "rle_mask"]
 MASK_SUFFIXES = (".png", ".gif")
-
-
-class SubmissionError(ValueError):
-    """A run-length code, submission file or folder of masks that cannot be used; the message says what is wrong."""
 
 
 def encode(mask: np.ndarray) -> str:
@@ -42,22 +39,22 @@ def encode(mask: np.ndarray) -> str:
 def decode(rle: str, height: int, width: int) -> np.ndarray:
     """The opposite of `encode`: (height, width) uint8 {0, 1}.
 
-    Raises SubmissionError for anything but whole numbers, an odd number of them, and runs that are empty, leave the
+    Raises DataError for anything but whole numbers, an odd number of them, and runs that are empty, leave the
     picture, overlap or are not in order.
     """
     try:
         numbers = np.array(rle.split(), np.int64)
     except (ValueError, OverflowError):
-        raise SubmissionError(f"'{rle[:40]}' is not a row of whole numbers with blanks between") from None
+        raise DataError(f"'{rle[:40]}' is not a row of whole numbers with blanks between") from None
     if len(numbers) % 2:
-        raise SubmissionError(f"{len(numbers)} numbers in a run-length code; it takes pairs of start and length")
+        raise DataError(f"{len(numbers)} numbers in a run-length code; it takes pairs of start and length")
     starts, lengths = numbers.reshape(-1, 2).T
     size = height * width
     if (numbers < 1).any() or (numbers > size).any() or (starts + lengths > size + 1).any():
-        raise SubmissionError(f"a run of the run-length code leaves {width}x{height} pixels, numbered from 1 to {size}")
+        raise DataError(f"a run of the run-length code leaves {width}x{height} pixels, numbered from 1 to {size}")
     ends = starts + lengths  # one past the last pixel
     if (starts[1:] < ends[:-1]).any():
-        raise SubmissionError("runs of the run-length code overlap or are not in order")
+        raise DataError("runs of the run-length code overlap or are not in order")
     edges = np.concatenate([[1], np.stack([starts, ends], 1).reshape(-1), [size + 1]])
     values = np.arange(len(edges) - 1, dtype=np.uint8) & 1  # background, car, background, ...
     return np.repeat(values, np.diff(edges)).reshape(height, width)
@@ -83,13 +80,13 @@ def write_rows(rows, path: Path) -> int:
 def write_folder(names: list[str], masks_folder: Path, path: Path) -> int:
     """Write a row for each photo name, and return how many; the mask of 'a.jpg' is 'a_mask.png' or 'a_mask.gif'.
 
-    Masks are read in threads, a few at a time; those of other photos are left out. Raises SubmissionError for a photo
+    Masks are read in threads, a few at a time; those of other photos are left out. Raises DataError for a photo
     without a mask or with two, and for a mask that cannot be read.
     """
     masks = masks_by_image(masks_folder)
     if missing := [name for name in names if Path(name).stem not in masks]:
         lacks = f"{masks_folder} lacks the masks of {len(missing)} of {len(names)} photos, first {missing[0]}"
-        raise SubmissionError(f"{lacks}; run predict first")
+        raise DataError(f"{lacks}; run predict first")
 
     def row(name):
         return name, encode(open_mask(masks[Path(name).stem]))
@@ -100,26 +97,26 @@ def write_folder(names: list[str], masks_folder: Path, path: Path) -> int:
 
 
 def masks_by_image(folder: Path) -> dict[str, Path]:
-    """image_id -> mask file, in the order of names. Raises SubmissionError where a picture has two."""
+    """image_id -> mask file, in the order of names. Raises DataError where a picture has two."""
     masks = {}
     for file in filter(lambda file: file.suffix.lower() in MASK_SUFFIXES, visible(Path(folder))):
         if (other := masks.setdefault(file.stem.removesuffix("_mask"), file)) != file:
-            raise SubmissionError(f"{folder} holds {other.name} and {file.name}, two masks of one picture; delete one")
+            raise DataError(f"{folder} holds {other.name} and {file.name}, two masks of one picture; delete one")
     return masks
 
 
 def open_mask(file: Path) -> np.ndarray:
-    """(H, W) uint8 {0, 1}. Raises SubmissionError that names the file."""
+    """(H, W) uint8 {0, 1}. Raises DataError that names the file."""
     try:
         return read_mask(file)
     except Exception as error:  # DataError, and by format what Pillow raises
-        raise SubmissionError(f"mask {file} cannot be read ({error}); delete it and run predict again") from None
+        raise DataError(f"mask {file} cannot be read ({error}); delete it and run predict again") from None
 
 
 def score(path: Path, masks_folder: Path) -> pd.Series:
     """Dice of each row against the true masks at their own size, by image name; its mean is the competition's score.
 
-    Where mask and prediction are both empty Dice is 1. Memory does not grow with the file. Raises SubmissionError
+    Where mask and prediction are both empty Dice is 1. Memory does not grow with the file. Raises DataError
     where rows and masks are not the same pictures, each once, or a code does not fit its mask.
     """
     masks, scores = masks_by_image(masks_folder), {}
@@ -128,35 +125,35 @@ def score(path: Path, masks_folder: Path) -> pd.Series:
         name, rle = pair
         image_id = Path(name).stem
         if image_id not in masks:
-            raise SubmissionError(f"{path} has a row for {name}, of which {masks_folder} has no mask")
+            raise DataError(f"{path} has a row for {name}, of which {masks_folder} has no mask")
         truth = open_mask(masks[image_id])
         try:
             said = decode(rle, *truth.shape)
-        except SubmissionError as error:
-            raise SubmissionError(f"{path}, {name}: {error}") from None
+        except DataError as error:
+            raise DataError(f"{path}, {name}: {error}") from None
         hits = np.count_nonzero(said & truth)
         return name, float(dice(hits, np.count_nonzero(said) - hits, np.count_nonzero(truth) - hits))
 
     with ThreadPoolExecutor(cores()) as threads:
         for name, value in progress(ahead(threads, judge, rows_of(path), 2 * cores()), "scoring", len(masks)):
             if name in scores:
-                raise SubmissionError(f"{path} has two rows for {name}")
+                raise DataError(f"{path} has two rows for {name}")
             scores[name] = value
     if len(scores) < len(masks):
         missing = sorted(masks.keys() - {Path(name).stem for name in scores})
-        raise SubmissionError(f"{path} lacks {len(missing)} of {len(masks)} pictures, first {missing[0]}")
+        raise DataError(f"{path} lacks {len(missing)} of {len(masks)} pictures, first {missing[0]}")
     return pd.Series(scores, name="dice", dtype=float)
 
 
 def rows_of(path: Path):
-    """Yield (image name, run-length code) from a submission file. Raises SubmissionError for any other file."""
+    """Yield (image name, run-length code) from a submission file. Raises DataError for any other file."""
     try:
         with pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=64) as chunks:
             for chunk in chunks:
                 if list(chunk) != COLUMNS:
-                    raise SubmissionError(f"{path} has the columns {list(chunk)} instead of {COLUMNS}")
+                    raise DataError(f"{path} has the columns {list(chunk)} instead of {COLUMNS}")
                 yield from chunk.itertuples(index=False, name=None)
-    except SubmissionError:
+    except DataError:
         raise
     except (OSError, EOFError, zlib.error, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise SubmissionError(f"{path} cannot be read as a submission: {error}") from None
+        raise DataError(f"{path} cannot be read as a submission: {error}") from None

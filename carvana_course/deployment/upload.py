@@ -18,7 +18,7 @@ from PIL import Image
 from carvana_course.browser import layers
 from carvana_course.deployment import cutout, predictions
 from carvana_course.show import pictures
-from carvana_lib import prediction
+from carvana_lib import DataError, prediction
 from carvana_lib.progress import is_live
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken
@@ -40,26 +40,22 @@ LINK = (
 )
 
 
-class UploadError(ValueError):
-    """A file that is not taken; the message names it and the remedy."""
-
-
 def read_upload(name: str, content: bytes) -> np.ndarray:
     """The bytes of a chosen file -> (H, W, 3) uint8 RGB. Its kind is told by its content, never by its name.
 
-    Raises UploadError for another kind, too many bytes or pixels; prediction.PhotoError for a damaged file.
+    Raises DataError for another kind, too many bytes or pixels; DataError for a damaged file.
     """
     if len(content) > 1e6 * MAX_MEGABYTES:
-        raise UploadError(f"{name} has {len(content) / 1e6:.1f} MB, at most {MAX_MEGABYTES} are taken; make it smaller")
+        raise DataError(f"{name} has {len(content) / 1e6:.1f} MB, at most {MAX_MEGABYTES} are taken; make it smaller")
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as header:
             too_large = header.width * header.height > 1e6 * MAX_MEGAPIXELS
     except Image.DecompressionBombError:  # Pillow's own, larger limit
         too_large = True
     except OSError:
-        raise UploadError(f"{name} is no {KINDS} picture, whatever its name says; save it as one of these") from None
+        raise DataError(f"{name} is no {KINDS} picture, whatever its name says; save it as one of these") from None
     if too_large:
-        raise UploadError(f"{name} has more than {MAX_MEGAPIXELS} million pixels; make it smaller")
+        raise DataError(f"{name} has more than {MAX_MEGAPIXELS} million pixels; make it smaller")
     file = io.BytesIO(content)
     file.name = name  # for the message, should it be damaged
     return prediction.read_photo(file)

@@ -24,10 +24,10 @@ from carvana_course.evidence.results import (
     native_ways,
     table,
 )
-from carvana_lib import evaluation
+from carvana_lib import DataError, ParameterError, evaluation
 from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_trained
-from carvana_lib.config import ParameterError, Params, read_yaml
-from carvana_lib.data import Carvana, DataError, open_data
+from carvana_lib.config import Params, read_yaml
+from carvana_lib.data import Carvana, open_data
 from carvana_lib.metrics import bootstrap_by_car, summary
 from carvana_lib.runs import Run, atomic, read_json, write_json
 from carvana_lib.training import train

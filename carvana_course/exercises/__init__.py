@@ -10,8 +10,9 @@ from carvana_course.exercises import data, deployment, evaluation, model, traini
 from carvana_course.exercises.checks import Exercise, judge
 from carvana_course.exercises.questions import QUESTIONS
 from carvana_course.exercises.quiz import Quiz
+from carvana_lib import ParameterError
 
-__all__ = ["CHAPTERS", "EXERCISES", "QUESTIONS", "ExerciseError", "check", "quiz"]
+__all__ = ["CHAPTERS", "EXERCISES", "QUESTIONS", "check", "quiz"]
 
 CHAPTERS: dict[str, list[Exercise]] = {
     "01_data": [data.LARGEST_CAR, data.MIRROR, data.NORMALISE, data.SHRINK, data.SPLIT],
@@ -30,22 +31,18 @@ CHAPTERS: dict[str, list[Exercise]] = {
 EXERCISES = {exercise.name: exercise for chapter in CHAPTERS.values() for exercise in chapter}
 
 
-class ExerciseError(ValueError):
-    """A check of an exercise, or a quiz, that does not exist."""
-
-
 def find(kind: str, name: str, known: dict):
-    """Look up a name. Raises ExerciseError with the closest one where there is none."""
+    """Look up a name. Raises ParameterError with the closest one where there is none."""
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0)
-        raise ExerciseError(f"there is no {kind} '{name}'; did you mean '{close[0]}'?")
+        raise ParameterError(f"there is no {kind} '{name}'; did you mean '{close[0]}'?")
     return known[name]
 
 
 def check(name: str, answer) -> None:
     """Run the answer to the exercise of this name on cases it has not seen, and print what became of it, with a hint.
 
-    An answer that is still `...` is "not tried yet"; whatever it raises becomes a hint. Raises ExerciseError only for
+    An answer that is still `...` is "not tried yet"; whatever it raises becomes a hint. Raises ParameterError only for
     a name that no exercise has.
     """
     said = f"{name}: {judge(find('exercise', name, EXERCISES), answer).message}"
@@ -53,5 +50,5 @@ def check(name: str, answer) -> None:
 
 
 def quiz(name: str) -> Quiz:
-    """The question of this name, to show as the last line of a cell. Raises ExerciseError for a name that has none."""
+    """The question of this name, to show as the last line of a cell. Raises ParameterError for a name that has none."""
     return find("quiz", name, QUESTIONS)

@@ -18,12 +18,12 @@ from papermill.engines import NBClientEngine, papermill_engines
 from tqdm import tqdm
 
 from carvana_course.headless.report import summary, time_table, write_report
-from carvana_lib.checkpoints import CheckpointError, finished_epochs, load_trained
-from carvana_lib.config import ParameterError, Params, read_yaml
-from carvana_lib.data import DataError, open_data
+from carvana_lib import CarvanaError, CheckpointError, DataError, ParameterError, RunError
+from carvana_lib.checkpoints import finished_epochs, load_trained
+from carvana_lib.config import Params, read_yaml
+from carvana_lib.data import open_data
 from carvana_lib.device import cards, describe_device
-from carvana_lib.runs import ROOT, Run, RunError, atomic, cores, has_metrics, runs_folder, write_csv
-from carvana_lib.split import SplitError
+from carvana_lib.runs import ROOT, Run, atomic, cores, has_metrics, runs_folder, write_csv
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -154,7 +154,7 @@ def batch(files: list[Path], shard: tuple[int, int] = (0, 1), jobs: int = 1) -> 
                 run(sets[number], "05" if is_trained(sets[number]) else None)
             else:
                 run_apart(files, number, len(sets), jobs, share)
-        except (RunError, ParameterError) as error:
+        except CarvanaError as error:
             return f"{name}: {error}"
         finally:
             free.put(share)
@@ -177,7 +177,7 @@ def is_trained(params: Params) -> bool:
         if not params.resume or finished_epochs(params) < params.epochs:
             return False
         load_trained(open_data(params), params)
-    except (CheckpointError, DataError, SplitError):  # the notebooks say it better
+    except (CheckpointError, DataError):  # the notebooks say it better
         return False
     return True
 

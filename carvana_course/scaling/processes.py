@@ -19,14 +19,11 @@ import torch
 import yaml
 from accelerate.utils import broadcast_object_list, gather_object
 
+from carvana_lib import RunError, TrainingError
 from carvana_lib.device import check_processes, make_accelerator, pick_device
-from carvana_lib.runs import ROOT, Run, RunError, cores
+from carvana_lib.runs import ROOT, Run, cores
 
 POLL = 0.2  # seconds between looks at what the processes have written
-
-
-class ProcessError(RuntimeError):
-    """A training process that was lost; the message says how, and how to go on."""
 
 
 def in_worker() -> bool:
@@ -57,12 +54,12 @@ def one_first(params):
 
 
 def check_pictures(data) -> None:
-    """Raise ProcessError, in all processes, where one of them has other pictures than the main one."""
+    """Raise TrainingError, in all processes, where one of them has other pictures than the main one."""
     if in_worker():
         found = gather_object([data.fingerprint])
         others = [rank for rank, fingerprint in enumerate(found) if fingerprint != found[0]]
         if others:
-            raise ProcessError(
+            raise TrainingError(
                 f"process {others[0]} has other pictures in data_dir than process 0 (names or contents differ); "
                 "copy those of machine 0 to every machine"
             )
@@ -70,15 +67,14 @@ def check_pictures(data) -> None:
 
 @contextmanager
 def together():
-    """Part from the other processes at the end, and raise ProcessError where one of them was lost on the way."""
+    """Part from the other processes at the end, and raise TrainingError where one of them was lost on the way."""
     try:
         yield
     except RuntimeError as error:
-        ours = type(error).__module__.split(".")[0] in ("carvana_lib", "carvana_course")
-        if ours or not (in_worker() and re.search(r"gloo|NCCL|process group|[Cc]onnection", str(error))):
+        if not (in_worker() and re.search(r"gloo|NCCL|process group|[Cc]onnection", str(error))):
             raise
         first = str(error).strip().splitlines()[0]
-        raise ProcessError(f"another process stopped, so this one does; see that one's reason ({first})") from error
+        raise TrainingError(f"another process stopped, so this one does; see that one's reason ({first})") from error
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -111,7 +107,7 @@ def train_in_processes(params, on_epoch=None) -> None:
     """Train a run in `params.num_processes` new processes on this machine; `on_epoch(history)` is called as it grows.
 
     They are children of their own, not forks: CUDA and threads of a notebook's kernel survive no fork. They leave
-    checkpoints and history.csv as any training does, and what they say in train.log. Raises ProcessError with the
+    checkpoints and history.csv as any training does, and what they say in train.log. Raises TrainingError with the
     reason where they fail, and RunError where the run's folder cannot be written.
     """
     check_processes(pick_device(params), params.num_processes)
@@ -139,7 +135,7 @@ def train_in_processes(params, on_epoch=None) -> None:
                 child.terminate()  # torchrun ends its processes before itself
                 child.wait()
     if child.returncode:
-        raise ProcessError(
+        raise TrainingError(
             f"training in {params.num_processes} processes stopped: "
             f"{reason(run.train_log.read_text(errors='replace'))} (see {run.train_log}); "
             "checkpoints are kept, and the same command goes on from the last one"

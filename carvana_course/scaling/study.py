@@ -19,25 +19,23 @@ from filelock import FileLock, Timeout
 from optuna.storages import journal
 from optuna.trial import TrialState
 
+from carvana_lib import RunError
+
 HEARTBEAT, GRACE = 10, 60  # seconds between a worker's signs of life, and after which a silent one is taken for dead
 LOCK_GRACE = 3  # seconds, after which the lock of a killed process is broken; a living one holds it for milliseconds
 POLL = 1.0  # seconds between looks at what others have finished
 ALIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 
 
-class StudyError(RuntimeError):
-    """A study that cannot be opened or is in use; the message says where it is, without any password, and why."""
-
-
 def database() -> str:
-    """The URL in CARVANA_STORAGE, or nothing. Raises StudyError, which repeats no part of it, for what is none."""
+    """The URL in CARVANA_STORAGE, or nothing. Raises RunError, which repeats no part of it, for what is none."""
     text = os.environ.get("CARVANA_STORAGE", "")
     try:
         url = urllib.parse.urlsplit(text)
         if text and (not url.scheme or not url.path.strip("/") or "@" in url.path or url.port == 0):
             raise ValueError
     except ValueError:
-        raise StudyError(
+        raise RunError(
             "CARVANA_STORAGE is not the URL of a database; it takes postgresql://user:password@host:5432/name, "
             "with %40 for an @ in the password, %2F for a / and so on"
         ) from None
@@ -53,7 +51,7 @@ def shown(url: str) -> str:
 def open_study(name: str, file, space: dict, seed: int) -> optuna.Study:
     """The study of that name in the database, or else in the run's file; new, or with the trials that it has.
 
-    Raises StudyError where the database cannot be reached.
+    Raises RunError where the database cannot be reached.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url, sampler = database(), optuna.samplers.GridSampler(space, seed=seed)
@@ -76,7 +74,7 @@ def open_study(name: str, file, space: dict, seed: int) -> optuna.Study:
                 time.sleep(attempt)
     for secret in filter(None, (urllib.parse.urlsplit(url).password,)):
         why = why.replace(secret, "***").replace(urllib.parse.unquote(secret), "***")
-    raise StudyError(f"the study at {shown(url)} cannot be opened: {why}; check CARVANA_STORAGE and the server")
+    raise RunError(f"the study at {shown(url)} cannot be opened: {why}; check CARVANA_STORAGE and the server")
 
 
 def cut_unfinished_line(file) -> None:
@@ -88,7 +86,7 @@ def cut_unfinished_line(file) -> None:
 
 @contextmanager
 def on_disk(file):
-    """Say in one sentence that the study's file cannot be written. Raises StudyError."""
+    """Say in one sentence that the study's file cannot be written. Raises RunError."""
     try:
         yield
     except (OSError, AssertionError) as error:  # Optuna trips over its own feet when its file fails
@@ -98,7 +96,7 @@ def on_disk(file):
         if cause is None:
             raise
         reason = f"cannot write {file}: {cause.strerror or cause}"
-        raise StudyError(f"{reason}; free or change that place and run again") from None
+        raise RunError(f"{reason}; free or change that place and run again") from None
 
 
 def turn(file):
@@ -109,7 +107,7 @@ def turn(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(f"{file}.search", timeout=0).acquire()
     except Timeout:
-        raise StudyError(
+        raise RunError(
             f"another search is at work on {file}; wait for its end, or let both share one study (CARVANA_STORAGE)"
         ) from None
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import psutil
 
+from carvana_lib import DataError
 from carvana_lib.runs import ROOT, is_stale, runs_folder, sweep
 
 PYTHON = (3, 11)
@@ -112,11 +113,11 @@ def sample() -> Finding:
 
 def token() -> Finding:
     """Is there a Kaggle token, and can it be read? Only `download` needs one."""
-    from carvana_course.upkeep.download import DownloadError, check_token
+    from carvana_course.upkeep.download import check_token
 
     try:
         check_token()
-    except DownloadError as error:
+    except DataError as error:
         if "no Kaggle token" in str(error):
             return Finding("Kaggle", "no token, which only 'download' needs")
         return Finding("Kaggle", *str(error).removeprefix("token: ").split("; ", 1))

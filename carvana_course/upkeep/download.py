@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
+from carvana_lib import DataError
 from carvana_lib.progress import progress
 from carvana_lib.runs import atomic, sweep
 
@@ -28,14 +29,10 @@ LAYOUT = {  # folder of the layout -> names of the files in it
 JUNK = re.compile(r"(.*/)?(__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)")
 
 
-class DownloadError(RuntimeError):
-    """The real data cannot be had or is not whole; one sentence with the step, the file and the remedy."""
-
-
 def download(target: Path) -> Path:
     """Fetch the zips into kagglehub's cache (a rerun goes on from there), `unpack` them and return `target`.
 
-    Raises DownloadError naming the step that failed (token, rules, service, disk, network), and what `unpack` raises.
+    Raises DataError naming the step that failed (token, rules, service, disk, network), and what `unpack` raises.
     """
     import kagglehub  # here, so that nobody who has the data needs it
     from kagglehub.exceptions import DataCorruptionError
@@ -46,13 +43,13 @@ def download(target: Path) -> Path:
         try:
             zips.append(Path(kagglehub.competition_download(COMPETITION, path=name)))
         except (OSError, DataCorruptionError) as error:  # whatever requests raises is an OSError
-            raise DownloadError(explain(name, error)) from None
+            raise DataError(explain(name, error)) from None
     unpack(zips, target)
     return target
 
 
 def check_token() -> None:
-    """Raise DownloadError where kagglehub has no usable token; the token itself is never shown.
+    """Raise DataError where kagglehub has no usable token; the token itself is never shown.
 
     It looks at KAGGLE_API_TOKEN, ~/.kaggle/access_token, KAGGLE_USERNAME with KAGGLE_KEY, ~/.kaggle/kaggle.json.
     """
@@ -66,7 +63,7 @@ def check_token() -> None:
             fault = "the Kaggle token here holds a blank, a line break or a strange letter"
     except (OSError, ValueError, TypeError) as error:  # their text may hold the token
         fault = f"the Kaggle token here cannot be read ({type(error).__name__})"
-    raise DownloadError(f"token: {fault}; make one at {TOKENS} and save it as ~/.kaggle/access_token, or {BY_HAND}")
+    raise DataError(f"token: {fault}; make one at {TOKENS} and save it as ~/.kaggle/access_token, or {BY_HAND}")
 
 
 def explain(name: str, error: Exception) -> str:
@@ -87,7 +84,7 @@ def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
     """Unpack the zips to target/train/, target/train_masks/ and target/metadata.csv; their members say what they are.
 
     All members are judged before the first is written; one that stands there with its size is left out, so a killed
-    unpacking can be run again. Raises DownloadError for a zip that is missing, damaged, not of the data, given twice,
+    unpacking can be run again. Raises DataError for a zip that is missing, damaged, not of the data, given twice,
     larger than `limit` bytes unpacked, or has a member that would leave `target`; RunError where the disk is full.
     """
     members = {}  # place in the layout -> (zip, member)
@@ -97,11 +94,11 @@ def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
                 archive = stack.enter_context(zipfile.ZipFile(file))
             for info in archive.infolist():
                 if (place := place_of(info, file)) in members:
-                    raise DownloadError(f"unpack: {place} of {file} comes twice; name each zip once")
+                    raise DataError(f"unpack: {place} of {file} comes twice; name each zip once")
                 if place:
                     members[place] = archive, info
         if (total := sum(info.file_size for _, info in members.values())) > limit:
-            raise DownloadError(f"unpack: {', '.join(map(str, zips))}: {total:,} bytes, over {limit:,}; {BY_HAND}")
+            raise DataError(f"unpack: {', '.join(map(str, zips))}: {total:,} bytes, over {limit:,}; {BY_HAND}")
         sweep([*target.glob(".metadata.csv.*.csv"), *target.glob("train*/.*.???.*.???")])
         for place, (archive, info) in progress(members.items(), "unpacking", len(members)):
             path = target / place
@@ -113,34 +110,34 @@ def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
 
 @contextmanager
 def readable(file):
-    """Turn what zipfile raises for a missing or damaged zip into a DownloadError."""
+    """Turn what zipfile raises for a missing or damaged zip into a DataError."""
     try:
         yield
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
-        raise DownloadError(f"unpack: {file} is missing or no whole zip ({error}); delete it, fetch it anew") from None
+        raise DataError(f"unpack: {file} is missing or no whole zip ({error}); delete it, fetch it anew") from None
 
 
 def place_of(info: zipfile.ZipInfo, file: Path) -> str:
-    """Where in the layout a member belongs ('train/x_01.jpg'), or '' for junk; DownloadError for any other member."""
+    """Where in the layout a member belongs ('train/x_01.jpg'), or '' for junk; DataError for any other member."""
     path = PurePosixPath(info.filename)
     leaves = path.is_absolute() or ".." in path.parts or "\\" in info.filename
     strange = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 0x61  # encrypted
     if leaves or strange or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):  # a link
         reason = f"its member {info.filename!r} leads out of the folder, is a link or is not packed as Kaggle does"
-        raise DownloadError(f"unpack: {file} is not safe: {reason}; {BY_HAND}")
+        raise DataError(f"unpack: {file} is not safe: {reason}; {BY_HAND}")
     if info.filename.endswith("/") or JUNK.fullmatch(info.filename):
         return ""
     for folder, names in LAYOUT.items():
         if names.fullmatch(path.name) and str(path.parent) in (".", folder):
             return f"{folder}/{path.name}".removeprefix("/")
-    raise DownloadError(f"unpack: {file} is the wrong zip: it holds {info.filename!r}; {BY_HAND}")
+    raise DataError(f"unpack: {file} is the wrong zip: it holds {info.filename!r}; {BY_HAND}")
 
 
 def verify(target: Path, cars: int = 318, views: int = 16, size: tuple[int, int] = (1918, 1280)) -> dict:
     """Count cars, images and masks, check that all is there and return the counts; size: (width, height).
 
     Takes seconds: only headers and last bytes are read (and masks decoded whose colour table has more than two
-    entries); the audit of notebook 01 decodes all. Raises DownloadError that lists whatever is missing or wrong.
+    entries); the audit of notebook 01 decodes all. Raises DataError that lists whatever is missing or wrong.
     """
     images, masks = by_id(target / "train"), by_id(target / "train_masks")
     car_ids = sorted({image_id.rpartition("_")[0] for image_id in images | masks})
@@ -162,7 +159,7 @@ def verify(target: Path, cars: int = 318, views: int = 16, size: tuple[int, int]
             faults.append(f"{len(names)} {fault}: {', '.join(names[:3])}{more}")
     if faults:
         remedy = "delete any faulty file and run the command again with all zips, it writes what is not there"
-        raise DownloadError(f"verify: {target} is not as it should be: {'; '.join(faults)}; {remedy}")
+        raise DataError(f"verify: {target} is not as it should be: {'; '.join(faults)}; {remedy}")
     return {"cars": len(car_ids), "images": len(images), "masks": len(masks), "width": size[0], "height": size[1]}
 
 

@@ -17,6 +17,7 @@ import nbformat
 import pandas as pd
 import psutil
 
+from carvana_lib import DataError
 from carvana_lib.runs import cores, write_csv
 
 COLUMNS = ["student", "notebook", "exercise", "verdict", "hint", "seconds", "error", "digest"]
@@ -27,10 +28,6 @@ JUDGE = "from carvana_course.exercises import grading\n\ngrading.show_verdict('{
 JUDGE_SECONDS = 60  # after which an answer that does not end is interrupted, so that the others are still judged
 
 
-class GradingError(ValueError):
-    """A folder without submissions, or a table of something else; the message names it and says what is expected."""
-
-
 def grade(folder: Path, out: Path, minutes: float = 10, gigabytes: float = 6, jobs: int = 1) -> pd.DataFrame:
     """Run every submission in a folder, at most `jobs` at a time, and write one row an exercise to the CSV `out`.
 
@@ -38,12 +35,12 @@ def grade(folder: Path, out: Path, minutes: float = 10, gigabytes: float = 6, jo
     Columns: student, notebook, exercise, verdict ('right', 'not yet', 'not tried', 'not run'), hint, seconds (of the
     whole notebook), error (the notebook's first), digest (of the file). The table is written after every notebook,
     and files that it holds already, unchanged, are not run again unless they were not run to their end.
-    Raises GradingError where the folder holds no notebook NN_*.ipynb, and where `out` is a file of another kind.
+    Raises DataError where the folder holds no notebook NN_*.ipynb, and where `out` is a file of another kind.
     """
     submissions = find_submissions(folder)
     done = pd.read_csv(out, dtype=str, keep_default_na=False) if Path(out).exists() else pd.DataFrame(columns=COLUMNS)
     if list(done) != COLUMNS:
-        raise GradingError(f"{out} is no table of grades and is left as it is; name another file with --out")
+        raise DataError(f"{out} is no table of grades and is left as it is; name another file with --out")
     finished = done.groupby("digest").filter(lambda rows: (rows["verdict"] != "not run").all()).to_dict("records")
 
     def rows_of(submission) -> list[dict]:
@@ -70,7 +67,7 @@ def find_submissions(folder: Path) -> list[tuple[str, Path]]:
     paths = sorted(folder.rglob("[0-9][0-9]_*.ipynb"))
     paths = [p for p in paths if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
     if not paths:
-        raise GradingError(f"{folder} holds no submission: put notebooks such as anna/01_data.ipynb into it")
+        raise DataError(f"{folder} holds no submission: put notebooks such as anna/01_data.ipynb into it")
     return [(student_of(path, folder), path) for path in paths]
 
 

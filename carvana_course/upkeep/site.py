@@ -12,6 +12,7 @@ import nbformat
 from jinja2 import Environment
 from nbconvert import HTMLExporter
 
+from carvana_lib import DataError
 from carvana_lib.runs import ROOT, atomic
 
 SITE, DESIGN = ROOT / "site", ROOT / "docs" / "site"
@@ -19,10 +20,6 @@ WORDS = {
     "en": {"contents": "Contents", "neighbours": "previous and next page"},
     "ru": {"contents": "Содержание", "neighbours": "предыдущая и следующая страницы"},
 }
-
-
-class SiteError(ValueError):
-    """A page that links to nothing; the message names the page and the link."""
 
 
 class Page(NamedTuple):
@@ -50,7 +47,7 @@ class Page(NamedTuple):
 def build(target: Path = SITE) -> list[Page]:
     """Write the whole site into `target`, in the place of what is there, and return its pages in reading order.
 
-    Raises SiteError for a link to a file of the repository that is no page of the site, before anything is written.
+    Raises DataError for a link to a file of the repository that is no page of the site, before anything is written.
     """
     pages = find_pages()
     template = Environment(autoescape=False).from_string((DESIGN / "page.html.j2").read_text(encoding="utf8"))
@@ -117,7 +114,7 @@ def connect(body: str, page: Page, pages: list[Page]) -> tuple[str, set[Path]]:
         if attribute == "src" and path.is_file():
             assets.add(path.relative_to(ROOT))
         elif path not in known:
-            raise SiteError(f"{page.source}: the link to {link} leads to no page of the site")
+            raise DataError(f"{page.source}: the link to {link} leads to no page of the site")
         return f'{attribute}="{address_of(link) if attribute == "href" else link}"'
 
     return re.sub(r'\b(href|src)="([^"]+)"', replace, body), assets

@@ -17,6 +17,8 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
+from carvana_lib import CarvanaError
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 CAP_DAC_OVERRIDE = 1  # what lets root write where nobody may (linux/capability.h)
@@ -129,11 +131,10 @@ def obey(operations, order: dict, writing: int) -> None:
         heed_permissions()
     try:
         answer = "done", "", getattr(operations, order.pop("operation"))(**order)
-    except Exception as error:
-        own = type(error).__module__.split(".")[0] in ("carvana_lib", "carvana_course") and isinstance(
-            error, ValueError | RuntimeError
-        )
-        answer = ("refused", str(error), None) if own else ("crashed", traceback.format_exc(), None)
+    except CarvanaError as error:
+        answer = "refused", str(error), None
+    except Exception:
+        answer = "crashed", traceback.format_exc(), None
     with os.fdopen(writing, "w", encoding="utf8") as pipe:
         json.dump(answer, pipe, default=str)
     sys.stdout.flush()

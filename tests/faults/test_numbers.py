@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-from carvana_lib import training, tuning
+from carvana_lib import TrainingError, training, tuning
 from carvana_lib.config import Params
 from carvana_lib.dataset import EpochSampler
 from carvana_lib.runs import Run
-from carvana_lib.training import TrainingError, train
+from carvana_lib.training import train
 
 from .conftest import pick
 

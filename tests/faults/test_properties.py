@@ -15,10 +15,10 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from carvana_lib import ParameterError, metrics, training
 from carvana_lib import data as pictures
-from carvana_lib import metrics, training
 from carvana_lib.checkpoints import Checkpoints
-from carvana_lib.config import ParameterError, Params
+from carvana_lib.config import Params
 from carvana_lib.split import split_by_car
 
 from .conftest import TINY, pick
