@@ -16,10 +16,12 @@ from PIL import Image
 
 from benchmarks import textbook
 from benchmarks.measure import Findings, Plan, alternate_fresh
+from carvana_lib.cache import prepare
 from carvana_lib.config import Params
-from carvana_lib.data import find_pairs, open_data, prepare, read_image, read_mask, resize
+from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
-from carvana_lib.runs import cores, keep_memory
+from carvana_lib.device import cores, keep_memory
+from carvana_lib.reading import find_pairs, read_mask, read_photo, resize
 
 WORKERS = 2
 
@@ -76,7 +78,7 @@ def differences(folder, size: int) -> tuple[float, int]:
     """
     data, grey, pixels = open_data(Params(data_dir=str(folder), image_size=size, run_name="bench")), [], 0
     for row, pair in enumerate(data.table.to_dict("records")):
-        full = resize(read_image(folder / pair["image"]), size).astype(int)
+        full = resize(read_photo(folder / pair["image"]), size).astype(int)
         grey.append(np.abs(full - data.images[row]).mean())
         area = cv2.resize(read_mask(folder / pair["mask"]).astype(float), (size, size), interpolation=cv2.INTER_AREA)
         pixels += int((((area > 0.5) != data.masks[row]) & (np.abs(area - 0.5) > 1e-6)).sum())

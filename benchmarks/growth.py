@@ -11,8 +11,8 @@ import numpy as np
 from benchmarks import memory, training
 from benchmarks.measure import Findings, Plan, fresh
 from benchmarks.pictures import repeat
+from carvana_lib.cache import prepare
 from carvana_lib.config import Params
-from carvana_lib.data import prepare
 from carvana_lib.dataset import make_loader
 
 

@@ -10,7 +10,7 @@ from benchmarks.measure import Findings, Plan, fresh
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
-from carvana_lib.evaluation import per_image
+from carvana_lib.evaluation import score_images
 from carvana_lib.model import UNet
 
 
@@ -40,7 +40,7 @@ def load(count: int, size: int) -> int:
 def evaluate(count: int, size: int) -> int:
     """Score so many pictures; the number of rows of the table."""
     params = Params(image_size=size, run_name="bench", device="cpu")
-    return len(per_image(UNet(4), many(count, params), np.arange(count), params)[0])
+    return len(score_images(UNet(4), many(count, params), np.arange(count), params)[0])
 
 
 def idle() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 from PIL import Image
 
-from carvana_lib.data import find_pairs, read_image, read_mask
+from carvana_lib.reading import find_pairs, read_mask, read_photo
 from carvana_lib.runs import ROOT
 
 NATIVE = (1918, 1280)  # width, height
@@ -22,7 +22,7 @@ def make_native(folder: Path, count: int, size: tuple[int, int] = NATIVE) -> Pat
         (folder / name).mkdir(parents=True)
     pairs = find_pairs(ROOT / "sample")
     for pair in pairs.iloc[:: len(pairs) // count][:count].to_dict("records"):  # of all cars
-        photo = cv2.resize(read_image(ROOT / "sample" / pair["image"]), size, interpolation=cv2.INTER_CUBIC)
+        photo = cv2.resize(read_photo(ROOT / "sample" / pair["image"]), size, interpolation=cv2.INTER_CUBIC)
         mask = cv2.resize(255 * read_mask(ROOT / "sample" / pair["mask"]), size, interpolation=cv2.INTER_LINEAR)
         Image.fromarray(photo).save(folder / "train" / f"{pair['image_id']}.jpg", quality=QUALITY)
         gif = Image.fromarray((mask > 127).astype("uint8"), "P")

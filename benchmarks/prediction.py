@@ -12,12 +12,15 @@ from benchmarks import textbook
 from benchmarks.measure import Findings, Plan, alternate_fresh, fresh
 from benchmarks.pictures import repeat
 from benchmarks.training import make_trainer
-from carvana_course.deployment import export, predictions
+from carvana_course.deployment import export, folders, predictions
+from carvana_course.deployment.ways import square_logits
 from carvana_lib import prediction
-from carvana_lib.checkpoints import Checkpoints, load_model, save
+from carvana_lib.checkpoints import load_model, save_checkpoint
 from carvana_lib.config import Params
-from carvana_lib.data import open_data, read_image, resize
+from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
+from carvana_lib.reading import read_photo, resize
+from carvana_lib.runs import BEST
 
 BASE_CHANNELS = 16
 
@@ -35,8 +38,8 @@ def make_checkpoints(folder: Path, sizes, steps: int) -> None:
         train(images, masks)
     model = extract_model_from_parallel(model, keep_fp32_wrapper=False)
     for size in sizes:
-        path = folder / f"net-{size}"
-        save(Checkpoints(path, path), model, {}, [{"val_miou": 0.0}], params.replace(image_size=size), "bench")
+        made_for = params.replace(image_size=size)
+        save_checkpoint(folder / f"net-{size}", model, {}, [{"val_miou": 0.0}], made_for, "bench")
         export.to_onnx(model, folder / f"net-{size}.onnx", size)
 
 
@@ -44,18 +47,18 @@ def in_bulk(folder: Path, size: int) -> float:
     """Seconds of `predict_folder`, the second time: the first one also prepares PyTorch's kernels, about a second."""
     for _ in range(2):
         with tempfile.TemporaryDirectory() as out:
-            result = folder.predict_folder(folder / f"net-{size}", folder / "train", out, device="cpu")
+            result = folders.predict_folder(folder / f"net-{size}" / BEST, folder / "train", out, device="cpu")
             assert not result.failures, str(result)
     return result.seconds
 
 
 def one_by_one(folder: Path, size: int) -> float:
     """Seconds for all photos, each by itself through the same functions, without threads."""
-    net = prediction.fast(load_model(folder / f"net-{size}"), "cpu")
+    net = prediction.fast(load_model(folder / f"net-{size}" / BEST), "cpu")
 
     def predict(path, out):
         job = folder.read(path, size)
-        logits = prediction.enlarge(prediction.square_logits(net, job.square[None], size)[0], job.size)
+        logits = prediction.enlarge(square_logits(net, job.square[None], size)[0], job.size)
         target = out / f"{path.stem}_mask.png"
         target.write_bytes(predictions.encode(predictions.render("mask", None, logits), target))
 
@@ -65,7 +68,7 @@ def one_by_one(folder: Path, size: int) -> float:
 def by_the_textbook(folder: Path, size: int) -> float:
     """Seconds for all photos in the textbook's way."""
     net = textbook.make_net(BASE_CHANNELS).eval()
-    net.load_state_dict(load_model(folder / f"net-{size}").state_dict())
+    net.load_state_dict(load_model(folder / f"net-{size}" / BEST).state_dict())
     return timed(lambda path, out: textbook.predict(net, path, out, size), folder)
 
 
@@ -82,13 +85,13 @@ def timed(predict, folder: Path) -> float:
 
 def nets_alone(folder: Path, size: int, repeats: int) -> dict[str, float]:
     """Milliseconds for one picture in memory by the name of the engine, and for one of four at a time."""
-    model, path = load_model(folder / f"net-{size}"), next((folder / "train").iterdir())
-    net, squares = prediction.fast(model, "cpu"), resize(read_image(path, at_least=size), size)[None].repeat(4, axis=0)
+    model, path = load_model(folder / f"net-{size}" / BEST), next((folder / "train").iterdir())
+    net, squares = prediction.fast(model, "cpu"), resize(read_photo(path, at_least=size), size)[None].repeat(4, axis=0)
     engines = {
-        "PyTorch as it predicts (bf16, folded BatchNorm)": lambda _: prediction.square_logits(net, squares[:1], size),
+        "PyTorch as it predicts (bf16, folded BatchNorm)": lambda _: square_logits(net, squares[:1], size),
         "PyTorch, float32": export.predictor(model),
         "ONNX Runtime, float32": export.predictor(folder / f"net-{size}.onnx"),
-        "four at a time": lambda _: prediction.square_logits(net, squares, size),
+        "four at a time": lambda _: square_logits(net, squares, size),
     }
     table = export.latency(engines, np.ascontiguousarray(squares[:1].transpose(0, 3, 1, 2)), repeats)
     found = dict(zip(table["net"], table["median_ms"], strict=True))

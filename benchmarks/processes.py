@@ -15,8 +15,8 @@ from torch.multiprocessing import get_context, start_processes
 
 from benchmarks.measure import Findings, Plan, fresh
 from benchmarks.training import BATCH, make_batch, make_trainer
+from carvana_lib.device import cores
 from carvana_lib.model import UNet, count_parameters
-from carvana_lib.runs import cores
 
 WARMUPS, PATIENCE = 1, timedelta(minutes=10)
 

@@ -15,10 +15,10 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from carvana_lib.data import find_pairs
 from carvana_lib.dataset import AUGMENTATIONS
-from carvana_lib.losses import bce_dice
+from carvana_lib.losses import bce_dice_loss
 from carvana_lib.model import MEAN, STD, UNet
+from carvana_lib.reading import find_pairs
 
 
 def transform(size: int, augment: bool = False) -> A.Compose:
@@ -65,7 +65,7 @@ def make_step(images: torch.Tensor, masks: torch.Tensor, base_channels: int):
 
     def step():
         optimizer.zero_grad()
-        loss = bce_dice(net(images), masks)
+        loss = bce_dice_loss(net(images), masks)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimizer.step()

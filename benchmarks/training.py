@@ -9,13 +9,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import textbook
 from benchmarks.measure import Findings, Plan, alternate, alternate_fresh, matrix_product
+from carvana_lib.checkpoints import make_model
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
 from carvana_lib.device import make_accelerator
-from carvana_lib.losses import bce_dice
+from carvana_lib.losses import bce_dice_loss
 from carvana_lib.model import UNet
-from carvana_lib.training import make_model
+from carvana_lib.training import train_step
 
 BATCH = 8
 
@@ -29,7 +30,8 @@ def make_batch(size: int, batch: int = BATCH):
 def make_trainer(base_channels: int, precision="auto", channels_last=True, fused=True, compiled=False, device="cpu"):
     """A function (images, masks) that trains a new net by one step of `training.fit`, and the net itself."""
     params = Params(base_channels=base_channels, precision=precision, learning_rate=1e-4, device=device)
-    accelerator, model = make_accelerator(params), make_model(params)
+    accelerator = make_accelerator(params.device, params.precision)
+    model = make_model(params)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model.to(accelerator.device, memory_format=layout)
     optimizer = torch.optim.AdamW(
@@ -38,12 +40,9 @@ def make_trainer(base_channels: int, precision="auto", channels_last=True, fused
     net, optimizer = accelerator.prepare(torch.compile(model) if compiled else model, optimizer)
 
     def train(images, masks):
-        loss = bce_dice(net(images.contiguous(memory_format=layout)), masks)
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(net.parameters(), params.grad_clip)
-        optimizer.step()
-        return loss.detach()
+        images = images.contiguous(memory_format=layout)
+        loss, _ = train_step(net, optimizer, bce_dice_loss, images, masks, accelerator, params.grad_clip)
+        return loss
 
     return train, model
 
@@ -69,7 +68,7 @@ def flops(base_channels: int, size: int) -> int:
     with torch.device("meta"):
         net, images, masks = UNet(base_channels), torch.empty(1, 3, size, size), torch.empty(1, 1, size, size)
     with FlopCounterMode(display=False) as counter:
-        bce_dice(net(images), masks).backward()
+        bce_dice_loss(net(images), masks).backward()
     return counter.get_total_flops()
 
 

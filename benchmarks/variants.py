@@ -5,7 +5,7 @@ import torch
 from benchmarks.measure import Findings, Plan, alternate, alternate_fresh
 from benchmarks.training import make_batch, make_step, seconds_a_step
 from carvana_lib import device
-from carvana_lib.losses import bce_dice
+from carvana_lib.losses import bce_dice_loss
 from carvana_lib.model import UNet
 
 
@@ -22,7 +22,7 @@ def bf16_weights(images, masks, base_channels: int):
     def step():
         with torch.autocast("cpu", torch.bfloat16):
             logits = net(images)
-        bce_dice(logits, masks).backward()
+        bce_dice_loss(logits, masks).backward()
         for master, weight in zip(masters, weights, strict=True):
             master.grad, weight.grad = weight.grad.float(), None
         torch.nn.utils.clip_grad_norm_(masters, 1.0)

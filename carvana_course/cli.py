@@ -64,18 +64,9 @@ def train(files: Files = [], pairs: Pairs = [], name: Name = ""):  # noqa: B006
     """Train one net without notebooks: in num_processes processes, or in those of torchrun or accelerate launch."""
     from carvana_course.scaling import processes
     from carvana_course.show import plots
-    from carvana_lib import training
-    from carvana_lib.data import open_data
-    from carvana_lib.tuning import with_best
 
-    params = load_params(files, pairs, name)
-    with processes.together():
-        with processes.one_first(params):
-            data = open_data(params)
-        processes.check_pictures(data)
-        params = processes.from_main(lambda: with_best(params, data))
-        _, history = training.train(data, params, on_epoch=plots.watch)
-    if processes.is_main():
+    history = processes.train_run(load_params(files, pairs, name), plots.watch)
+    if history is not None:
         speed = (history["images"] / history["seconds"]).median()
         typer.echo(f"best val mIoU {history['val_miou'].max():.4f}; {speed:.1f} images/s in the median epoch")
 
@@ -83,11 +74,11 @@ def train(files: Files = [], pairs: Pairs = [], name: Name = ""):  # noqa: B006
 @app.command()
 def search(files: Files = [], pairs: Pairs = [], name: Name = ""):  # noqa: B006
     """Search learning rate and loss, together with all who share the database that CARVANA_STORAGE names."""
-    from carvana_lib import tuning
+    from carvana_course.scaling import study
     from carvana_lib.data import open_data
 
     params = load_params(files, pairs, name)
-    table = tuning.search(open_data(params), params, lambda table: typer.echo(f"{len(table)} trials finished"))
+    table = study.search(open_data(params), params, lambda table: typer.echo(f"{len(table)} trials finished"))
     typer.echo(table.to_string(index=False))
 
 
@@ -228,9 +219,9 @@ def refresh():
 
 def load_params(files: list[Path], pairs: list[str], name: str):
     """The parameters of -f, -p and --name, each overriding those before it."""
-    from carvana_lib.config import Params
+    from carvana_course.parameters import load_params as load
 
-    return Params.load(*files, **dict(map(parse_pair, pairs)) | ({"run_name": name} if name else {}))
+    return load(*files, **dict(map(parse_pair, pairs)) | ({"run_name": name} if name else {}))
 
 
 def parse_shard(shard: str) -> tuple[int, int]:

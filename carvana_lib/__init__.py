@@ -1,8 +1,7 @@
 """Car segmentation on Carvana, small enough to read in an evening.
 
-Importing the package loads nothing heavy: each module imports what it needs. Here are only the errors that are meant
-for people. The message of each is one sentence that names the file or parameter at fault and the remedy, and the
-command line prints it in place of a traceback.
+Importing the package loads nothing heavy. Here are only the errors that are meant for people: the message of each is
+one sentence that names the file or parameter at fault and the remedy, which the command line prints by itself.
 """
 
 import os
@@ -17,7 +16,7 @@ class CarvanaError(Exception):
 
 
 class ParameterError(CarvanaError):
-    """A parameter that does not exist, has the wrong type, lies outside its range or cannot be had on this machine."""
+    """A parameter that does not exist, has the wrong type, lies out of range or cannot be had on this machine."""
 
 
 class RunError(CarvanaError):

@@ -1,107 +1,74 @@
 """What a training leaves on disk: checkpoints of tensors and plain types, and how they are read back."""
 
+import io
 import pickle
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 
-from carvana_course.scaling.processes import from_main
 from carvana_lib import CheckpointError
 from carvana_lib.config import Params
 from carvana_lib.device import describe_device
 from carvana_lib.model import UNet
-from carvana_lib.runs import Run, atomic, environment
+from carvana_lib.runs import BEST, LAST, Run, atomic, environment
 
-SHAPES_TRAINING = (
-    "seed",
-    "image_size",
-    "batch_size",
-    "learning_rate",
-    "weight_decay",
-    "grad_clip",
-    "loss",
-    "scheduler",
-    "ema",
-    "augment",
-    "split_by",
-    "train_cars",
-    "start_from",
-    "val_fraction",
-    "test_fraction",
-    "subset",
-    "precision",
-)
+STARTS = {}  # what start_from may name beside runs -> a function that gives a new U-Net its weights, and returns it
+PARTS = {"architecture", "model", "params", "fingerprint", "history"}  # of a checkpoint, at least
 
 
-@dataclass
-class Checkpoints:
-    """The two files of a training; without a folder nothing is written."""
-
-    last: Path | None = None
-    best: Path | None = None
-
-
-def save(checkpoints: Checkpoints, scored: UNet, parts: dict, history: list[dict], params, fingerprint: str) -> None:
-    """Write `last`, and `best` if the newest epoch has the highest validation mIoU. Tensors and plain types only.
-
-    `scored` is the net that was validated; `parts` all that training needs to go on: net, optimizer, scheduler and,
-    where weights are averaged, their average.
+def save_checkpoint(folder: Path, scored: UNet, parts: dict, history: list[dict], params, fingerprint: str) -> None:
+    """Write `last`, and `best` if the newest epoch has the highest validation mIoU. `scored` is the net that was
+    validated, `parts` what training needs to go on. Raises RunError where writing fails. Used by `fit` in 04.
     """
-    if checkpoints.last is None:
-        return
     state = {
-        "architecture": {"base_channels": scored.base_channels, "skips": scored.skips},
+        "architecture": scored.architecture,
         "model": scored.state_dict(),
         "params": params.model_dump(),
         "fingerprint": fingerprint,
         "history": history,
         "made_with": {"device": describe_device(params)} | environment(),
     }
-    training = {name: part.state_dict() for name, part in parts.items() if part is not None}
     if history[-1]["val_miou"] >= max(row["val_miou"] for row in history):
-        write(state, checkpoints.best)
-    write(state | {"training": training, "rng": torch.get_rng_state()}, checkpoints.last)
+        _write(state, folder / BEST)
+    training = {name: part.state_dict() for name, part in parts.items()}
+    _write(state | {"training": training, "rng": torch.get_rng_state()}, folder / LAST)
 
 
-def write(state: dict, path: Path) -> None:
-    """Write a checkpoint. Raises RunError with the system's reason where that fails; torch would hide it."""
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(state, file)
-        except RuntimeError as error:
-            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+def _write(state: dict, path: Path) -> None:
+    """Write tensors and plain types. Through memory: torch would hide the system's reason for a failure."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_checkpoint(path: Path) -> dict:
-    """Read a checkpoint to the CPU without running any code in it. Raises CheckpointError for anything else."""
+    """Read a checkpoint to the CPU without running any code in it. Raises CheckpointError. Taught in 04."""
     if not Path(path).exists():
         raise CheckpointError(f"{path} does not exist; run notebook 04 with this run_name first")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"architecture", "model", "params", "fingerprint", "history"} - set(state)
-        if missing:
-            raise ValueError(f"lacks {missing}")
-        return state
+        if PARTS <= set(state):
+            return state
     except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror or error}); name the file of a net, as runs/quick/checkpoints/best"
-        ) from None
+        reason = f"cannot be read ({error.strerror or error}); name the file of a net, as runs/quick/checkpoints/best"
+        raise CheckpointError(f"{path} {reason}") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
-        raise CheckpointError(
-            f"{path} is not a checkpoint of this course, or is damaged; train again with "
-            "resume=False, or name another run_name"
-        ) from None
+        pass
+    remedy = "train again with resume=False, or name another run_name"
+    raise CheckpointError(f"{path} is not a checkpoint of this course, or is damaged; {remedy}")
 
 
 def load_model(path: Path) -> UNet:
-    """The U-Net of a checkpoint, in evaluation mode, on the CPU. Raises CheckpointError."""
+    """The U-Net of a checkpoint, in evaluation mode, on the CPU. Raises CheckpointError. Taught in 04."""
     state = load_checkpoint(path)
-    model = UNet(**state["architecture"])
     try:
+        model = UNet(**state["architecture"])
         model.load_state_dict(state["model"])
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise CheckpointError(
             f"the weights in {path} do not fit its own architecture {state['architecture']}; "
             "the file was changed: train again with resume=False"
@@ -109,65 +76,77 @@ def load_model(path: Path) -> UNet:
     return model.eval()
 
 
+def make_model(params) -> UNet:
+    """A U-Net whose initial weights follow from the seed alone, or are the best ones of the run `start_from`. Raises
+    CheckpointError where that run has no weights, or those of another net. Taught in 04.
+    """
+    torch.manual_seed(params.seed)
+    model = UNet(params.base_channels)
+    if params.start_from is None:
+        return model
+    if params.start_from in STARTS:
+        return STARTS[params.start_from](model)
+    start = load_model(Run(params.start_from).best_checkpoint).train()
+    for name, asked in model.architecture.items():
+        if start.architecture[name] != asked:
+            found = f"start_from='{params.start_from}' is a net of {name}={start.architecture[name]}"
+            raise CheckpointError(f"{found}, not {asked}; give both the same")
+    return start
+
+
 def finished_epochs(params) -> int:
-    """How many epochs the run's newest checkpoint has behind it; 0 without one."""
+    """How many epochs the run's newest checkpoint has behind it; 0 without one. Used by `trained` in 05."""
     last = Run(params.run_name).last
     return len(load_checkpoint(last)["history"]) if last.exists() else 0
 
 
-def load_trained(data, params):
-    """The best net of a run, for evaluation: (model, the parameters it was trained with, history of all epochs).
-
-    Raises CheckpointError where it was trained on other pictures or with other parameters than `params` ask for: its
-    test cars could then be cars it has seen, and its score would stand beside settings that it never had.
+def load_trained(data, params) -> tuple[UNet, Params, pd.DataFrame]:
+    """The best net of a run: (model, the parameters it was trained with, history). Raises CheckpointError where it was
+    trained on other pictures or with other parameters than `params` ask for: its test cars could be cars it has seen,
+    its score would stand beside settings that it never had. Used by `trained` in 05.
     """
     run = Run(params.run_name)
     last = load_checkpoint(run.last)
-    trained, remedy = Params(**last["params"]), "run notebook 04 with these parameters first, or name another run_name"
-    for name in ("base_channels", *SHAPES_TRAINING):
-        asked = getattr(params, name)
-        if getattr(trained, name) != asked and not (asked is None and name in ("learning_rate", "loss")):
-            raise CheckpointError(
-                f"{run.last} was trained with {name}={getattr(trained, name)!r}, not {asked!r}; {remedy}"
-            )
+    used = Params(**last["params"])
+    remedy = "run notebook 04 with these parameters first, or name another run_name"
+    for name, asked in params.of_training().items():
+        found = getattr(used, name)
+        searched = asked is None and name in ("learning_rate", "loss")
+        if found != asked and not searched:
+            raise CheckpointError(f"{run.last} was trained with {name}={found!r}, not {asked!r}; {remedy}")
     if last["fingerprint"] != data.fingerprint:
         raise CheckpointError(f"{run.last} was trained on other pictures than those in {data.folder}; {remedy}")
     here = {name: getattr(params, name) for name in ("data_dir", "device", "num_workers", "flip")}
-    return load_model(run.best_checkpoint), trained.replace(**here), pd.DataFrame(last["history"])
+    return load_model(run.best_checkpoint), used.replace(**here), pd.DataFrame(last["history"])
 
 
-def resume(parts: dict, data, params, last: Path | None) -> list[dict]:
-    """Bring back an unfinished training and return its history; an empty one means to start from the first epoch.
-
-    A finished training, one with other parameters, and resume=False start anew. Of several processes the main one
-    reads the file and decides, so that machines need share no disk, and may have copies of the pictures with other
-    dates. Raises CheckpointError for a checkpoint of another architecture, which starting anew would silently
-    overwrite.
+def resume(parts: dict, data, params, folder: Path | None) -> list[dict]:
+    """Bring back an unfinished training and return its history, empty where training starts: anew where it has
+    finished, had other parameters, or with resume=False. Of several processes the main one reads the file and tells the
+    rest. Raises CheckpointError for another architecture's, which would be overwritten. Used by `fit` in 04.
     """
-    if last is None or not params.resume:
-        return []
-    state = from_main(lambda: unfinished(parts["net"], data, params, last))
+    state = None
+    if folder is not None and params.resume and PartialState().is_main_process:
+        state = _unfinished(parts["net"], data, params, folder / LAST)
+    (state,) = broadcast_object_list([state])
     if state is None:
         return []
     for name, part in parts.items():
-        if part is not None:
-            part.load_state_dict(state["training"][name])
+        part.load_state_dict(state["training"][name])
     torch.set_rng_state(state["rng"])
     return state["history"]
 
 
-def unfinished(net: UNet, data, params, last: Path) -> dict | None:
+def _unfinished(net: UNet, data, params, last: Path) -> dict | None:
     """The checkpoint of a training of this net with these pictures and parameters that has not ended, or None."""
     if not last.exists():
         return None
     state = load_checkpoint(last)
-    here = {"base_channels": net.base_channels, "skips": net.skips}
-    if state["architecture"] != here:
+    if state["architecture"] != net.architecture:
         raise CheckpointError(
-            f"{last} holds a U-Net with {state['architecture']}, the parameters ask for {here}; "
+            f"{last} holds a U-Net with {state['architecture']}, the parameters ask for {net.architecture}; "
             "choose another run_name, or set resume=False to replace it"
         )
-    shapes = (*SHAPES_TRAINING, "epochs") if params.scheduler == "onecycle" else SHAPES_TRAINING
-    changed = [name for name in shapes if state["params"].get(name) != getattr(params, name)]
-    finished = len(state["history"]) >= params.epochs
-    return None if changed or finished or state["fingerprint"] != data.fingerprint else state
+    same = all(state["params"].get(name) == value for name, value in params.of_training().items())
+    goes_on = same and len(state["history"]) < params.epochs and state["fingerprint"] == data.fingerprint
+    return state if goes_on else None

@@ -1,24 +1,25 @@
 """Every parameter of the course: its type, range, unit, meaning and default, in one place.
 
-The parameters cells of the notebooks, the YAML files under `notebooks/params/`, the command line and the table in
-the README all speak of the fields below; tests keep them in agreement.
+The notebooks' parameters cells, the files in `notebooks/params/`, the command line and the README's table all speak of
+the fields below; tests keep them in agreement.
 """
 
-import ast
 import difflib
-import itertools
 import reprlib
-from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from carvana_lib import ParameterError
 
+PLACE = {"data_dir", "device", "num_workers", "num_processes"}  # where a run computes
+FREE = PLACE | {"run_name", "resume", "strict", "flip"}  # what may differ between two runs that learn the same net
+
 
 class Params(BaseModel):
-    """All parameters of a run. The defaults are the quick tier: the rendered sample on two CPU cores."""
+    """All parameters of a run. The defaults are the quick tier: the rendered sample on two CPU cores. Raises
+    ParameterError for a name that does not exist and for a value of a wrong type or out of range. Taught in 01.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -55,9 +56,9 @@ class Params(BaseModel):
     strict: bool = Field(False, description="stop at any faulty picture instead of leaving it out")
 
     def __init__(self, **values):
-        unknown = [name for name in values if name not in type(self).model_fields]
-        if unknown:
-            raise ParameterError(unknown_parameter(unknown[0]))
+        for name in values:
+            if name not in type(self).model_fields:
+                raise ParameterError(unknown_parameter(name))
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -71,18 +72,12 @@ class Params(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def leave_cars_to_train_on(self):
+    def refuse_impossible_shares(self):
         if self.val_fraction + self.test_fraction > 0.8:
             raise ValueError("val_fraction + test_fraction leave less than a fifth of the cars for training")
-        return self
-
-    @model_validator(mode="after")
-    def share_batches_evenly(self):
         if self.batch_size % self.num_processes:
-            raise ValueError(
-                f"batch_size={self.batch_size} cannot be shared evenly by num_processes={self.num_processes}; "
-                "make it a multiple of that"
-            )
+            shares = f"batch_size={self.batch_size} cannot be shared evenly by num_processes={self.num_processes}"
+            raise ValueError(f"{shares}; make it a multiple of that")
         return self
 
     @property
@@ -92,67 +87,30 @@ class Params(BaseModel):
 
     def replace(self, **changes) -> "Params":
         """A copy with some parameters changed, validated like any other."""
-        return Params(**{**self.model_dump(), **changes})
+        return Params(**self.model_dump() | changes)
 
-    @classmethod
-    def load(cls, *files, **overrides) -> "Params":
-        """Defaults, overlaid by YAML files in their order, overlaid by keyword overrides.
+    def of_training(self) -> dict:
+        """The parameters that decide what an epoch learns; a new parameter is one of them unless it is FREE."""
+        epochs = set() if self.scheduler == "onecycle" else {"epochs"}  # only there do the rates depend on them
+        return self.model_dump(exclude=FREE | epochs | {"tuning_epochs", "tuning_subset"})
 
-        Raises ParameterError for an unreadable file and for any unknown or ill-typed parameter.
-        """
-        values = {}
-        for file in files:
-            values.update(read_yaml(file))
-        return cls(**{**values, **overrides})
-
-    @classmethod
-    def from_notebook(cls, namespace: dict) -> "Params":
-        """The parameters that a notebook's parameters cell (and papermill's injected one) assigned.
-
-        Both cells begin with the comment "# Parameters", so a misspelt name in either is refused here rather than
-        ignored. Call it as `Params.from_notebook(globals())` in the cell after them.
-        """
-        before = reversed(namespace.get("In", [""])[:-1])  # the last one is the cell that calls
-        for source in itertools.takewhile(lambda source: source.startswith("# Parameters"), before):
-            for name in assigned_names(source):
-                if name not in cls.model_fields:
-                    raise ParameterError(unknown_parameter(name))
-        return cls(**{name: namespace[name] for name in cls.model_fields if name in namespace})
+    def of_search(self) -> dict:
+        """The parameters that decide what a search finds; a new one is one of them unless a trial sets it itself."""
+        set_by_trial = {"epochs", "learning_rate", "loss", "scheduler", "ema", "train_cars", "subset"}
+        return self.model_dump(exclude=FREE | set_by_trial)
 
 
 def unknown_parameter(name: str) -> str:
-    """One sentence that names the closest valid parameter."""
+    """One sentence that names the closest valid parameter. Used by `Params` in 01."""
     close = difflib.get_close_matches(name, Params.model_fields, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else f"valid ones: {', '.join(Params.model_fields)}"
     return f"unknown parameter {name!r}; {hint}"
 
 
 def explain(fault: dict) -> str:
-    """One pydantic fault as a sentence with the parameter, its value and what is allowed."""
+    """One pydantic fault as a sentence with the parameter, its value and what is allowed. Used by `Params` in 01."""
     reason = fault["msg"].removeprefix("Value error, ").replace("Input should", "it should")
     if not fault["loc"]:
         return reason
     name = str(fault["loc"][0])
     return f"{name}={reprlib.repr(fault['input'])}: {reason} ({Params.model_fields[name].description})"
-
-
-def assigned_names(source: str) -> list[str]:
-    """Names that the top level of a piece of Python assigns."""
-    statements = (s for s in ast.parse(source).body if isinstance(s, ast.Assign))
-    return [target.id for s in statements for target in s.targets if isinstance(target, ast.Name)]
-
-
-def read_yaml(file) -> dict:
-    """A YAML file that holds a mapping. Raises ParameterError, with the file's name, where it does not."""
-    try:
-        values = yaml.safe_load(Path(file).read_text(encoding="utf8")) or {}
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", "it is no text in UTF-8")
-        raise ParameterError(f"parameter file '{file}' cannot be read: {reason}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        reason = f"line {mark.line + 1}: {error.problem}" if mark else " ".join(str(error).split())
-        raise ParameterError(f"parameter file '{file}' is not valid YAML: {reason}") from None
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise ParameterError(f"parameter file '{file}' must hold lines of the form 'name: value'")
-    return values

@@ -1,5 +1,6 @@
-"""Which device and which precision, decided once and said aloud."""
+"""The machine: its cores and memory, which device and which precision, decided once and said aloud."""
 
+import ctypes
 import os
 import platform
 
@@ -9,80 +10,70 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DataLoaderConfiguration
 
 from carvana_lib import ParameterError
-from carvana_lib.runs import keep_memory
 
 MODES = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names -> Accelerate's
 
 
-def cards() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; none where there is no CUDA."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [name for name in chosen.replace(" ", "").split(",") if name]
-    return [str(number) for number in range(torch.cuda.device_count())]
+def cores() -> int:
+    """How many cores this process may use, under taskset or SLURM for example. Used by `open_data` in 01."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def pick_device(params) -> str:
-    """'cpu', 'cuda' or 'mps'. Raises ParameterError for a device that is asked for and not there."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if params.device == "auto":
-        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
-    if not there[params.device]:
-        raise ParameterError(f"device='{params.device}' is not available on this machine; use device='auto'")
-    return params.device
-
-
-def pick_precision(params) -> str:
-    """'float32', 'bf16' or 'fp16'. 'auto' takes bf16 where the hardware computes with it; a CPU that would only
-    emulate it is faster in float32. Raises ParameterError for fp16 without CUDA: its gradients need a scaler there.
+def keep_memory() -> None:
+    """Let glibc keep what this process frees (mallopt(3)), for a sixth more memory: clearing pages of large blocks anew
+    takes 7 to 17 % of a full net's training step on a CPU. Used by `open_data` in 01.
     """
-    device = pick_device(params)
-    if params.precision == "fp16" and device != "cuda":
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
+        library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def pick_device(device: str) -> str:
+    """'cuda', 'mps' or 'cpu'. Raises ParameterError for one that is not there. Used by `make_accelerator` in 02."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name in there if there[name])
+    if not there.get(device):
+        raise ParameterError(f"device='{device}' is not available on this machine; use device='auto'")
+    return device
+
+
+def pick_precision(precision: str, device: str) -> str:
+    """'float32', 'bf16' or 'fp16', on a device that `pick_device` gave. 'auto' takes bf16 where the hardware computes
+    with it; a CPU that would only emulate it is faster in float32. Raises ParameterError for fp16 without CUDA: its
+    gradients need a scaler there. Used by `make_accelerator` in 02.
+    """
+    if precision == "fp16" and device != "cuda":
         raise ParameterError(f"precision='fp16' needs device 'cuda', not '{device}'; use precision='auto'")
-    if params.precision != "auto":
-        return params.precision
+    if precision != "auto":
+        return precision
     if device == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     capable = torch.cpu.get_capabilities()
     return "bf16" if device == "cpu" and (capable.get("avx512_bf16") or capable.get("amx_bf16")) else "float32"
 
 
-def make_accelerator(params) -> Accelerator:
-    """Accelerate's handle on device, precision and processes, for these parameters.
-
-    Accelerate keeps its first choice for the whole process; a notebook may choose twice, so the choice is reset.
-    `batch_size` is the number of images a step, which all processes share. Raises ParameterError where it cannot be
-    shared evenly, or where this machine has fewer GPUs than processes.
+def make_accelerator(device: str = "auto", precision: str = "auto") -> Accelerator:
+    """Accelerate's handle on device, precision and processes; batches are shared among processes. Accelerate keeps its
+    first choice for the whole process and has no public way to choose again, as a notebook may, so its state is reset.
+    Raises ParameterError for what this machine lacks. Taught in 02.
     """
-    device = pick_device(params)
+    device = pick_device(device)
+    precision = pick_precision(precision, device)
     if device == "cpu":
         keep_memory()
-    check_processes(device, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     AcceleratorState._reset_state(reset_partial_state=True)
     shared = DataLoaderConfiguration(split_batches=True)
-    accelerator = Accelerator(
-        mixed_precision=MODES[pick_precision(params)], cpu=device == "cpu", dataloader_config=shared
-    )
-    params.replace(num_processes=accelerator.num_processes)  # torchrun may have started another number
-    return accelerator
-
-
-def check_processes(device: str, processes: int) -> None:
-    """Raise ParameterError for more processes on this machine than the device can serve: one a GPU, any on a CPU."""
-    most = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, processes)
-    if processes > most:
-        raise ParameterError(
-            f"{processes} processes on this machine, but '{device}' serves {most}; "
-            f"start at most {most}, or set device='cpu'"
-        )
+    return Accelerator(mixed_precision=MODES[precision], cpu=device == "cpu", dataloader_config=shared)
 
 
 def describe_device(params) -> str:
-    """For example 'cpu (AMD EPYC, 2 threads), bf16'."""
-    device = pick_device(params)
+    """For example 'cpu (AMD EPYC, 2 threads), bf16'. Taught in 04."""
+    device = pick_device(params.device)
     if device == "cuda":
         name = torch.cuda.get_device_name()
     else:
         name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
         name = f"{name}, {torch.get_num_threads()} threads"
-    return f"{device} ({name}), {pick_precision(params)}"
+    return f"{device} ({name}), {pick_precision(params.precision, device)}"

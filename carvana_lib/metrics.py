@@ -1,7 +1,6 @@
 """IoU and Dice, and the several things that people call "mIoU".
 
-The score of the course: IoU of the car for each image at probability 0.5, averaged over images. An image where mask
-and prediction are both empty scores 1.
+The course's: IoU of the car for each image at probability 0.5, averaged over images; both masks empty score 1.
 """
 
 import cv2
@@ -13,60 +12,64 @@ COUNTS = ["tp", "fp", "fn", "tn"]  # pixels: hit, false alarm, missed, rightly l
 
 
 def confusion_counts(predicted: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """(B, ...) masks of any integer or boolean type -> (B, 4) int64 pixels for each image: tp, fp, fn, tn."""
-    p, y = predicted.flatten(1).bool(), masks.flatten(1).bool()
+    """(B, ...) masks, integer or boolean -> (B, 4) int64 pixels for each image: tp, fp, fn, tn. Taught in 02."""
+    p = predicted.flatten(1).bool()
+    y = masks.flatten(1).bool()
     return torch.stack([(p & y).sum(1), (p & ~y).sum(1), (~p & y).sum(1), (~p & ~y).sum(1)], dim=1)
 
 
 def ratio(numerator, denominator):
-    """Elementwise numerator / denominator, and 1 where both are 0: nothing to find, nothing found."""
-    numerator, denominator = np.asarray(numerator, float), np.asarray(denominator, float)
+    """Elementwise numerator / denominator, and 1 where both are 0: nothing to find. Used by `iou` in 02."""
+    numerator = np.asarray(numerator, float)
+    denominator = np.asarray(denominator, float)
     return np.divide(numerator, denominator, out=np.ones_like(denominator), where=denominator != 0)
 
 
 def iou(tp, fp, fn):
-    """Intersection over union from pixel counts (numbers or arrays)."""
+    """Intersection over union from pixel counts (numbers or arrays). Taught in 02."""
     tp, fp, fn = map(np.asarray, (tp, fp, fn))
     return ratio(tp, tp + fp + fn)
 
 
 def dice(tp, fp, fn):
-    """Dice coefficient (the F1 score of pixels) from pixel counts; always at least the IoU."""
+    """Dice coefficient (the F1 score of pixels) from pixel counts; always at least the IoU. Used by `score_images` in
+    05.
+    """
     tp, fp, fn = map(np.asarray, (tp, fp, fn))
     return ratio(2 * tp, 2 * tp + fp + fn)
 
 
 def boundary_iou(predicted: np.ndarray, mask: np.ndarray, share: float = 0.02) -> float:
-    """IoU of two bands along the outlines (Cheng et al. 2021, section 4): what full-picture IoU hides.
-
-    Masks (H, W) of 0 and 1; the band reaches `share` of the picture's diagonal inwards.
+    """IoU of two bands along the outlines (Cheng et al. 2021, section 4): what full-picture IoU hides. Masks (H, W) of
+    0 and 1; the band reaches `share` of the picture's diagonal inwards. Used by `score_images` in 05.
     """
     width = max(1, round(share * float(np.hypot(*mask.shape))))
-
-    def band(full):
-        padded = np.pad(full.astype(np.uint8), 1)  # the picture's edge is an outline too
-        return full.astype(bool) & ~cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1].astype(
-            bool
-        )
-
-    p, y = band(predicted), band(mask)
+    p = _outline_band(predicted, width)
+    y = _outline_band(mask, width)
     return float(ratio((p & y).sum(), (p | y).sum()))
 
 
+def _outline_band(mask: np.ndarray, width: int) -> np.ndarray:
+    """(H, W) bool: those pixels of a mask that lie within `width` pixels of its outline."""
+    padded = np.pad(mask.astype(np.uint8), 1)  # the picture's edge is an outline too
+    inside = cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=width)[1:-1, 1:-1]
+    return mask.astype(bool) & ~inside.astype(bool)
+
+
 def summary(ious) -> dict:
-    """Mean, standard deviation (over the images, n), least and greatest."""
+    """Mean, standard deviation (over the images, n), least and greatest. Taught in 05."""
     ious = np.asarray(ious, float)
     return {"mean": float(ious.mean()), "std": float(ious.std()), "min": float(ious.min()), "max": float(ious.max())}
 
 
 def averagings(table: pd.DataFrame, batch_size: int) -> pd.DataFrame:
-    """The same predictions under each averaging that goes by the name mIoU: name, value, what is averaged.
-
-    `table` has one row an image with tp, fp, fn, tn and, from probabilities without a threshold, soft_tp (sum of p
-    over the car) and soft_union (sum of p, plus car pixels, minus soft_tp).
+    """The same predictions under each averaging that goes by the name mIoU: name, value, what is averaged. `table` has
+    one row per image with tp, fp, fn, tn and, from probabilities without a threshold, soft_tp (sum of p over the car)
+    and soft_union (sum of p, plus car pixels, minus soft_tp). Taught in 05.
     """
     counts = table[COUNTS]
-    total, batches = counts.sum(), counts.groupby(np.arange(len(table)) // batch_size).sum()
+    total = counts.sum()
+    batches = counts.groupby(np.arange(len(table)) // batch_size).sum()
     car = iou(counts.tp, counts.fp, counts.fn)
     background = iou(counts.tn, counts.fn, counts.fp)
     rows = [
@@ -75,18 +78,16 @@ def averagings(table: pd.DataFrame, batch_size: int) -> pd.DataFrame:
         (
             "batch mean",
             iou(batches.tp, batches.fp, batches.fn).mean(),
-            f"one IoU for each {batch_size} images, then the mean",
+            f"one IoU per {batch_size} images, then the mean",
         ),
         ("both classes", ((car + background) / 2).mean(), "mean of car and background IoU, then over images"),
         ("soft", ratio(table.soft_tp, table.soft_union).mean(), "probabilities instead of a yes or no for each pixel"),
     ]
-    return pd.DataFrame(
-        [(name, float(value), what) for name, value, what in rows], columns=["averaging", "value", "what is averaged"]
-    )
+    return pd.DataFrame(rows, columns=["averaging", "value", "what is averaged"]).astype({"value": float})
 
 
 def bootstrap_by_car(table: pd.DataFrame, column: str = "iou", draws: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean, by drawing whole cars with replacement: the 16 views of a car are not independent."""
+    """95 % interval of the mean, by drawing whole cars with replacement: views are not independent. Taught in 05."""
     cars = table.groupby("car_id")[column].agg(["sum", "count"]).to_numpy()
     picks = np.random.default_rng(seed).integers(len(cars), size=(draws, len(cars)))
     means = cars[picks, 0].sum(1) / cars[picks, 1].sum(1)

@@ -3,94 +3,100 @@
 import hashlib
 import itertools
 import json
+import time
+from pathlib import Path
 
 import numpy as np
-import optuna
 import pandas as pd
 import torch
+from filelock import FileLock, Timeout
 
-from carvana_course.scaling.processes import in_worker
-from carvana_course.scaling.study import grid_points, on_disk, open_study, trials, turn, work
-from carvana_lib import ParameterError
+from carvana_lib import RunError
+from carvana_lib.checkpoints import make_model
 from carvana_lib.dataset import make_loader, subsample
 from carvana_lib.device import make_accelerator
+from carvana_lib.diagnosis import enough_memory
 from carvana_lib.losses import LOSSES
 from carvana_lib.progress import progress
-from carvana_lib.runs import Run, write_csv, write_json
-from carvana_lib.training import enough_memory, fit, make_model, make_scheduler
+from carvana_lib.runs import Run, atomic, write_csv, write_json
+from carvana_lib.training import fit, make_optimizer, train_step
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
-SHAPES_SEARCH = (
-    "seed",
-    "image_size",
-    "base_channels",
-    "batch_size",
-    "weight_decay",
-    "grad_clip",
-    "augment",
-    "split_by",
-    "val_fraction",
-    "test_fraction",
-    "start_from",
-    "tuning_epochs",
-    "tuning_subset",
-    "precision",
-)  # another value is another study
+POINTS = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+TRIAL_COLUMNS = [*GRID, "val_miou", "seconds"]
 
 
-def study_of(data, params) -> optuna.Study:
-    """The study of these pictures and parameters, new or with the trials that earlier searches finished.
+def study_file(data, params) -> Path:
+    """Where the run keeps its finished trials with these pictures and parameters. Used by `search` in 03."""
+    decisive = json.dumps(params.of_search() | {"data": data.fingerprint})
+    name = hashlib.sha256(decisive.encode()).hexdigest()[:12]
+    return Run(params.run_name).studies / f"{name}.jsonl"
 
-    Raises RunError where the study's database cannot be reached.
+
+def score_point(point: dict, data, params) -> float:
+    """Train a point of the grid for `tuning_epochs` on at most `tuning_subset` pictures: its val mIoU. Used by `search`
+    in 03.
     """
-    shape = json.dumps({name: getattr(params, name) for name in SHAPES_SEARCH} | {"data": data.fingerprint})
-    name = hashlib.sha256(shape.encode()).hexdigest()[:12]
-    return open_study(name, Run(params.run_name).study, GRID, params.seed)
+    rows = subsample(data.rows("train"), params.tuning_subset, params.seed)
+    choice = params.replace(epochs=params.tuning_epochs, scheduler="none", ema=0.0, **point)
+    with enough_memory(choice):
+        history = fit(make_model(choice), data, rows, data.rows("val"), choice)
+    return history["val_miou"].iloc[-1]
+
+
+def read_trials(data, params) -> list[dict]:
+    """The finished trials of the run's search with these pictures and parameters, as they came. Taught in 05."""
+    file = study_file(data, params)
+    lines = file.read_text(encoding="utf8").splitlines(keepends=True) if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]  # a last one without was cut off
+
+
+def write_trials(trials: list[dict], data, params) -> None:
+    """Keep the finished trials of a search in the run, a line of JSON for each. Used by `search` in 03."""
+    with atomic(study_file(data, params)) as temporary:
+        temporary.write_text("".join(json.dumps(trial) + "\n" for trial in trials), encoding="utf8")
+
+
+def tabulate(trials: list[dict]) -> pd.DataFrame:
+    """Trials as a table, best first: learning_rate, loss, val_miou, seconds. Taught in 05."""
+    table = pd.DataFrame(trials, columns=TRIAL_COLUMNS)
+    return table.sort_values("val_miou", ascending=False, ignore_index=True, kind="stable")
 
 
 def search(data, params, on_trial=None) -> pd.DataFrame:
-    """Train each point of the grid for `tuning_epochs` on at most `tuning_subset` pictures; best by validation mIoU.
-
-    Writes tuning.csv and best.json and returns the table, best first: learning_rate, loss, val_miou, seconds.
-    Finished trials are not repeated. `on_trial(table)` is called when there are more; where machines share the study,
-    also for theirs. Raises RunError where the study cannot be opened, or is at work elsewhere.
+    """Score each point of the grid; the table of trials, best by validation mIoU first. Writes tuning.csv and
+    best.json. Finished trials are kept and not repeated. `on_trial(table)` is called after each. Raises RunError where
+    another search is at work on this study, or where it cannot be written. Taught in 03.
     """
     run = Run(params.run_name)
-    rows = subsample(data.rows("train"), params.tuning_subset, params.seed)
-
-    def evaluate(point: dict) -> float:
-        if in_worker():
-            raise ParameterError(
-                "learning_rate and loss are not set, and no search has finished: run 'python -m carvana_course search' "
-                "with these parameters first, on as many machines as there are; a trial takes one process"
-            )
-        choice = params.replace(epochs=params.tuning_epochs, scheduler="none", ema=0.0, **point)
-        with enough_memory(choice):
-            history = fit(make_model(choice), data, rows, data.rows("val"), choice)
-        return history["val_miou"].iloc[-1]
-
-    with on_disk(run.study), turn(run.study):
-        study = study_of(data, params)
-        left = len(grid_points(GRID)) - len(trials(study))
-        for table in progress(work(study, GRID, evaluate), "grid search", left):
+    file = study_file(data, params)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{file}.lock").acquire(timeout=0)
+    except Timeout:
+        remedy = "wait for its end, or let both share one study (CARVANA_STORAGE)"
+        raise RunError(f"another search is at work on {file}; {remedy}") from None
+    except OSError as error:
+        raise RunError(f"cannot write {file}: {error.strerror}; free or change that place and run again") from None
+    with lock:
+        trials = read_trials(data, params)
+        tried = [{name: trial[name] for name in GRID} for trial in trials]
+        for point in progress([point for point in POINTS if point not in tried], "grid search"):
+            started = time.perf_counter()
+            score = score_point(point, data, params)
+            trials.append(point | {"val_miou": score, "seconds": time.perf_counter() - started})
+            write_trials(trials, data, params)
             if on_trial:
-                on_trial(table)
-    table = trials(study)
+                on_trial(tabulate(trials))
+    table = tabulate(trials)
     write_csv(run.tuning, table)
-    write_json(run.best, table[["learning_rate", "loss", "val_miou"]].iloc[0].to_dict() | {"trials": len(table)})
+    write_json(run.best, table[[*GRID, "val_miou"]].iloc[0].to_dict() | {"trials": len(table)})
     return table
 
 
-def read_table(params) -> pd.DataFrame:
-    """tuning.csv of a run, or an empty table where no search was made."""
-    path = Run(params.run_name).tuning
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=[*GRID, "val_miou", "seconds"])
-
-
-def with_best(params, data):
-    """Fill in `learning_rate` and `loss` where they are None, with the winner of the search for these very parameters.
-
-    A search that has finished costs nothing; one that has not, or that was made for others, is made now.
+def with_best(params, data, search=search):
+    """Fill in `learning_rate` and `loss` where they are None, with the winner of the search for these very parameters:
+    it costs nothing where it has finished, and is made now where it has not, or was made for others. Taught in 04.
     """
     if params.learning_rate is not None and params.loss is not None:
         return params
@@ -98,39 +104,22 @@ def with_best(params, data):
     return params.replace(learning_rate=params.learning_rate or best["learning_rate"], loss=params.loss or best["loss"])
 
 
-def range_test(
-    data, params, loss: str = "bce_dice", lowest: float = 1e-6, highest: float = 1.0, steps: int = 60
-) -> pd.DataFrame:
-    """Raise the learning rate at each step and watch the loss: learning_rate, loss (Smith 2017, section 3.3).
-
-    Stops early once the loss exceeds four times its minimum.
+def range_test(data, params, loss="bce_dice", lowest=1e-6, highest=1.0, steps: int = 60) -> pd.DataFrame:
+    """Raise the learning rate at each step and watch the loss: learning_rate, loss (Smith 2017, section 3.3). Stops
+    early once the loss exceeds four times its minimum. Taught in 03.
     """
-    accelerator, choice = make_accelerator(params), params.replace(learning_rate=lowest)
+    accelerator = make_accelerator(params.device, params.precision)
+    choice = params.replace(learning_rate=lowest)
     model = make_model(choice).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(model.parameters(), lowest, weight_decay=params.weight_decay, fused=True)
     rows = subsample(data.rows("train"), steps * params.batch_size, params.seed)
-    net, optimizer, loader = accelerator.prepare(model, optimizer, make_loader(data, rows, choice, train=True))
+    loader = make_loader(data, rows, choice, train=True)
+    net, optimizer, loader = accelerator.prepare(model, make_optimizer(model, choice), loader)
     batches = itertools.chain.from_iterable(itertools.repeat(loader))  # pass after pass, as long as it takes
     curve = []
     for rate, (images, masks, _) in zip(np.geomspace(lowest, highest, steps), batches, strict=False):
         optimizer.param_groups[0]["lr"] = rate
-        value = LOSSES[loss](net(images), masks)
-        optimizer.zero_grad()
-        accelerator.backward(value)
-        accelerator.clip_grad_norm_(net.parameters(), params.grad_clip)
-        optimizer.step()
+        value, _ = train_step(net, optimizer, LOSSES[loss], images, masks, accelerator, params.grad_clip)
         curve.append((rate, value.item()))
         if not value.isfinite() or value.item() > 4 * min(seen for _, seen in curve):
             break
     return pd.DataFrame(curve, columns=["learning_rate", "loss"])
-
-
-def planned_learning_rates(params, epochs: int, scheduler: str) -> list[float]:
-    """The learning rate of each epoch under a scheduler, from the scheduler itself."""
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], params.learning_rate)
-    schedule, rates = make_scheduler(optimizer, params.replace(scheduler=scheduler), steps=1), []
-    for _ in range(epochs):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return rates

@@ -385,14 +385,14 @@ from carvana_lib import data
 from carvana_course.browser import MaskBrowser
 
 folder = Path({str(ROOT / "sample")!r})
-table = data.find_pairs(folder).head(48).merge(data.read_metadata(folder), on="car_id", how="left")
+table = reading.find_pairs(folder).head(48).merge(data.read_metadata(folder), on="car_id", how="left")
 table.loc[table["car_id"] == table["car_id"][32], ["make", "model"]] = {EVIL!r}
 
 def photo(row):
-    return data.read_image(folder / row["image"])
+    return reading.read_photo(folder / row["image"])
 
 def mask(row):
-    return data.read_mask(folder / row["mask"])
+    return reading.read_mask(folder / row["mask"])
 
 def probability(row):
     if row.name == 47:

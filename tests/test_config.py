@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from carvana_course.parameters import load_params, notebook_params
 from carvana_lib import ParameterError
 from carvana_lib.config import Params
 
@@ -51,7 +52,7 @@ def test_text_from_yaml_becomes_a_number():
 def test_files_and_overrides_are_laid_over_the_defaults(tmp_path):
     (tmp_path / "a.yaml").write_text("epochs: 3\nseed: 1\n")
     (tmp_path / "b.yaml").write_text("seed: 2\n")
-    params = Params.load(tmp_path / "a.yaml", tmp_path / "b.yaml", batch_size=4)
+    params = load_params(tmp_path / "a.yaml", tmp_path / "b.yaml", batch_size=4)
     assert (params.epochs, params.seed, params.batch_size) == (3, 2, 4)
 
 
@@ -59,9 +60,9 @@ def test_files_and_overrides_are_laid_over_the_defaults(tmp_path):
 def test_a_broken_parameter_file_is_named(tmp_path, text):
     (tmp_path / "broken.yaml").write_text(text)
     with pytest.raises(ParameterError, match="broken.yaml"):
-        Params.load(tmp_path / "broken.yaml")
+        load_params(tmp_path / "broken.yaml")
     with pytest.raises(ParameterError, match="absent.yaml.*cannot be read"):
-        Params.load(tmp_path / "absent.yaml")
+        load_params(tmp_path / "absent.yaml")
 
 
 def test_replace_validates_and_keeps_the_rest():
@@ -74,11 +75,11 @@ def test_replace_validates_and_keeps_the_rest():
 def test_from_notebook_reads_assignments_and_refuses_misspelt_ones():
     cell = "# Parameters\nepochs = 2\nlearning_rat = 3e-4\n"
     with pytest.raises(ParameterError, match="learning_rate"):
-        Params.from_notebook({"In": ["", "import os", cell, "calls"], "epochs": 2, "learning_rat": 3e-4})
+        notebook_params({"In": ["", "import os", cell, "calls"], "epochs": 2, "learning_rat": 3e-4})
     other = "epoch = 7  # not a parameters cell"
-    assert Params.from_notebook({"In": ["", other, "calls"], "epochs": 2, "epoch": 7}) == Params(epochs=2)
+    assert notebook_params({"In": ["", other, "calls"], "epochs": 2, "epoch": 7}) == Params(epochs=2)
     corrected = ["", cell, "calls", "# Parameters\nlearning_rate = 3e-4", "calls"]
-    assert Params.from_notebook({"In": corrected, "learning_rate": 3e-4}) == Params(learning_rate=3e-4)
+    assert notebook_params({"In": corrected, "learning_rate": 3e-4}) == Params(learning_rate=3e-4)
 
 
 def notebooks():
@@ -121,4 +122,4 @@ def test_protocol_yaml_holds_exactly_the_published_numbers():
 
 
 def test_quick_yaml_is_the_defaults():
-    assert Params.load(ROOT / "notebooks/params/quick.yaml") == Params()
+    assert load_params(ROOT / "notebooks/params/quick.yaml") == Params()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from carvana_course.deployment import cutout
-from carvana_lib import data
+from carvana_lib import reading
 
 
 def disk(size: int = 120, radius: int = 40) -> np.ndarray:
@@ -151,15 +151,15 @@ def check_picture(photo, mask):
 @pytest.mark.parametrize("number", [0, 70, 133, 300, 410])
 def test_on_the_sample(number):
     name = sorted((ROOT / "sample" / "train").iterdir())[number].stem
-    photo = data.read_image(ROOT / "sample" / "train" / f"{name}.jpg")
-    check_picture(photo, data.read_mask(ROOT / "sample" / "train_masks" / f"{name}_mask.gif"))
+    photo = reading.read_photo(ROOT / "sample" / "train" / f"{name}.jpg")
+    check_picture(photo, reading.read_mask(ROOT / "sample" / "train_masks" / f"{name}_mask.gif"))
 
 
 @pytest.mark.parametrize("number", [0, 5, 20])
 def test_on_real_pictures(real, number):
     path = sorted((real / "carvana-native" / "train").iterdir())[number]
-    mask = data.read_mask(real / "carvana-native" / "train_masks" / f"{path.stem}_mask.gif")
-    check_picture(data.read_image(path), mask)
+    mask = reading.read_mask(real / "carvana-native" / "train_masks" / f"{path.stem}_mask.gif")
+    check_picture(reading.read_photo(path), mask)
 
 
 def test_strip_shows_before_and_after():

@@ -9,15 +9,16 @@ import pytest
 from conftest import write_pair
 from PIL import Image
 
-from carvana_lib import DataError
+from carvana_course.evidence.facts import is_rendered
+from carvana_lib import DataError, cache, reading
 from carvana_lib import data as D
 from carvana_lib.config import Params
+from carvana_lib.data import split_by_car
 from carvana_lib.runs import Run
-from carvana_lib.split import split_by_car
 
 
 def audit(folder, size=32):
-    rows = [D.inspect(folder, pair, size)[0] for pair in D.find_pairs(folder).to_dict("records")]
+    rows = [cache.inspect(folder, pair, size)[0] for pair in reading.find_pairs(folder).to_dict("records")]
     return {row["image_id"]: row["problem"] for row in rows}
 
 
@@ -26,8 +27,8 @@ def test_pairs_are_found_by_name_and_arrays_follow_the_table(data, folder):
     assert data.masks.shape == (40, 32, 32) and set(np.unique(data.masks)) == {0, 1}
     for row in (0, 17, 39):
         image_id = data.table["image_id"][row]
-        mask = D.read_mask(folder / "train_masks" / f"{image_id}_mask.gif")
-        assert (data.masks[row] == D.resize(mask, 32)).all()
+        mask = reading.read_mask(folder / "train_masks" / f"{image_id}_mask.gif")
+        assert (data.masks[row] == reading.resize(mask, 32)).all()
         assert data.table["area"][row] == pytest.approx(mask.mean())
 
 
@@ -48,10 +49,10 @@ def test_every_fault_is_named_in_the_audit(folder):
     assert found[ids[0]] == "image without mask"
     assert found[ids[1]] == "mask without image"
     assert found[ids[2]] == "mask is 24x16, image is 48x32"
-    assert found[ids[3]].startswith("unreadable image: image file is truncated")
+    assert found[ids[3]].startswith(f"train/{ids[3]}.jpg is not a readable picture (image file is truncated")
     assert found[ids[4]] == "empty mask"
     assert "values in the mask instead of two" in found[ids[5]]
-    assert found[ids[6]].startswith("unreadable mask")
+    assert found[ids[6]].startswith(f"train_masks/{ids[6]}_mask.gif is not a readable picture")
     assert found["holiday"].startswith("name is not <car_id>_<two-digit view>")
     assert found[ids[7]] == ""
 
@@ -61,28 +62,28 @@ def test_faulty_pictures_are_left_out_or_stop_a_strict_run(folder, params, runs)
     data = D.open_data(params)
     assert len(data.table) == 39 and len(data.audit) == 40 and len(data.images) == 39
     assert pd.read_csv(Run("tiny").audit)["problem"].notna().sum() == 1
-    with pytest.raises(D.DataError, match="1 faulty picture.*000000000000_01: image without mask.*strict=False"):
+    with pytest.raises(DataError, match="1 faulty picture.*000000000000_01: image without mask.*strict=False"):
         D.open_data(params.replace(strict=True))
 
 
 @pytest.mark.parametrize("missing", ["train", "train_masks"])
 def test_a_missing_folder_is_named(tmp_path, missing):
     (tmp_path / {"train": "train_masks", "train_masks": "train"}[missing]).mkdir()
-    with pytest.raises(D.DataError, match=f"has no folder {missing}/"):
+    with pytest.raises(DataError, match=f"has no folder {missing}/"):
         D.open_data(Params(data_dir=str(tmp_path)))
 
 
 def test_an_empty_folder_is_named(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train_masks").mkdir()
-    with pytest.raises(D.DataError, match="train holds no pictures"):
+    with pytest.raises(DataError, match="train holds no pictures"):
         D.open_data(Params(data_dir=str(tmp_path)))
 
 
 def test_nothing_usable_is_said(tmp_path):
     write_pair(tmp_path, "a_01")
     (tmp_path / "train_masks" / "a_01_mask.gif").unlink()
-    with pytest.raises(D.DataError, match="none of the 1 pictures"):
+    with pytest.raises(DataError, match="none of the 1 pictures"):
         D.open_data(Params(data_dir=str(tmp_path)))
 
 
@@ -97,7 +98,7 @@ def test_png_masks_and_missing_metadata_work(tmp_path):
     for car in range(3):
         write_pair(tmp_path, f"car{car}_01", seed=car)
         gif = tmp_path / "train_masks" / f"car{car}_01_mask.gif"
-        Image.fromarray(D.read_mask(gif) * 255).save(gif.with_suffix(".png"))
+        Image.fromarray(reading.read_mask(gif) * 255).save(gif.with_suffix(".png"))
         gif.unlink()
     data = D.open_data(Params(data_dir=str(tmp_path), image_size=32))
     assert sorted(data.table["split"]) == ["test", "train", "val"] and "make" not in data.table
@@ -167,15 +168,16 @@ def test_arrays_are_memory_mapped(data):
 def test_a_killed_preparation_leaves_nothing_that_is_read(folder, params, runs):
     """Kill the process while it prepares; the next one must prepare everything."""
     code = f"""
-from carvana_lib import data as D
-whole = D.inspect
+from carvana_lib import cache
+from carvana_lib.data import data_folder
+whole = cache.inspect
 def inspect(folder, pair, size):
     if pair["image_id"].endswith("5_01"):
         print("half way", flush=True)
         time.sleep(60)
     return whole(folder, pair, size)
-D.inspect = inspect
-D.prepare(D.data_folder({str(folder)!r}), 32)
+cache.inspect = inspect
+cache.prepare(data_folder({str(folder)!r}), 32)
 """
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
     assert child.stdout.readline() == b"half way\n"
@@ -192,7 +194,7 @@ D.prepare(D.data_folder({str(folder)!r}), 32)
 @pytest.mark.parametrize("text", ["", "make,model\nx,y\n"])
 def test_metadata_without_ids_is_named(folder, params, text):
     (folder / "metadata.csv").write_text(text)
-    with pytest.raises(D.DataError, match="metadata.csv is not a table with the column 'id'"):
+    with pytest.raises(DataError, match="metadata.csv is not a table with the column 'id'"):
         D.open_data(params)
 
 
@@ -206,9 +208,9 @@ def test_a_car_twice_in_the_metadata_does_not_shift_the_pictures(folder, params)
 def test_reduced_decoding_is_close_to_full_decoding(real):
     differences = []
     for path in sorted((real / "carvana-native" / "train").glob("*.jpg"))[::6]:
-        full = D.resize(D.read_image(path), 256).astype(int)
-        reduced = D.resize(D.read_image(path, at_least=256), 256)
-        assert D.read_image(path, at_least=256).shape == (320, 480, 3)
+        full = reading.resize(reading.read_photo(path), 256).astype(int)
+        reduced = reading.resize(reading.read_photo(path, at_least=256), 256)
+        assert reading.read_photo(path, at_least=256).shape == (320, 480, 3)
         differences.append(np.abs(full - reduced).mean())
     assert np.mean(differences) < 1.5
 
@@ -217,14 +219,14 @@ def test_real_pictures_pass_the_audit(real):
     data = D.open_data(Params(data_dir=str(real / "carvana-native"), image_size=128))
     assert len(data.table) == 32 and (data.audit["problem"] == "").all()
     assert 0.09 < data.table["area"].min() and data.table["area"].max() < 0.41
-    assert set(data.table["width"]) == {1918} and not data.rendered
+    assert set(data.table["width"]) == {1918} and not is_rendered(data.table)
 
 
 def test_resized_masks_are_thresholded_areas():
     mask = np.random.default_rng(0).integers(0, 2, (64, 96)).astype(np.uint8)
     area = mask.reshape(16, 4, 16, 6).mean((1, 3))
     clear = np.abs(area - 0.5) > 0.01
-    assert (D.resize(mask, 16)[clear] == (area > 0.5)[clear]).all()
+    assert (reading.resize(mask, 16)[clear] == (area > 0.5)[clear]).all()
 
 
 def test_the_leaky_split_keeps_the_number_of_training_pictures_and_the_test_pictures(params):

@@ -11,14 +11,17 @@ from conftest import ROOT
 from PIL import Image, ImageOps
 
 from carvana_course.deployment.comparison import NAIVE, compare_ways
+from carvana_course.deployment.ways import WAYS, logits_by_way, tiled_logits
 from carvana_lib import DataError, ParameterError, prediction
-from carvana_lib.data import resize
 from carvana_lib.model import UNet
-from carvana_lib.prediction import WAYS, open_photo, probability, read_photo
+from carvana_lib.prediction import probability
+from carvana_lib.reading import open_photo, read_photo, resize
 
 
 class Bright(torch.nn.Module):
     """Says car where the picture is bright, pixel by pixel, so that every way must agree on a smooth picture."""
+
+    stride = 16
 
     def forward(self, images):
         return images.float().mean(1, keepdim=True) / 32 - 4
@@ -28,6 +31,11 @@ class Bright(torch.nn.Module):
 def net():
     torch.manual_seed(0)
     return UNet(4).eval()
+
+
+def by_way(net, picture, image_size, way, flip=False):
+    """The probability of car in one of WAYS."""
+    return prediction.sigmoid(logits_by_way(net, picture, image_size, way, flip))
 
 
 def photo(width, height, seed=0):
@@ -110,9 +118,7 @@ def test_reading_is_quiet(tmp_path):
     saved_exif = saved(RGB, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05").getvalue()
     (tmp_path / "exif.jpg").write_bytes(saved_exif)
     (tmp_path / "large.png").write_bytes(saved(Image.new("1", (10_000, 10_000)), "PNG").getvalue())
-    code = (
-        "import sys; from carvana_lib.prediction import read_photo; print([read_photo(p).size for p in sys.argv[1:]])"
-    )
+    code = "import sys; from carvana_lib.reading import read_photo; print([read_photo(p).size for p in sys.argv[1:]])"
     words = [sys.executable, "-c", code, str(tmp_path / "exif.jpg"), str(tmp_path / "large.png")]
     found = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert (found.stdout, found.stderr) == ("[7200, 300000000]\n", "")
@@ -145,14 +151,14 @@ def test_what_cannot_be_read_is_named_in_one_sentence(tmp_path):
 def test_the_probability_has_the_photos_size(net, size, way):
     if way == "native" and size[0] == 40_000:
         size = (4000, 2)
-    found = probability(net, photo(*size), 32, way=way, flip=size == (31, 33))
+    found = by_way(net, photo(*size), 32, way, flip=size == (31, 33))
     assert found.shape == size[::-1] and found.dtype == np.float32 and 0 <= found.min() <= found.max() <= 1
 
 
 @pytest.mark.parametrize("image_size", [31, 40, 100])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_size_that_poolings_cannot_halve_is_padded(net, image_size, way):
-    assert probability(net, photo(90, 70), image_size, way=way).shape == (70, 90)
+    assert by_way(net, photo(90, 70), image_size, way).shape == (70, 90)
 
 
 def test_padding_does_not_move_the_picture(net):
@@ -169,7 +175,7 @@ def test_padding_does_not_move_the_picture(net):
 def test_every_way_agrees_on_a_smooth_picture(way, flip):
     picture = smooth(120, 80)
     expected = prediction.sigmoid(picture.mean(-1, dtype=np.float32) / 32 - 4)
-    found = probability(Bright(), picture, 64, way=way, flip=flip)
+    found = by_way(Bright(), picture, 64, way, flip=flip)
     assert np.abs(found - expected).max() < 0.05 and ((found >= 0.5) == (expected >= 0.5)).mean() > 0.98
 
 
@@ -186,6 +192,8 @@ def test_the_outline_of_enlarged_logits_has_no_stairs():
 
 def test_flip_averages_both_directions():
     class LeftHanded(torch.nn.Module):
+        stride = 16
+
         def forward(self, images):
             logits = torch.full_like(images[:, :1], -4.0, dtype=torch.float32)
             logits[..., : images.shape[-1] // 2] = 4.0
@@ -199,13 +207,15 @@ def test_tiles_leave_no_seams():
     """Even a net that is wrong along the edges of what it sees gives an even picture from overlapping windows."""
 
     class AfraidOfEdges(torch.nn.Module):
+        stride = 16
+
         def forward(self, images):
             logits = torch.full_like(images[:, :1], 4.0, dtype=torch.float32)
             logits[..., :2], logits[..., -2:] = -4.0, -4.0
             return logits
 
     squares = photo(96, 96)[None]
-    whole = prediction.tiled_logits(AfraidOfEdges(), squares, 48)[0][24]
+    whole = tiled_logits(AfraidOfEdges(), squares, 48)[0][24]
     assert whole[8:-8].min() > 2.5 and np.abs(np.diff(whole[8:-8])).max() < 0.7
 
 
@@ -233,7 +243,7 @@ def test_a_net_in_training_mode_is_not_disturbed(net):
 
 def test_an_unknown_way_names_the_known_ones(net):
     with pytest.raises(ParameterError, match="whole, larger, tiles, native"):
-        probability(net, photo(40, 40), 32, way="hole")
+        by_way(net, photo(40, 40), 32, "hole")
 
 
 def test_the_comparison_scores_every_way_at_native_size(data):

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -26,14 +25,23 @@ from typer.main import get_command
 
 from carvana_course.cli import app, join_pairs, load_params
 from carvana_course.deployment.folders import predict_folder
-from carvana_course.scaling.processes import check_pictures, reason, share_statistics, together
+from carvana_course.scaling.processes import (
+    check_batch,
+    check_pictures,
+    check_processes,
+    process_group,
+    train,
+    why_stopped,
+)
+from carvana_course.scaling.study import finished_search
 from carvana_lib import CheckpointError, ParameterError, RunError, TrainingError, checkpoints, training, tuning
-from carvana_lib.checkpoints import Checkpoints, finished_epochs, load_checkpoint, load_model
+from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_model, make_model
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
-from carvana_lib.device import check_processes, make_accelerator
-from carvana_lib.runs import Run, cores
-from carvana_lib.training import fit, make_model, train, validate
+from carvana_lib.dataset import training_rows
+from carvana_lib.device import cores, make_accelerator
+from carvana_lib.runs import Run
+from carvana_lib.training import fit, validate
 
 # Autograd looks for devices when it is first used, and a process for which it has started threads cannot fork. ONNX's
 # export (other tests) pretends that there is a GPU, so autograd is used here, before the first test of any file.
@@ -74,25 +82,32 @@ def no_batchnorm(monkeypatch):
 
 @pytest.fixture
 def uneven(params):
-    """22 pictures in batches of 8: the last batch is one of 6, which 4 processes share as 2, 2, 2 and 0."""
+    """22 pictures in batches of 8: two batches an epoch, and another six pictures wait each time."""
     return params.replace(subset=22, epochs=3, scheduler="onecycle", ema=0.5)
 
 
 def trained(data, params, folder=None):
     """Train as `train` does, on 7 validation pictures: history, weights, and for each step (rows, images)."""
-    steps, original = [], training.parts
+    steps = []
+    original = training.make_loader
 
-    def noted(loader, accelerator):
-        for images, masks, rows, weight in original(loader, accelerator):
-            steps.append((rows.tolist(), images[: len(rows)].clone()))
-            yield images, masks, rows, weight
+    def noted(*arguments, train=False):
+        loader = original(*arguments, train=train)
+        collate = loader.collate_fn
 
-    files = Checkpoints(folder / "last", folder / "best") if folder else Checkpoints()
+        def note(samples):
+            images, masks, rows = collate(samples)
+            if train:
+                steps.append((rows.tolist(), images.clone()))
+            return images, masks, rows
+
+        loader.collate_fn = note
+        return loader
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "parts", noted)
+        patch.setattr(training, "make_loader", noted)
         model = make_model(params)
-        rows = training.training_rows(data, params), data.rows("val")[:7]
-        history = fit(model, data, *rows, params, files)
+        history = fit(model, data, training_rows(data, params), data.rows("val")[:7], params, folder)
     return history, torch.cat([value.flatten().float() for value in model.state_dict().values()]), steps
 
 
@@ -103,15 +118,15 @@ def test_the_same_batch_gives_the_same_losses_weights_and_scores(data, uneven, n
     for history, other, _ in answers:
         pd.testing.assert_frame_equal(history[SCORES], alone[SCORES], rtol=1e-4, check_dtype=False)
         torch.testing.assert_close(other, weights, rtol=1e-3, atol=1e-5)
-    assert alone["images"].tolist() == [22] * 3 and alone["val_miou"].between(0.01, 0.99).all()
+    assert alone["images"].tolist() == [16] * 3 and alone["val_miou"].between(0.01, 0.99).all()
 
     shares = [answer[2] for answer in answers]
     for step, (rows, images) in enumerate(steps):  # the very pictures, augmented by the very draws, in the same order
         assert sum((share[step][0] for share in shares), []) == rows
         assert torch.equal(torch.cat([share[step][1] for share in shares]), images)
-    epochs = [sum((rows for rows, _ in steps[start : start + 3]), []) for start in (0, 3, 6)]
-    expected = sorted(training.training_rows(data, uneven).tolist())
-    assert all(sorted(epoch) == expected for epoch in epochs) and epochs[0] != epochs[1] != epochs[2]
+    epochs = [steps[start][0] + steps[start + 1][0] for start in (0, 2, 4)]
+    assert all(len(set(epoch)) == 16 and set(epoch) <= set(training_rows(data, uneven)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] and len(set(sum(epochs, []))) > 16, "other pictures wait each time"
 
 
 def test_one_picture_is_augmented_differently_in_each_process(data, params, tmp_path):
@@ -152,7 +167,7 @@ def test_machines_with_copies_of_the_pictures_go_on_together(params, tmp_path):
         here = params.replace(epochs=epochs)
         if os.environ["RANK"] == "1":
             os.environ["CARVANA_RUNS"], here = str(tmp_path / "elsewhere"), here.replace(data_dir=str(copy))
-        make_accelerator(here)
+        make_accelerator()
         pictures = open_data(here)
         check_pictures(pictures)
         return pictures.fingerprint, train(pictures, here)[1]
@@ -172,7 +187,7 @@ def test_machines_with_other_pictures_are_refused(params, tmp_path):
 
     def machine():
         here = params.replace(data_dir=str(copy) if os.environ["RANK"] == "1" else params.data_dir)
-        make_accelerator(here)
+        make_accelerator()
         with pytest.raises(TrainingError, match="process 1 has other pictures in data_dir than process 0"):
             check_pictures(open_data(here))
         return True
@@ -184,8 +199,9 @@ def test_the_net_that_is_kept_is_the_net_that_was_scored(data, params, tmp_path)
     """BatchNorm's statistics differ between processes; those of the main one are scored everywhere, and kept."""
     params = params.replace(ema=0.9, epochs=1)
     history = in_processes(2, lambda: trained(data, params, tmp_path)[0], tmp_path)[1]
-    val = make_accelerator(params).prepare(training.make_loader(data, data.rows("val")[:7], params))
-    loss, miou = validate(load_model(tmp_path / "last"), val, training.LOSSES[params.loss], make_accelerator(params))
+    accelerator = make_accelerator("cpu", "float32")
+    val = accelerator.prepare(training.make_loader(data, data.rows("val")[:7], params))
+    loss, miou = validate(load_model(tmp_path / "last"), val, training.LOSSES[params.loss], accelerator)
     assert history["val_loss"].iloc[-1] == pytest.approx(loss, rel=1e-5)
     assert history["val_miou"].iloc[-1] == pytest.approx(miou, rel=1e-5)
 
@@ -209,36 +225,55 @@ def test_a_loss_that_is_not_finite_stops_all_processes_with_the_same_pictures_na
     assert len(first.split("(pictures ")[1].split(")")[0].split(", ")) == 8
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(params, tmp_path):
+def test_a_batch_that_cannot_be_shared_is_refused(data, params):
     with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by num_processes=3"):
         params.replace(num_processes=3)
-
-    def run():
-        with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by num_processes=3"):
-            make_accelerator(params)
-        return True
-
-    assert in_processes(3, run, tmp_path) == [True] * 3
+    with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by num_processes=3"):
+        check_batch(data, params, processes=3)
+    with pytest.raises(ParameterError, match="7 training pictures do not fill batch_size=8, which 2 processes"):
+        check_batch(data, params.replace(subset=7), processes=2)
+    check_batch(data, params, processes=4)
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    check_processes("cuda", 2), check_processes("cpu", 64)
+    check_processes("cuda", 2)
+    check_processes("cpu", 64)
     with pytest.raises(ParameterError, match="4 processes on this machine, but 'cuda' serves 2"):
         check_processes("cuda", 4)
 
 
-def test_batchnorm_is_shared_on_gpus_alone():
-    for device, processes, expected in (("cuda", 2, 18), ("cuda", 1, 0), ("cpu", 2, 0)):
-        net = make_model(Params(base_channels=4))
-        share_statistics(net, SimpleNamespace(num_processes=processes, device=torch.device(device)))
-        assert sum(isinstance(layer, torch.nn.SyncBatchNorm) for layer in net.modules()) == expected
+def test_batchnorm_is_shared_on_gpus_alone(data, params, monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch.nn.SyncBatchNorm, "convert_sync_batchnorm", seen.append)
+
+    class Elsewhere:
+        """An accelerator that says it is another one; nothing is trained, since the learning rate is asked first."""
+
+        def __init__(self, device, processes):
+            self.device = torch.device(device)
+            self.num_processes = processes
+
+        def prepare(self, loader):
+            return loader
+
+    for device, processes, expected in (("cuda", 2, 1), ("cuda", 1, 0), ("cpu", 2, 0)):
+        seen.clear()
+        monkeypatch.setattr(training, "make_accelerator", lambda *_, at=(device, processes): Elsewhere(*at))
+        model = make_model(params)
+        monkeypatch.setattr(model, "to", lambda *_, **__: (_ for _ in ()).throw(InterruptedError))
+        with pytest.raises(InterruptedError):
+            fit(model, data, data.rows("train"), data.rows("val"), params)
+        assert len(seen) == expected
 
 
 def test_search_asks_to_be_run_before_a_training_in_many_processes(data, params, monkeypatch):
-    monkeypatch.setattr(tuning, "in_worker", lambda: True)
-    with pytest.raises(ParameterError, match="run 'python -m carvana_course search'"):
-        tuning.with_best(params.replace(loss=None), data)
+    asked = params.replace(loss=None, learning_rate=None)
+    with pytest.raises(ParameterError, match="run 'carvana search'"):
+        finished_search(data, asked)
+    monkeypatch.setattr(tuning, "score_point", lambda point, *_: point["learning_rate"])
+    table = tuning.search(data, asked)
+    assert finished_search(data, asked).equals(table)
 
 
 def children(pid: int) -> list[int]:
@@ -276,22 +311,22 @@ def test_a_killed_process_stops_the_rest_and_the_training_goes_on(data, params, 
 def test_what_stopped_the_processes_is_told_in_a_few_words():
     ended = "[0]:\n  exitcode  : -15 (pid: 6)  (SIGTERM)\nRoot Cause (first observed failure):\n[1]:\n"
     report = f"Failures:\n[1]:\n  exitcode  : -9 (pid: 7)  (SIGKILL)\n{ended}"  # not always the first is the cause
-    assert reason(f"error: another process stopped, so\n{report}").startswith("one was killed (SIGKILL)")
-    assert reason("error: another process stopped, so\nerror: no disk\nRuntimeError: x") == "no disk"
-    assert reason("[rank1]: torch.OutOfMemoryError: CUDA\nlast") == "torch.OutOfMemoryError: CUDA"
-    assert reason(ended) == reason("") == "no reason was given"
+    assert why_stopped(f"error: another process stopped, so\n{report}").startswith("one was killed (SIGKILL)")
+    assert why_stopped("error: another process stopped, so\nerror: no disk\nRuntimeError: x") == "no disk"
+    assert why_stopped("[rank1]: torch.OutOfMemoryError: CUDA\nlast") == "torch.OutOfMemoryError: CUDA"
+    assert why_stopped(ended) == why_stopped("") == "no reason was given"
 
 
 def test_only_what_a_lost_process_causes_is_called_so(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(RunError, match="connection refused"), together():
+    with pytest.raises(RunError, match="connection refused"), process_group():
         raise RunError("the study cannot be opened: connection refused")
-    with pytest.raises(RuntimeError, match="shapes"), together():
+    with pytest.raises(RuntimeError, match="shapes"), process_group():
         raise RuntimeError("shapes differ")
     lost = RuntimeError("[gloo] Connection closed by peer\nand a trace")
     with (
         pytest.raises(TrainingError, match=r"see that one's reason \(\[gloo\] Connection closed by peer\)$"),
-        together(),
+        process_group(),
     ):
         raise lost
 
@@ -395,7 +430,7 @@ def test_accelerate_launch_starts_the_same_training(data, params, tmp_path):
 
 
 def test_four_processes_predict_a_folder_without_gap_or_overlap_and_go_on(data, params, tmp_path):
-    history = fit(make_model(params), data, [0, 1], [2], params, Checkpoints(tmp_path / "last", tmp_path / "best"))
+    history = fit(make_model(params), data, [0, 1], [2], params, tmp_path)
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for i in range(11):

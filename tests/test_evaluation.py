@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from carvana_lib import evaluation
+from carvana_lib.checkpoints import make_model
 from carvana_lib.metrics import iou
-from carvana_lib.training import make_model, train
+from carvana_lib.training import train
 
 
 class Oracle(torch.nn.Module):
@@ -16,7 +17,7 @@ class Oracle(torch.nn.Module):
 
 def test_each_row_is_its_own_picture(data, params):
     rows = data.rows("test")
-    table, histograms = evaluation.per_image(Oracle(), data, rows, params)
+    table, histograms = evaluation.score_images(Oracle(), data, rows, params)
     assert (
         table["row"].tolist() == rows.tolist() and (table["image_id"] == data.table["image_id"][rows].to_numpy()).all()
     )
@@ -29,12 +30,12 @@ def test_each_row_is_its_own_picture(data, params):
 
 def test_the_threshold_curve_is_exact(data, params):
     rows = data.rows("val")
-    table, histograms = evaluation.per_image(Oracle(), data, rows, params)
+    table, histograms = evaluation.score_images(Oracle(), data, rows, params)
     curve = evaluation.threshold_curve(histograms).set_index("threshold")["miou"]
     assert curve[0.5] == pytest.approx(table["iou"].mean())
     for threshold in (0.25, 0.9):
         scores = []
-        for _, probability, masks in evaluation.predict(Oracle(), data, rows, params):
+        for _, probability, masks in evaluation.predict_batches(Oracle(), data, rows, params):
             p, y = (probability >= threshold).flatten(1), masks.flatten(1) > 0
             scores += iou((p & y).sum(1), (p & ~y).sum(1), (~p & y).sum(1)).tolist()
         assert curve[threshold] == pytest.approx(np.mean(scores))
@@ -48,8 +49,8 @@ def test_flip_averages_both_directions(data, params):
             return logits
 
     rows = data.rows("val")
-    plain = next(evaluation.predict(LeftHanded(), data, rows, params))[1]
-    both = next(evaluation.predict(LeftHanded(), data, rows, params, flip=True))[1]
+    plain = next(evaluation.predict_batches(LeftHanded(), data, rows, params))[1]
+    both = next(evaluation.predict_batches(LeftHanded(), data, rows, params, flip=True))[1]
     assert plain[..., :16].min() > 0.9 and torch.allclose(both, torch.full_like(both, 0.5), atol=1e-6)
 
 
@@ -60,21 +61,21 @@ def test_a_net_of_nan_finds_no_car(data, params, flip):
             return torch.full_like(images[:, :1], torch.nan, dtype=torch.float32)
 
     rows = data.rows("val")
-    table, histograms = evaluation.per_image(Diverged(), data, rows, params, flip)
+    table, histograms = evaluation.score_images(Diverged(), data, rows, params, flip)
     assert (table[["iou", "tp", "fp", "soft_tp"]] == 0).all(axis=None)
     assert histograms[:, :, 0].sum() == histograms.sum() == len(rows) * 32 * 32
 
 
 def test_prediction_leaves_the_model_as_it_was(data, params):
     model = make_model(params)
-    list(evaluation.predict(model, data, data.rows("val"), params.replace(precision="bf16")))
+    list(evaluation.predict_batches(model, data, data.rows("val"), params.replace(precision="bf16")))
     assert "autocast" not in repr(model.forward) and model(torch.zeros(2, 3, 32, 32)).dtype == torch.float32
 
 
 def test_metrics_have_the_promised_names(data, params):
     model, history = train(data, params)
-    val, test = (evaluation.per_image(model, data, data.rows(name), params)[0] for name in ("val", "test"))
-    found = evaluation.metrics(val, test, history, 28, 123, params)
+    val, test = (evaluation.score_images(model, data, data.rows(name), params)[0] for name in ("val", "test"))
+    found = evaluation.run_metrics(val, test, model, data, params, history)
     promised = {
         "val_miou",
         "test_miou",

@@ -6,8 +6,7 @@ import torchmetrics.functional.classification as tm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carvana_lib.losses import LOSSES, bce, bce_dice
-from carvana_lib.losses import dice as dice_loss
+from carvana_lib.losses import LOSSES, bce_dice_loss, bce_loss, dice_loss
 from carvana_lib.metrics import averagings, bootstrap_by_car, boundary_iou, confusion_counts, dice, iou, summary
 
 
@@ -100,7 +99,7 @@ def test_the_bootstrap_draws_cars():
 
 def test_bce_of_a_coin_toss_is_ln_2():
     logits, y = torch.zeros(2, 1, 8, 8), torch.randint(0, 2, (2, 1, 8, 8))
-    assert bce(logits, y).item() == pytest.approx(np.log(2), abs=1e-6)
+    assert bce_loss(logits, y).item() == pytest.approx(np.log(2), abs=1e-6)
 
 
 def test_dice_loss_by_hand():
@@ -131,4 +130,4 @@ def test_losses_are_finite_float32_with_gradients_even_for_absurd_logits(name, d
 
 def test_bce_dice_is_half_of_each():
     logits, y = torch.randn(2, 1, 8, 8), torch.randint(0, 2, (2, 1, 8, 8))
-    assert bce_dice(logits, y).item() == pytest.approx((bce(logits, y) + dice_loss(logits, y)).item() / 2)
+    assert bce_dice_loss(logits, y).item() == pytest.approx((bce_loss(logits, y) + dice_loss(logits, y)).item() / 2)

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from carvana_lib.model import MEAN, STD, Normalize, UNet, count_gflops, count_parameters, receptive_field, trace_shapes
+from carvana_course.show.anatomy import count_gflops, receptive_field, trace_shapes
+from carvana_lib.model import MEAN, STD, Normalize, UNet, count_parameters
 
 
 def test_parameters_are_the_published_number():

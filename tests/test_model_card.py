@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from carvana_course.deployment import model_card
-from carvana_lib import CheckpointError, RunError, evaluation, training
+from carvana_course.headless.scores import score_run
+from carvana_lib import CheckpointError, RunError, training
 from carvana_lib.checkpoints import load_checkpoint, load_trained
 from carvana_lib.device import describe_device
 from carvana_lib.runs import Run, read_json, write_csv, write_json
@@ -20,7 +21,7 @@ def run(data, params):
     run = Run.start(params, describe_device(params))
     training.train(data, params)
     model, trained, history = load_trained(data, params)
-    test, measured = evaluation.scores(model, data, trained, history)
+    test, measured = score_run(model, data, trained, history)
     write_csv(run.per_image, test)
     write_json(run.metrics, measured | {"params": params.model_dump()})
     return run

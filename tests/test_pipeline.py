@@ -16,9 +16,10 @@ from conftest import ROOT, write_pair
 
 from carvana_course.cli import join_pairs, parse_pair
 from carvana_course.headless import pipeline, report
+from carvana_course.headless.scores import has_metrics
 from carvana_lib import ParameterError, RunError
 from carvana_lib.config import Params
-from carvana_lib.runs import Run, has_metrics, write_json
+from carvana_lib.runs import Run, write_json
 from carvana_lib.training import train
 
 SMALL = [
@@ -55,7 +56,7 @@ def test_a_whole_headless_run_writes_every_artefact_and_a_report_that_needs_no_n
         run.audit,
         run.split,
         run.model,
-        run.study,
+        run.studies,
         run.tuning,
         run.best,
         run.history,

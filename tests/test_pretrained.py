@@ -4,9 +4,10 @@ import pytest
 import torch
 from torchvision.models import vgg13_bn
 
-from carvana_lib import CheckpointError, encoder
+from carvana_course import pretrained
+from carvana_lib import CheckpointError
+from carvana_lib.checkpoints import make_model
 from carvana_lib.model import UNet
-from carvana_lib.training import make_model
 
 
 def test_the_encoder_computes_what_vgg_computes(monkeypatch, params):
@@ -17,8 +18,8 @@ def test_the_encoder_computes_what_vgg_computes(monkeypatch, params):
             layer.running_mean.normal_(), layer.running_var.uniform_(0.5, 2)
         elif isinstance(layer, torch.nn.Conv2d):
             layer.bias.data.normal_()
-    monkeypatch.setattr(encoder, "imagenet_vgg", lambda: vgg)
-    model = make_model(params.replace(base_channels=64, start_from=encoder.VGG)).eval()
+    monkeypatch.setattr(pretrained, "imagenet_vgg", lambda: vgg)
+    model = make_model(params.replace(base_channels=64, start_from=pretrained.VGG)).eval()
     fresh = make_model(params.replace(base_channels=64))
     assert torch.equal(model.head.weight, fresh.head.weight), "the rest starts as it would"
     x = model.normalize(torch.randint(0, 256, (1, 3, 48, 32), dtype=torch.uint8))
@@ -31,9 +32,9 @@ def test_the_encoder_computes_what_vgg_computes(monkeypatch, params):
 
 
 def test_another_width_is_refused_before_anything_is_fetched(monkeypatch):
-    monkeypatch.setattr(encoder, "imagenet_vgg", lambda: pytest.fail("508 MB for nothing"))
+    monkeypatch.setattr(pretrained, "imagenet_vgg", lambda: pytest.fail("508 MB for nothing"))
     with pytest.raises(CheckpointError, match="fits base_channels=64, not 16"):
-        encoder.take_encoder(UNet(16))
+        pretrained.take_encoder(UNet(16))
 
 
 def test_without_network_one_sentence_says_what_is_needed(monkeypatch, tmp_path):
@@ -43,4 +44,4 @@ def test_without_network_one_sentence_says_what_is_needed(monkeypatch, tmp_path)
     monkeypatch.setattr("torch.hub.urlopen", refuse)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(CheckpointError, match=r"needs https://download.pytorch.org/\S+\.pth.*no network.*checkpoints"):
-        encoder.imagenet_vgg()
+        pretrained.imagenet_vgg()

@@ -7,7 +7,7 @@ import pytest
 
 from carvana_lib import RunError
 from carvana_lib.config import Params
-from carvana_lib.runs import ROOT, Run, atomic, commit, read_json, sweep, write_json
+from carvana_lib.runs import ROOT, Run, atomic, commit, read_json, stale, write_json
 
 
 def test_start_records_parameters_versions_commit_and_device(runs):
@@ -91,4 +91,4 @@ import carvana_course.headless.pipeline, carvana_lib.evaluation, carvana_lib.tun
 
 
 def test_a_leftover_that_its_process_has_just_renamed_is_no_fault(tmp_path):
-    sweep([tmp_path / ".gone"])
+    assert stale([tmp_path / ".gone"]) == []

@@ -20,12 +20,12 @@ from typer.testing import CliRunner
 
 from carvana_course.cli import app
 from carvana_course.scaling import study
-from carvana_course.scaling.study import database, shown
+from carvana_course.scaling.study import database, search, shown
 from carvana_lib import RunError, tuning
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.runs import Run
-from carvana_lib.tuning import GRID, search, with_best
+from carvana_lib.tuning import GRID, with_best
 
 PASSWORD = "p@ss/word-" + secrets.token_hex(8)
 
@@ -86,7 +86,7 @@ def join(log: Path, seconds: float) -> None:
             time.sleep(seconds if what == "begin" else 0)
         return pd.DataFrame({"val_miou": [params.learning_rate * (1.5 if params.loss == "bce" else 1)]})
 
-    tuning.fit, study.HEARTBEAT, study.GRACE, study.POLL = fit, 1, 3, 0.1
+    tuning.fit, study.HEARTBEAT, study.GRACE, study.LOOK_EVERY = fit, 1, 3, 0.1
 
 
 def noted(log: Path) -> list[list[str]]:
@@ -114,7 +114,7 @@ def small(data_dir) -> Params:
 @pytest.fixture
 def own(monkeypatch):
     """Let `join` change what it changes for one test."""
-    for module, name in ((tuning, "fit"), (study, "HEARTBEAT"), (study, "GRACE"), (study, "POLL")):
+    for module, name in ((tuning, "fit"), (study, "HEARTBEAT"), (study, "GRACE"), (study, "LOOK_EVERY")):
         monkeypatch.setattr(module, name, getattr(module, name))
 
 
@@ -193,7 +193,7 @@ def test_a_trial_that_died_before_its_first_heartbeat_is_taken_up_again(folder, 
     params, log = small(folder), tmp_path / "log"
     data = open_data(params)
     join(log, 0)
-    left = tuning.study_of(data, params)
+    left = study.open_study(data, params)
     left.enqueue_trial({"learning_rate": 1e-4, "loss": "bce"}, user_attrs={"point": 0})
     with pytest.warns(UserWarning, match="Heartbeat"):
         left.ask()

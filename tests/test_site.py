@@ -160,7 +160,8 @@ FIGURES = {  # a call, and what its text must say
 SETUP = """
 import numpy as np, pandas as pd
 from carvana_course.show import pictures, plots
-from carvana_lib.model import UNet, receptive_field, trace_shapes
+from carvana_lib.model import UNet
+from carvana_course.show.anatomy import receptive_field, trace_shapes
 table = pd.DataFrame({"view": [1, 2, 3, 4] * 2, "area": [0.1, 0.2, 0.3, 0.4] * 2, "iou": [0.9, 0.8, 0.7, 0.6] * 2,
                       "car_id": [*"aabb", *"cccc"], "split": ["train"] * 4 + ["val"] * 2 + ["test"] * 2})
 trials = pd.DataFrame({"loss": ["bce", "bce"], "learning_rate": [1e-4, 3e-4], "val_miou": [0.6, 0.8]})

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from carvana_lib import CheckpointError, ParameterError, TrainingError, training
-from carvana_lib.checkpoints import Checkpoints, finished_epochs, load_model, load_trained
+from carvana_lib.checkpoints import finished_epochs, load_model, load_trained, make_model
 from carvana_lib.config import Params
+from carvana_lib.dataset import training_rows
 from carvana_lib.device import make_accelerator, pick_precision
 from carvana_lib.runs import Run
-from carvana_lib.training import fit, make_model, train
+from carvana_lib.training import fit, train
 
 
 def run_fit(data, params, folder=None, **kwargs):
-    files = Checkpoints(folder / "last", folder / "best") if folder else Checkpoints()
     model = make_model(params)
-    history = fit(model, data, data.rows("train"), data.rows("val"), params, files, **kwargs)
+    history = fit(model, data, data.rows("train"), data.rows("val"), params, folder, **kwargs)
     return model, history
 
 
@@ -88,7 +88,7 @@ def test_training_starts_from_the_best_weights_of_another_run(data, params):
 
 
 def test_fewer_cars_are_part_of_more_cars_and_fill_an_epoch(data, params):
-    rows = [training.training_rows(data, params.replace(train_cars=count)) for count in (1, 3, 5, None)]
+    rows = [training_rows(data, params.replace(train_cars=count)) for count in (1, 3, 5, None)]
     cars = [set(data.table["car_id"].iloc[chosen]) for chosen in rows]
     assert [len(found) for found in cars] == [1, 3, 5, 6]
     assert all(fewer < more for fewer, more in zip(cars, cars[1:], strict=False))
@@ -115,7 +115,7 @@ def test_a_checkpoint_of_another_architecture_is_refused_and_kept(data, params, 
         run_fit(data, params.replace(base_channels=8), tmp_path)
     assert (tmp_path / "last").read_bytes() == before
     run_fit(data, params.replace(base_channels=8, resume=False), tmp_path)
-    assert load_model(tmp_path / "last").base_channels == 8
+    assert load_model(tmp_path / "last").architecture["base_channels"] == 8
 
 
 class Bomb:
@@ -191,19 +191,18 @@ def test_bf16_trains_and_hands_back_a_float32_model(data, params):
     assert not torch.equal(weights(full), weights(model))  # bf16 was really used
 
 
-def test_precision_and_device_that_are_not_there_are_refused(params):
+def test_precision_and_device_that_are_not_there_are_refused():
     with pytest.raises(ParameterError, match="fp16.*needs device 'cuda'"):
-        pick_precision(params.replace(precision="fp16", device="cpu"))
+        pick_precision("fp16", "cpu")
     if not torch.cuda.is_available():
         with pytest.raises(ParameterError, match="device='cuda' is not available"):
-            make_accelerator(params.replace(device="cuda"))
+            make_accelerator("cuda")
 
 
-def test_a_cpu_without_bf16_instructions_gets_float32(params, monkeypatch):
-    auto = params.replace(precision="auto", device="cpu")
+def test_a_cpu_without_bf16_instructions_gets_float32(monkeypatch):
     for flags, expected in (({}, "float32"), ({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flags=flags: flags)
-        assert pick_precision(auto) == expected
+        assert pick_precision("auto", "cpu") == expected
 
 
 def test_train_uses_the_subset_and_writes_history(data, params):

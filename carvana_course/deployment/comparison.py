@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from carvana_lib.data import read_mask, resize
+from carvana_course.deployment.ways import WAYS, logits_by_way
 from carvana_lib.metrics import boundary_iou, confusion_counts, dice, iou
-from carvana_lib.prediction import WAYS, net_logits, photo_logits, read_photo
+from carvana_lib.prediction import net_logits
 from carvana_lib.progress import progress
+from carvana_lib.reading import read_mask, read_photo, resize
 
 NAIVE = "mask enlarged"
 
@@ -41,7 +42,7 @@ def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
             if way == NAIVE:
                 said = naive_mask(model, photo, image_size)
             else:
-                said = (photo_logits(model, photo, image_size, way, flip) >= 0).astype(np.uint8)
+                said = (logits_by_way(model, photo, image_size, way, flip) >= 0).astype(np.uint8)
             ms = 1000 * (time.perf_counter() - started)
             rows.append((way, flip, *scores(said, mask), ms))
     columns = ["way", "flip", "iou", "dice", "boundary_iou", "ms"]

@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from carvana_lib import CheckpointError, __version__
-from carvana_lib.model import LEVELS
 from carvana_lib.runs import atomic, commit
+
+LEVELS = 4
 
 OPSET = 20  # ONNX Runtime reads it from 1.17 (January 2024) on
 SMALLEST = 2 * 2**LEVELS  # pixels a side; torch.export takes a size of 1 (at the bottleneck) for a constant
@@ -45,7 +46,7 @@ def facts(model: nn.Module, image_size: int) -> dict[str, str]:
         "carvana_lib": __version__,
         "commit": commit(),
         "opset": str(OPSET),
-        "base_channels": str(model.base_channels),
+        "base_channels": str(model.architecture["base_channels"]),
         "image_size": str(image_size),  # trained at this size: others run too, less well
         INPUT: "(B, 3, H, W) uint8 RGB, sides divisible by 16",
         OUTPUT: "(B, 1, H, W) float32, of car; the mask is where it is at least 0.5",

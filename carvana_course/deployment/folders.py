@@ -21,13 +21,12 @@ from accelerate.utils import gather_object
 
 from carvana_course.deployment.predictions import Failure, Predictions
 from carvana_course.deployment.threads import ahead
+from carvana_course.deployment.ways import input_side, square_logits
 from carvana_lib import DataError, ParameterError, prediction
 from carvana_lib.checkpoints import load_checkpoint, load_model
-from carvana_lib.config import Params
-from carvana_lib.data import resize
-from carvana_lib.device import pick_device
+from carvana_lib.device import cores, pick_device
 from carvana_lib.progress import progress
-from carvana_lib.runs import cores
+from carvana_lib.reading import open_photo, resize
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 WAYS = ("whole", "larger", "tiles")  # those that give every photo the same size, so that a batch can hold several
@@ -84,7 +83,7 @@ def predict_folder(
     again in the next run. Raises DataError for a folder that cannot be used, ParameterError, CheckpointError, and
     RunError where writing fails.
     """
-    images, device = Path(images), pick_device(Params(device=device))
+    images, device = Path(images), pick_device(device)
     if way not in WAYS:
         raise ParameterError(f"way='{way}' cannot be used for a folder; choose one of {', '.join(WAYS)}")
     if not 0 <= shard[0] < shard[1]:
@@ -98,7 +97,7 @@ def predict_folder(
     todo, failures = predictions.missing(names), []
 
     net, batch_size = prediction.fast(load_model(checkpoint), device), batch_size or BATCH[device]
-    side, started = prediction.input_side(image_size, way), time.perf_counter()
+    side, started = input_side(image_size, way), time.perf_counter()
     n_threads = max(2, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
 
     def write(answer) -> Failure | None:
@@ -139,7 +138,7 @@ def photo_names(folder: Path) -> list[str]:
 def read(path: Path, side: int) -> Job | Failure:
     """Decode a photo, a JPEG at reduced size, and stretch it to the square for the net."""
     try:
-        photo, size = prediction.open_photo(path, at_least=side)
+        photo, size = open_photo(path, at_least=side)
     except DataError as error:
         return Failure(path.name, str(error))
     return Job(path.name, size, resize(photo, side))
@@ -159,7 +158,7 @@ def predict(net, jobs: Iterator[Job], batch_size: int, image_size: int, way: str
     while batch := list(islice(jobs, batch_size)):
         squares = np.stack([job.square for job in batch])
         try:
-            logits = prediction.square_logits(net, squares, image_size, way, flip)
+            logits = square_logits(net, squares, image_size, way, flip)
         except torch.OutOfMemoryError:
             raise ParameterError(f"the GPU's memory is too small for batch_size={batch_size}; lower it") from None
         yield from zip(batch, logits, strict=True)

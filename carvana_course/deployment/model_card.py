@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from carvana_course.evidence.facts import cars_on_two_sides, is_rendered
 from carvana_lib import RunError
 from carvana_lib.checkpoints import load_checkpoint
-from carvana_lib.data import resize
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.prediction import net_logits
+from carvana_lib.reading import resize
 from carvana_lib.runs import Run, atomic, read_json
 
 WORST = 5  # rows of the tables of views and pictures
@@ -44,10 +45,10 @@ def write(run: Run, beyond: pd.DataFrame | None = None) -> str:
         raise RunError(f"{run.metrics} was made with other parameters than {run.params}; run notebook 05 again")
     last = load_checkpoint(run.last)
     test, split = read_table(run.per_image, "notebook 05"), read_table(run.split, "notebook 01")
-    rendered = "trim2" in test and (test["trim2"] == "rendered").all()
+    rendered = is_rendered(test)
     trained, history = last["params"], pd.DataFrame(last["history"])
     sides = split.groupby("split", sort=False).agg(pictures=("image_id", "size"), cars=("car_id", "nunique"))
-    leak = int((split.groupby("car_id")["split"].nunique() > 1).sum())
+    leak = cars_on_two_sides(split)
     parts = [
         f"# Model card: run `{run.name}`",
         f"A U-Net of {metrics['parameters']:,} parameters that says for each pixel of a picture how probably it shows "

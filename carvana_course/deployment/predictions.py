@@ -11,7 +11,9 @@ import pandas as pd
 from carvana_course.deployment.cutout import cut_out
 from carvana_course.show.pictures import overlay
 from carvana_lib import DataError, RunError, prediction
-from carvana_lib.runs import atomic, digest, read_json, sweep, write_csv, write_json
+from carvana_lib.cache import digest
+from carvana_lib.reading import read_photo
+from carvana_lib.runs import atomic, read_json, remove, stale, write_csv, write_json
 
 KINDS = {  # what is written -> its folder and the end of its name
     "mask": ("masks", "_mask.png"),  # 0 and 255, named as Carvana names them
@@ -56,14 +58,15 @@ class Predictions:
         for kind in self.kinds:
             folder = self.folder / KINDS[kind][0]
             there |= {(kind, name) for name in os.listdir(folder)} if folder.is_dir() else set()
-            sweep(folder.glob(".*"))
+            for leftover in stale(folder.glob(".*")):
+                remove(leftover)
         return [name for name in names if any((kind, self.path(kind, name).name) not in there for kind in self.kinds)]
 
     def write(self, photo: Path, logits: np.ndarray) -> Failure | None:
         """Write every kind for one photo from its logits (H, W). Raises RunError where writing fails."""
         try:
             # Read once more: the whole photo would have had to wait in memory while the net worked on others.
-            pixels = prediction.read_photo(photo) if SHOW_THE_PHOTO & set(self.kinds) else None
+            pixels = read_photo(photo) if SHOW_THE_PHOTO & set(self.kinds) else None
             for kind in self.kinds:
                 path = self.path(kind, photo.name)
                 code = encode(render(kind, pixels, logits), path)

@@ -16,10 +16,11 @@ import pandas as pd
 
 from carvana_course.deployment.threads import ahead
 from carvana_lib import DataError
-from carvana_lib.data import read_mask, visible
+from carvana_lib.device import cores
 from carvana_lib.metrics import dice
 from carvana_lib.progress import progress
-from carvana_lib.runs import atomic, cores
+from carvana_lib.reading import read_mask, visible
+from carvana_lib.runs import atomic
 
 COLUMNS = ["img", "rle_mask"]
 MASK_SUFFIXES = (".png", ".gif")

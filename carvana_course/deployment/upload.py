@@ -20,6 +20,7 @@ from carvana_course.deployment import cutout, predictions
 from carvana_course.show import pictures
 from carvana_lib import DataError, prediction
 from carvana_lib.progress import is_live
+from carvana_lib.reading import read_photo
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken
 KINDS = "JPEG, PNG or WebP"
@@ -58,7 +59,7 @@ def read_upload(name: str, content: bytes) -> np.ndarray:
         raise DataError(f"{name} has more than {MAX_MEGAPIXELS} million pixels; make it smaller")
     file = io.BytesIO(content)
     file.name = name  # for the message, should it be damaged
-    return prediction.read_photo(file)
+    return read_photo(file)
 
 
 def views(photo: np.ndarray, probability: np.ndarray, background: np.ndarray | None = None) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ their split, so experiments are compared seed by seed; of a difference between t
 import numpy as np
 import pandas as pd
 
+from carvana_course.evidence.facts import cars_on_two_sides
 from carvana_course.evidence.results import SIZES, interval, records, scores, signed
 
 CLAIMS = [
@@ -73,7 +74,7 @@ def verdicts(
     best, difference = history["val_miou"].head(5).max(), measured["test_miou"] - measured["val_miou"]
     trials = ", ".join(f"{loss}: {value:.4f}" for loss, value in tuning.groupby("loss")["val_miou"].max().items())
     here = "cannot be told from rendered pictures" if rendered else None
-    shared = int((pictures.groupby("car_id")["split"].nunique() > 1).sum())
+    shared = cars_on_two_sides(pictures)
     rates = f"learning rate over {len(history)} epochs: {sorted(set(history['learning_rate']))}"
     acted = params.scheduler == "step" and len(history) > 5
     whole = "318 cars x 16 views are 5088" if len(pictures) == 5088 else "cannot be told: not the full set"

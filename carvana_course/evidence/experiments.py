@@ -24,17 +24,20 @@ from carvana_course.evidence.results import (
     native_ways,
     table,
 )
-from carvana_lib import DataError, ParameterError, evaluation
-from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_trained
-from carvana_lib.config import Params, read_yaml
+from carvana_course.headless.scores import score_run
+from carvana_course.parameters import read_yaml
+from carvana_course.scaling.processes import train
+from carvana_course.scaling.study import search
+from carvana_lib import DataError, ParameterError
+from carvana_lib.checkpoints import load_checkpoint
+from carvana_lib.config import PLACE, Params
 from carvana_lib.data import Carvana, open_data
+from carvana_lib.evaluation import score_images, trained
 from carvana_lib.metrics import bootstrap_by_car, summary
 from carvana_lib.runs import Run, atomic, read_json, write_json
-from carvana_lib.training import train
-from carvana_lib.tuning import read_table, with_best
+from carvana_lib.tuning import read_trials, tabulate
 
 RENDERS = Params().data_dir
-PLACE = {"data_dir", "device", "num_workers", "num_processes"}  # what another machine may need otherwise
 MARKS = "<!-- {}: written by `experiment` -->", "<!-- end of {} -->"
 
 
@@ -107,20 +110,17 @@ def run(experiment: Experiment, seed: int, /, **overrides) -> Path:
         other = open_also(asked, "score_also", experiment.score_also)
     if experiment.native and seed == experiment.seeds[0]:  # predicting takes minutes, and one net shows it
         native = open_also(asked, "native", experiment.native)
-    params = with_best(asked, data)
-    if finished_epochs(params) < params.epochs:
-        train(data, params)
-    model, _, history = load_trained(data, params)
+    model, params, history = trained(data, asked, train, search)
     made_with = load_checkpoint(where.best_checkpoint)["made_with"]
     record = {"about": experiment.about, "params": asked.model_dump(), "seed": seed} | made_with
-    if params != asked:
-        record["grid"] = read_table(asked).to_dict("records")
-    test, record["metrics"] = evaluation.scores(model, data, params, history)
+    if asked.learning_rate is None or asked.loss is None:
+        record["grid"] = tabulate(read_trials(data, asked)).to_dict("records")
+    test, record["metrics"] = score_run(model, data, params, history)
     record["val_miou_each_epoch"] = history["val_miou"].tolist()
     record["test_miou_each_view"] = test.groupby("view")["iou"].mean().to_dict()
     record["test_cars"] = sorted(set(test["car_id"]))
     if other:
-        scores, _ = evaluation.per_image(model, other, range(len(other.table)), params, params.flip)
+        scores, _ = score_images(model, other, range(len(other.table)), params, params.flip)
         score, interval = summary(scores["iou"]), bootstrap_by_car(scores, seed=seed)
         record["elsewhere"] = {"data_dir": experiment.score_also, "n": len(scores), "miou": score["mean"]}
         record["elsewhere"] |= {"std": score["std"], "ci95": list(interval)}

@@ -8,7 +8,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from carvana_course.exercises.checks import Exercise
 from carvana_course.exercises.evaluation import LEFT_EMPTY, UNDEFINED
-from carvana_lib.losses import bce
+from carvana_lib.losses import bce_loss
 from carvana_lib.metrics import confusion_counts, dice, iou
 
 
@@ -105,7 +105,7 @@ def three_steps(train_step, rate: float, limit: float) -> tuple:
         images, masks = torch.randn(4, 3, 8, 8), torch.rand(4, 1, 8, 8).round()
         model.eval()
         begin = len(log)
-        value = train_step(model, optimizer, bce, images, masks, limit)
+        value = train_step(model, optimizer, bce_loss, images, masks, limit)
         early |= log[begin : begin + 1] == ["step"]
         kept |= isinstance(value, torch.Tensor) and value.requires_grad
         losses.append(torch.as_tensor(value).detach().float())
@@ -157,9 +157,9 @@ TRAIN_STEP = Exercise(
             "The gradients' norm was not limited between backward() and step(); earlier or later it has no effect."),
         "clipping by value": (wrong_step(clip=clip_grad_value_),
             "Each number was cut by itself; the limit is for the norm of all gradients together (clip_grad_norm_)."),
-        "sigmoid": (wrong_step(measure=lambda logits, masks: bce(logits.sigmoid(), masks)),
+        "sigmoid": (wrong_step(measure=lambda logits, masks: bce_loss(logits.sigmoid(), masks)),
             "A sigmoid before a loss that takes logits is one sigmoid too many: gradients shrink, learning stalls."),
-        "swapped": (wrong_step(measure=lambda logits, masks: bce(masks, logits)),
+        "swapped": (wrong_step(measure=lambda logits, masks: bce_loss(masks, logits)),
             "The loss takes the logits first and the masks second."),
         "attached": (wrong_step(attached=True),
             "All right but the return value: a loss that keeps its graph keeps the batch in memory. Use .item()."),

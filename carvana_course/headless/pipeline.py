@@ -12,18 +12,21 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import papermill
+import torch
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from tqdm import tqdm
 
 from carvana_course.headless.report import summary, time_table, write_report
+from carvana_course.headless.scores import has_metrics
+from carvana_course.parameters import read_yaml
 from carvana_lib import CarvanaError, CheckpointError, DataError, ParameterError, RunError
 from carvana_lib.checkpoints import finished_epochs, load_trained
-from carvana_lib.config import Params, read_yaml
+from carvana_lib.config import Params
 from carvana_lib.data import open_data
-from carvana_lib.device import cards, describe_device
-from carvana_lib.runs import ROOT, Run, atomic, cores, has_metrics, runs_folder, write_csv
+from carvana_lib.device import cores, describe_device
+from carvana_lib.runs import ROOT, Run, atomic, runs_folder, write_csv
 
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -180,6 +183,14 @@ def is_trained(params: Params) -> bool:
     except (CheckpointError, DataError):  # the notebooks say it better
         return False
     return True
+
+
+def cards() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; none where there is no CUDA."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.replace(" ", "").split(",") if name]
+    return [str(number) for number in range(torch.cuda.device_count())]
 
 
 def shares(names: list[str], jobs: int) -> list[list[str]]:

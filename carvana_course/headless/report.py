@@ -7,8 +7,9 @@ import nbformat
 import pandas as pd
 from nbconvert import HTMLExporter
 
+from carvana_course.headless.scores import has_metrics
 from carvana_lib.config import Params
-from carvana_lib.runs import Run, atomic, has_metrics, read_json
+from carvana_lib.runs import Run, atomic, read_json
 
 SUMMARY = ["val_miou", "test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "seconds_per_epoch"]
 KINDS = {  # of cells, by what their source does; a cell with a picture among its outputs is a plot otherwise

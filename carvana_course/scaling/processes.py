@@ -1,7 +1,7 @@
-"""Several processes that train one net: how they start, what each takes of a batch, what the main one tells the rest.
+"""Several processes that train one net: how they start, and what the main one tells the rest.
 
-torch.distributed does the work, through Hugging Face Accelerate. docs/scaling.md has the commands for one machine and
-for several.
+torch.distributed does the work, through Hugging Face Accelerate; the loop is the library's `fit`. docs/scaling.md has
+the commands for one machine and for several.
 """
 
 import os
@@ -19,11 +19,16 @@ import torch
 import yaml
 from accelerate.utils import broadcast_object_list, gather_object
 
-from carvana_lib import RunError, TrainingError
-from carvana_lib.device import check_processes, make_accelerator, pick_device
-from carvana_lib.runs import ROOT, Run, cores
+from carvana_course.scaling.study import finished_search, search
+from carvana_lib import ParameterError, RunError, TrainingError, training
+from carvana_lib.checkpoints import load_model
+from carvana_lib.data import open_data
+from carvana_lib.dataset import training_rows
+from carvana_lib.device import cores, make_accelerator, pick_device
+from carvana_lib.runs import ROOT, Run
+from carvana_lib.tuning import with_best
 
-POLL = 0.2  # seconds between looks at what the processes have written
+LOOK_EVERY = 0.2  # seconds between looks at what the processes have written
 
 
 def in_worker() -> bool:
@@ -36,37 +41,40 @@ def is_main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def from_main(make):
-    """What `make()` returns in the main process, told to every process; alone, simply what it returns."""
-    if not in_worker():
-        return make()
-    return broadcast_object_list([make() if is_main() else None])[0]
+def check_processes(device: str, processes: int) -> None:
+    """Raise ParameterError for more processes on this machine than the device can serve: one a GPU, any on a CPU."""
+    most = {"cuda": torch.cuda.device_count(), "mps": 1}.get(device, processes)
+    if processes > most:
+        raise ParameterError(
+            f"{processes} processes on this machine, but '{device}' serves {most}; "
+            f"start at most {most}, or set device='cpu'"
+        )
 
 
-@contextmanager
-def one_first(params):
-    """Let one process of each machine run the block before the others, which then find its work done."""
-    if in_worker():
-        with make_accelerator(params).local_main_process_first():
-            yield
-    else:
-        yield
+def check_batch(data, params, processes: int) -> None:
+    """Raise ParameterError for a batch that the processes cannot share evenly, or that no training picture fills."""
+    params.replace(num_processes=processes)  # torchrun may have started another number than the parameters say
+    pictures = len(training_rows(data, params))
+    if pictures < params.batch_size:
+        raise ParameterError(
+            f"{pictures} training pictures do not fill batch_size={params.batch_size}, which {processes} processes "
+            "would share; lower it, or train in one process"
+        )
 
 
 def check_pictures(data) -> None:
     """Raise TrainingError, in all processes, where one of them has other pictures than the main one."""
-    if in_worker():
-        found = gather_object([data.fingerprint])
-        others = [rank for rank, fingerprint in enumerate(found) if fingerprint != found[0]]
-        if others:
-            raise TrainingError(
-                f"process {others[0]} has other pictures in data_dir than process 0 (names or contents differ); "
-                "copy those of machine 0 to every machine"
-            )
+    found = gather_object([data.fingerprint])
+    others = [rank for rank, fingerprint in enumerate(found) if fingerprint != found[0]]
+    if others:
+        raise TrainingError(
+            f"process {others[0]} has other pictures in data_dir than process 0 (names or contents differ); "
+            "copy those of machine 0 to every machine"
+        )
 
 
 @contextmanager
-def together():
+def process_group():
     """Part from the other processes at the end, and raise TrainingError where one of them was lost on the way."""
     try:
         yield
@@ -79,40 +87,52 @@ def together():
         torch.distributed.destroy_process_group()
 
 
-def parts(loader, accelerator):
-    """Yield this process's part of each batch: images, masks, rows, weight.
+def train_run(params, on_epoch=None) -> pd.DataFrame | None:
+    """Open the pictures and train: alone, in `num_processes` new processes, or as one of those of a launcher.
 
-    Accelerate fills a last, short batch up with pictures from the beginning, which would then count twice; here they
-    are cut off again. `weight` makes the mean of weight * loss over processes the mean over the batch's pictures; it
-    is 1 but in a short batch. A process with no part in that keeps one picture at weight 0 (and no row), because no
-    process may miss a step.
+    Returns the history, in the main process only. Raises what `train` does, and in a launcher's process also
+    ParameterError where learning rate and loss are open and no search has finished: a trial takes one process.
     """
-    for images, masks, rows in loader:
-        weight = 1.0
-        if loader.end_of_dataloader and loader.remainder > 0:
-            share, size = len(rows), loader.remainder
-            ours = min(max(size - accelerator.process_index * share, 0), share)
-            images, masks, rows = images[: max(ours, 1)], masks[: max(ours, 1)], rows[:ours]
-            weight = ours * accelerator.num_processes / size
-        yield images, masks, rows, weight
+    if not in_worker():
+        data = open_data(params)
+        return train(data, with_best(params, data, search), on_epoch)[1]
+    with process_group():
+        accelerator = make_accelerator(params.device, params.precision)
+        check_processes(pick_device(params.device), int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+        with accelerator.local_main_process_first():  # the others of a machine then find the cache
+            data = open_data(params)
+        check_pictures(data)
+        check_batch(data, params, accelerator.num_processes)
+        best = with_best(params, data, finished_search) if is_main() else None
+        (best,) = broadcast_object_list([best])
+        history = training.train(data, best, on_epoch)[1]
+    return history if is_main() else None
 
 
-def share_statistics(model, accelerator) -> None:
-    """Let BatchNorm normalise by the whole batch instead of this process's part, where torch can: on GPUs."""
-    if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
-        torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+def train(data, params, on_epoch=None):
+    """As `carvana_lib.training.train`, which it calls, but in `params.num_processes` processes where that is above 1.
+
+    `on_epoch(history)` is called after each epoch, in the process that called. Raises TrainingError with the reason
+    where the processes fail.
+    """
+    if params.num_processes == 1 or in_worker():
+        return training.train(data, params, on_epoch)
+    check_processes(pick_device(params.device), params.num_processes)
+    check_batch(data, params, params.num_processes)
+    start_processes(params, on_epoch)
+    run = Run(params.run_name)
+    return load_model(run.last), pd.read_csv(run.history)
 
 
-def train_in_processes(params, on_epoch=None) -> None:
-    """Train a run in `params.num_processes` new processes on this machine; `on_epoch(history)` is called as it grows.
+def start_processes(params, on_epoch=None) -> None:
+    """Train in `params.num_processes` new processes on this machine; `on_epoch(history)` is called as it grows.
 
     They are children of their own, not forks: CUDA and threads of a notebook's kernel survive no fork. They leave
     checkpoints and history.csv as any training does, and what they say in train.log. Raises TrainingError with the
     reason where they fail, and RunError where the run's folder cannot be written.
     """
-    check_processes(pick_device(params), params.num_processes)
-    run, threads = Run(params.run_name), max(1, cores() // params.num_processes)
-    environment = {"OMP_NUM_THREADS": str(threads)} | os.environ
+    run = Run(params.run_name)
+    environment = {"OMP_NUM_THREADS": str(max(1, cores() // params.num_processes))} | os.environ
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment.pop("JPY_SESSION_NAME", None)  # nobody watches the children themselves
     with tempfile.TemporaryDirectory() as folder, new_log(run.train_log) as output:
@@ -125,7 +145,7 @@ def train_in_processes(params, on_epoch=None) -> None:
         try:
             ended = False
             while not ended:
-                time.sleep(POLL)
+                time.sleep(LOOK_EVERY)
                 ended = child.poll() is not None  # asked before the look at the file, so that no epoch is missed
                 if on_epoch and last_change(run.history) != seen:
                     seen = last_change(run.history)
@@ -135,9 +155,9 @@ def train_in_processes(params, on_epoch=None) -> None:
                 child.terminate()  # torchrun ends its processes before itself
                 child.wait()
     if child.returncode:
+        why = why_stopped(run.train_log.read_text(errors="replace"))
         raise TrainingError(
-            f"training in {params.num_processes} processes stopped: "
-            f"{reason(run.train_log.read_text(errors='replace'))} (see {run.train_log}); "
+            f"training in {params.num_processes} processes stopped: {why} (see {run.train_log}); "
             "checkpoints are kept, and the same command goes on from the last one"
         )
 
@@ -156,13 +176,14 @@ def last_change(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def reason(log: str) -> str:
+def why_stopped(log: str) -> str:
     """Why torchrun's processes stopped, in a few words: what ended the first of them, or what it printed."""
-    ends = re.findall(r"exitcode +: -(\d+) ", log)  # of each process, the root cause last
-    killed = [number for number in map(int, ends) if number != signal.SIGTERM]  # by which torchrun ends the rest
-    said = re.search(r"^error: (?!another process)(.+)$", log, re.MULTILINE)
-    raised = re.search(r"^(?:\[rank\d+\]: )?((?:\w+\.)*\w+Error\b.*)$", log, re.MULTILINE)
+    ends = [int(number) for number in re.findall(r"exitcode +: -(\d+) ", log)]  # of each process, the root cause last
+    killed = [number for number in ends if number != signal.SIGTERM]  # by which torchrun ends the rest
     if killed:
         why = ", perhaps for want of memory" if killed[-1] == signal.SIGKILL else ""
         return f"one was killed ({signal.Signals(killed[-1]).name}){why}"
-    return (said or raised or [None, "no reason was given"])[1]
+    said = re.search(r"^error: (?!another process)(.+)$", log, re.MULTILINE)
+    raised = re.search(r"^(?:\[rank\d+\]: )?((?:\w+\.)*\w+Error\b.*)$", log, re.MULTILINE)
+    reason = said or raised
+    return reason[1] if reason else "no reason was given"

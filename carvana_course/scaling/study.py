@@ -1,30 +1,71 @@
-"""One study of the grid for all who work on it: where its trials lie, whose turn a point is, what became of the dead.
+"""One search of the grid for all machines that share a database: whose turn a point is, what became of the dead.
 
-The trials lie in a file of the run, for one search at a time, or in the database that the environment variable
-CARVANA_STORAGE names; any number of machines may then work on them at once. A point is evaluated by one of them alone:
-of several trials of a point the first that is not dead counts, and numbers are given out by the database.
+The environment variable CARVANA_STORAGE names the database; without it a search is the library's own, in a file of the
+run. A point is scored by one worker alone: of several trials of a point the first that is not dead counts, and numbers
+are given out by the database.
 """
 
-import itertools
 import os
 import re
 import time
 import urllib.parse
 import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import optuna
 import pandas as pd
-from filelock import FileLock, Timeout
-from optuna.storages import journal
 from optuna.trial import TrialState
 
-from carvana_lib import RunError
+from carvana_lib import ParameterError, RunError, tuning
+from carvana_lib.progress import progress
+from carvana_lib.tuning import GRID, POINTS, study_file, tabulate
 
-HEARTBEAT, GRACE = 10, 60  # seconds between a worker's signs of life, and after which a silent one is taken for dead
-LOCK_GRACE = 3  # seconds, after which the lock of a killed process is broken; a living one holds it for milliseconds
-POLL = 1.0  # seconds between looks at what others have finished
+HEARTBEAT = 10  # seconds between a worker's signs of life
+GRACE = 60  # seconds after which a silent one is taken for dead
+LOOK_EVERY = 1.0  # seconds between looks at what others have finished
 ALIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
+
+
+def search(data, params, on_trial=None) -> pd.DataFrame:
+    """As `carvana_lib.tuning.search`, which it calls, but together with all who share the database, if there is one.
+
+    `on_trial(table)` is called when there are more trials, also for others'. Raises RunError where the database cannot
+    be reached.
+    """
+    if not database():
+        return tuning.search(data, params, on_trial)
+    study = open_study(data, params)
+
+    def score(point: dict) -> float:
+        return tuning.score_point(point, data, params)
+
+    for table in progress(work(study, score), "grid search", len(POINTS) - len(finished(study.trials))):
+        if on_trial:
+            on_trial(table)
+    return keep(study, data, params)
+
+
+def finished_search(data, params) -> pd.DataFrame:
+    """The table of a search that has finished, here or in the database. Raises ParameterError where none has.
+
+    For trainings in many processes, all of which would wait for a trial.
+    """
+    if database():
+        study = open_study(data, params)
+        if len(finished(study.trials)) == len(POINTS):
+            return keep(study, data, params)
+    elif len(tuning.read_trials(data, params)) == len(POINTS):
+        return tuning.search(data, params)
+    raise ParameterError(
+        "learning_rate and loss are not set, and no search has finished: run 'carvana search' with these parameters "
+        "first, on as many machines as there are; a trial takes one process"
+    )
+
+
+def keep(study: optuna.Study, data, params) -> pd.DataFrame:
+    """Leave the study's trials in the run, as a search of its own would have; the table of them."""
+    tuning.write_trials(finished(study.trials), data, params)
+    return tuning.search(data, params)
 
 
 def database() -> str:
@@ -48,20 +89,15 @@ def shown(url: str) -> str:
     return re.sub(r"(://[^:]*):.*", r"\1", user) + at + rest
 
 
-def open_study(name: str, file, space: dict, seed: int) -> optuna.Study:
-    """The study of that name in the database, or else in the run's file; new, or with the trials that it has.
+def open_study(data, params) -> optuna.Study:
+    """The study of these pictures and parameters in the database, new or with the trials that it has.
 
     Raises RunError where the database cannot be reached.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url, sampler = database(), optuna.samplers.GridSampler(space, seed=seed)
-    options = {"study_name": name, "sampler": sampler, "direction": "maximize", "load_if_exists": True}
-    if not url:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = journal.JournalFileOpenLock(str(file), grace_period=LOCK_GRACE)
-        lock.acquire(), cut_unfinished_line(file), lock.release()
-        backend = journal.JournalFileBackend(str(file), lock_obj=lock)
-        return optuna.create_study(storage=optuna.storages.JournalStorage(backend), **options)
+    url = database()
+    options = {"study_name": study_file(data, params).stem, "direction": "maximize", "load_if_exists": True}
+    options["sampler"] = optuna.samplers.GridSampler(GRID, seed=params.seed)
     with experimental():
         for attempt in range(3):  # of two that make a database's first study at once, one fails
             try:
@@ -72,44 +108,10 @@ def open_study(name: str, file, space: dict, seed: int) -> optuna.Study:
             except Exception as error:  # SQLAlchemy's, the driver's, Optuna's; ImportError where a driver is missing
                 why = str(error).splitlines()[0]
                 time.sleep(attempt)
-    for secret in filter(None, (urllib.parse.urlsplit(url).password,)):
-        why = why.replace(secret, "***").replace(urllib.parse.unquote(secret), "***")
+    password = urllib.parse.urlsplit(url).password
+    if password:
+        why = why.replace(password, "***").replace(urllib.parse.unquote(password), "***")
     raise RunError(f"the study at {shown(url)} cannot be opened: {why}; check CARVANA_STORAGE and the server")
-
-
-def cut_unfinished_line(file) -> None:
-    """Remove what a killed process or a full disk left of a line; Optuna reads nothing that follows such a line."""
-    content = file.read_bytes() if file.exists() else b""
-    if content and not content.endswith(b"\n"):
-        os.truncate(file, content.rfind(b"\n") + 1)
-
-
-@contextmanager
-def on_disk(file):
-    """Say in one sentence that the study's file cannot be written. Raises RunError."""
-    try:
-        yield
-    except (OSError, AssertionError) as error:  # Optuna trips over its own feet when its file fails
-        cause = error
-        while cause is not None and not isinstance(cause, OSError):
-            cause = cause.__context__
-        if cause is None:
-            raise
-        reason = f"cannot write {file}: {cause.strerror or cause}"
-        raise RunError(f"{reason}; free or change that place and run again") from None
-
-
-def turn(file):
-    """A lock that a search in the run's file holds for as long as it lives, so that a second one is refused."""
-    if database():
-        return nullcontext()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{file}.search", timeout=0).acquire()
-    except Timeout:
-        raise RunError(
-            f"another search is at work on {file}; wait for its end, or let both share one study (CARVANA_STORAGE)"
-        ) from None
 
 
 @contextmanager
@@ -120,53 +122,51 @@ def experimental():
         yield
 
 
-def grid_points(space: dict) -> list[dict]:
-    """Every combination in a grid."""
-    return [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
-
-
-def work(study: optuna.Study, space: dict, evaluate):
-    """Evaluate what is left of the grid, beside whoever else does, and yield the table of finished trials as it grows.
+def work(study: optuna.Study, score):
+    """Score what is left of the grid, beside whoever else does, and yield the table of finished trials as it grows.
 
     Ends when every point is finished, no matter by whom. What a dead worker left is begun anew.
     """
-    points, known, silent = grid_points(space), len(trials(study)), {}
+    known = len(finished(study.trials))
+    silent = {}
     while True:
-        found = study.trials
-        if len(table := tabulate(found)) > known:
-            known = len(table)
-            yield table
-        if len(table) == len(points):
+        trials = study.trials
+        done = finished(trials)
+        if len(done) > known:
+            known = len(done)
+            yield tabulate(done)
+        if len(done) == len(POINTS):
             return
-        bury_the_dead(study, found, silent)
-        missing = [n for n in range(len(points)) if not any(is_alive(trial, n) for trial in found)]
+        fail_dead_trials(study, trials, silent)
+        missing = [n for n in range(len(POINTS)) if not any(is_alive(trial, n) for trial in trials)]
         for number in missing:
-            study.enqueue_trial(points[number], user_attrs={"point": number})
-        if missing or any(trial.state == TrialState.WAITING for trial in found):
-            evaluate_one(study, space, evaluate)
+            study.enqueue_trial(POINTS[number], user_attrs={"point": number})
+        if missing or any(trial.state == TrialState.WAITING for trial in trials):
+            score_next(study, score)
         else:
-            time.sleep(POLL)
+            time.sleep(LOOK_EVERY)
 
 
-def evaluate_one(study: optuna.Study, space: dict, evaluate) -> None:
-    """Take the next waiting trial, evaluate its point if that is nobody else's, and tell the study."""
-    ours, raised = [], []
+def score_next(study: optuna.Study, score) -> None:
+    """Take the next waiting trial, score its point if that is nobody else's, and tell the study."""
+    ours = []
+    raised = []
 
     def objective(trial) -> float:
         ours.append(trial.number)
         number = trial.user_attrs.get("point")
         if number is None or trial.number != min(t.number for t in study.trials if is_alive(t, number)):
             raise optuna.TrialPruned  # the point is somebody else's
-        point = {name: trial.suggest_categorical(name, values) for name, values in space.items()}
+        point = {name: trial.suggest_categorical(name, values) for name, values in GRID.items()}
         try:
-            return evaluate(point)
+            return score(point)
         except BaseException as error:
             raised.append(error)
             raise
 
     try:
         study.optimize(objective, n_trials=1)
-    except (AssertionError, ValueError):  # Optuna's, of a trial that ended elsewhere; or the evaluation's own
+    except (AssertionError, ValueError):  # Optuna's, of a trial that ended elsewhere; or the scoring's own
         if raised:
             raise raised[0] from None
         if not ours or study.trials[ours[0]].state != TrialState.FAIL:
@@ -179,30 +179,23 @@ def is_alive(trial, number: int) -> bool:
     return trial.user_attrs.get("point") == number and trial.state in ALIVE
 
 
-def bury_the_dead(study: optuna.Study, found: list, silent: dict) -> None:
-    """Mark those of the study's trials as failed whose worker is no longer there.
+def fail_dead_trials(study: optuna.Study, trials: list, silent: dict) -> None:
+    """Mark those trials as failed whose worker is no longer there.
 
-    In a run's file these are all that seem to run, since a search has the file to itself. In a database Optuna knows
-    them by their heartbeat, except those that died before the first one; `silent` remembers since when we see them.
+    Optuna knows them by their heartbeat, except those that died before the first one; `silent` remembers since when we
+    see them.
     """
-    running = [t for t in found if t.state == TrialState.RUNNING]
-    if database():
-        with experimental():
-            optuna.storages.fail_stale_trials(study)
-        now = time.monotonic()
-        running = [t for t in running if not t.params and now - silent.setdefault(t.number, now) > GRACE]
-    for trial in running:
-        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    with experimental():
+        optuna.storages.fail_stale_trials(study)
+    now = time.monotonic()
+    for trial in trials:
+        if trial.state == TrialState.RUNNING and not trial.params:
+            since = silent.setdefault(trial.number, now)
+            if now - since > GRACE:
+                study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def trials(study: optuna.Study) -> pd.DataFrame:
-    """The finished trials of a study, best first: learning_rate, loss (whatever the grid holds), val_miou, seconds."""
-    return tabulate(study.trials)
-
-
-def tabulate(found: list) -> pd.DataFrame:
-    """The table of those trials that are finished."""
-    done = [t for t in found if t.state == TrialState.COMPLETE]
-    rows = [{**t.params, "val_miou": t.value, "seconds": t.duration.total_seconds()} for t in done]
-    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["val_miou", "seconds"])
-    return table.sort_values("val_miou", ascending=False, ignore_index=True)
+def finished(trials: list) -> list[dict]:
+    """Those of a study's trials that are finished, as `tuning` keeps them: learning_rate, loss, val_miou, seconds."""
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return [{**t.params, "val_miou": t.value, "seconds": t.duration.total_seconds()} for t in done]

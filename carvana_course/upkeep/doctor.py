@@ -13,7 +13,7 @@ from typing import NamedTuple
 import psutil
 
 from carvana_lib import DataError
-from carvana_lib.runs import ROOT, is_stale, runs_folder, sweep
+from carvana_lib.runs import ROOT, remove, runs_folder, stale
 
 PYTHON = (3, 11)
 GIGABYTES_FREE, GIGABYTES_OF_MEMORY = 2, 2  # the cache of all real pictures at 256 pixels takes 1.3 of the first
@@ -138,13 +138,14 @@ def device() -> Finding:
 
 def leftovers(clean: bool) -> Finding:
     """Are there temporary files of killed runs? With `clean` they are removed."""
-    stale = list(filter(is_stale, temporary(runs_folder())))
-    size = sum(file.lstat().st_size for path in stale for file in (path, *path.rglob("*"))) / 1e6
-    found = f"{len(stale)} of killed runs, {size:.1f} MB" if stale else "none of killed runs"
+    left = stale(temporary(runs_folder()))
+    size = sum(file.lstat().st_size for path in left for file in (path, *path.rglob("*"))) / 1e6
+    found = f"{len(left)} of killed runs, {size:.1f} MB" if left else "none of killed runs"
     if clean:
-        sweep(stale)
-        return Finding("leftovers", found + ", removed" * bool(stale))
-    return Finding("leftovers", found, "remove them with 'python -m carvana_course doctor --clean'" * bool(stale))
+        for path in left:
+            remove(path)
+        return Finding("leftovers", f"{found}, removed" if left else found)
+    return Finding("leftovers", found, "remove them with 'python -m carvana_course doctor --clean'" if left else "")
 
 
 def temporary(folder: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from carvana_lib import DataError
 from carvana_lib.progress import progress
-from carvana_lib.runs import atomic, sweep
+from carvana_lib.runs import atomic, remove, stale
 
 COMPETITION = "carvana-image-masking-challenge"
 PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
@@ -99,7 +99,8 @@ def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
                     members[place] = archive, info
         if (total := sum(info.file_size for _, info in members.values())) > limit:
             raise DataError(f"unpack: {', '.join(map(str, zips))}: {total:,} bytes, over {limit:,}; {BY_HAND}")
-        sweep([*target.glob(".metadata.csv.*.csv"), *target.glob("train*/.*.???.*.???")])
+        for leftover in stale([*target.glob(".metadata.csv.*.csv"), *target.glob("train*/.*.???.*.???")]):
+            remove(leftover)
         for place, (archive, info) in progress(members.items(), "unpacking", len(members)):
             path = target / place
             if path.is_file() and path.stat().st_size == info.file_size:

@@ -18,7 +18,8 @@ import pandas as pd
 import psutil
 
 from carvana_lib import DataError
-from carvana_lib.runs import cores, write_csv
+from carvana_lib.device import cores
+from carvana_lib.runs import write_csv
 
 COLUMNS = ["student", "notebook", "exercise", "verdict", "hint", "seconds", "error", "digest"]
 ONLY_A_CHECK = re.compile(r"\s*check\(\s*[\"']\w+[\"']\s*,.*\)\s*", re.S)  # a cell that would judge a second time

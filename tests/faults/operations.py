@@ -9,11 +9,9 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-import optuna
 import pandas as pd
 import psutil
 import torch
-from optuna.storages import journal
 from PIL import Image
 
 from carvana_course.deployment import folders
@@ -45,10 +43,8 @@ def tune(params: dict) -> int:
 
 def trials_made(params: dict) -> int:
     """How many trials the run's study has finished, whatever its table says."""
-    storage = journal.JournalStorage(journal.JournalFileBackend(str(Run(params["run_name"]).study)))
-    (name,) = optuna.get_all_study_names(storage)
-    study = optuna.load_study(study_name=name, storage=storage)
-    return sum(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials)
+    (file,) = Run(params["run_name"]).studies.glob("*.jsonl")
+    return file.read_text().count("\n")
 
 
 def tune_quickly(params: dict) -> int:
@@ -110,8 +106,8 @@ def soak(params: dict, seconds: float, every: float) -> list[dict]:
         model, _ = training.train(data, params)
         trainings += 1
         rows = data.rows("test")
-        scores, _ = evaluation.per_image(model, data, rows, params)
-        said = np.concatenate([p[:, 0].numpy() for _, p, _ in evaluation.predict(model, data, rows, params)])
+        scores, _ = evaluation.score_images(model, data, rows, params)
+        said = np.concatenate([p[:, 0].numpy() for _, p, _ in evaluation.predict_batches(model, data, rows, params)])
         browser = MaskBrowser(scores.drop(columns="row"), data.images[rows], data.masks[rows], said)
         browser.widget  # noqa: B018  makes the controls
         for step in range(20):

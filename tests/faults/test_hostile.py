@@ -128,9 +128,9 @@ def hostile(tmp_path):
 LOOK = """
 from IPython.display import HTML, display
 from carvana_course.browser import MaskBrowser
-from carvana_lib.config import Params
+from carvana_course.parameters import notebook_params
 from carvana_lib.data import open_data
-data = open_data(Params.from_notebook(globals()))
+data = open_data(notebook_params(globals()))
 browser = MaskBrowser(data.table, data.images, data.masks)
 display(data.audit, data.table, browser, browser.widget)
 print(data.audit.to_string())

@@ -45,18 +45,19 @@ def test_it_ends_as_if_never_killed(operation, orders, server, tally, tmp_path):
 
 
 def test_a_lock_that_a_killed_search_held_stops_nobody(server, tiny, tally, tmp_path):
-    (tmp_path / "tiny").mkdir()
-    for lock in ("study.journal.lock", "study.journal.search"):
-        (tmp_path / "tiny" / lock).touch()
+    assert server("tune_quickly", params=tiny, runs=tmp_path).value == 6
+    (study,) = (tmp_path / "tiny" / "studies").glob("*.jsonl")
+    study.unlink()
+    study.with_name(f"{study.name}.lock").touch()
     outcome = server("tune_quickly", params=tiny, runs=tmp_path, timeout=25)
     assert outcome.ended == "done", outcome
     tally("search beside the locks of a killed one", 1, f"it waited and went on; {outcome.seconds:.0f} s in all")
 
 
 def test_a_study_that_was_cut_off_anywhere_goes_on(server, tiny, tally, tmp_path):
-    """A journal with half a line at its end, as a kill or a full disk may leave it, loses that line and no more."""
-    journal = tmp_path / "tiny" / "study.journal"
+    """A study with half a line at its end loses that line and no more."""
     assert server("tune_quickly", params=tiny, runs=tmp_path).value == 6
+    (journal,) = (tmp_path / "tiny" / "studies").glob("*.jsonl")
     whole = journal.read_bytes()
     ends = random.Random(0).sample(range(len(whole)), pick(8, 100))
     for end in ends:
@@ -64,7 +65,7 @@ def test_a_study_that_was_cut_off_anywhere_goes_on(server, tiny, tally, tmp_path
         outcome = server("tune_quickly", params=tiny, runs=tmp_path)
         assert outcome.ended == "done" and outcome.value == 6, f"cut off after {end} of {len(whole)} bytes: {outcome}"
         assert whole[:end].count(b"\n") <= journal.read_bytes().count(b"\n")
-    tally("journal of the search cut off", len(ends), "the search took up what was whole and came to its six trials")
+    tally("study of the search cut off", len(ends), "the search took up what was whole and came to its six trials")
 
 
 def test_an_executed_copy_that_was_cut_off_is_left_out(server, tiny, tally, tmp_path):

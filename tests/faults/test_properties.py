@@ -15,11 +15,13 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from carvana_course.parameters import load_params
 from carvana_lib import ParameterError, metrics, training
 from carvana_lib import data as pictures
-from carvana_lib.checkpoints import Checkpoints
+from carvana_lib.checkpoints import make_model
 from carvana_lib.config import Params
-from carvana_lib.split import split_by_car
+from carvana_lib.data import split_by_car
+from carvana_lib.runs import LAST
 
 from .conftest import TINY, pick
 
@@ -77,7 +79,7 @@ def test_parameter_files_are_read_or_refused_in_one_sentence(tally, tmp_path):
     def read_or_refused(content):
         file.write_bytes(content)
         try:
-            assert isinstance(Params.load(file), Params)
+            assert isinstance(load_params(file), Params)
         except ParameterError as error:
             one_sentence(error)
 
@@ -153,7 +155,7 @@ def test_any_interruptions_end_as_none(folder, tally, tmp_path_factory):
     data = pictures.open_data(params)
     good = training.LOSSES[params.loss]
 
-    def fit(params, files=Checkpoints(), stop=None):  # noqa: B008
+    def fit(params, folder=None, stop=None):
         """Train; `stop` counts steps, after which the training is interrupted wherever it then is."""
         left = [math.inf if stop is None else stop]
 
@@ -165,8 +167,8 @@ def test_any_interruptions_end_as_none(folder, tally, tmp_path_factory):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(training.LOSSES, params.loss, loss)
-            model = training.make_model(params)
-            history = training.fit(model, data, data.rows("train"), data.rows("val"), params, files)
+            model = make_model(params)
+            history = training.fit(model, data, data.rows("train"), data.rows("val"), params, folder)
         return history.drop(columns="seconds"), [value.clone() for value in model.state_dict().values()]
 
     whole = functools.cache(fit)
@@ -174,17 +176,16 @@ def test_any_interruptions_end_as_none(folder, tally, tmp_path_factory):
     def as_if_never(scheduler, sittings):
         """Each sitting asks for at least as many epochs as the one before, and is interrupted after some steps."""
         folder = tmp_path_factory.mktemp("sittings")
-        files = Checkpoints(folder / "last", folder / "best")
         asked = params.replace(scheduler=scheduler)
         for epochs, stop in sittings:
-            epochs = 3 if scheduler == "onecycle" else max(epochs, asked.epochs if files.last.exists() else 1)
+            epochs = 3 if scheduler == "onecycle" else max(epochs, asked.epochs if (folder / LAST).exists() else 1)
             asked = asked.replace(epochs=epochs)
             try:
-                fit(asked, files, stop)
+                fit(asked, folder, stop)
             except Interrupted:
                 pass
-        history, weights = fit(last := asked.replace(epochs=3), files)
-        expected, trained = whole(last)
+        history, weights = fit(asked.replace(epochs=3), folder)
+        expected, trained = whole(asked.replace(epochs=3))
         pd.testing.assert_frame_equal(history, expected)
         assert all(map(torch.equal, weights, trained))
 

@@ -1,16 +1,23 @@
-"""An encoder that has seen ImageNet: TernausNet's idea (Iglovikov, Shvets 2018, section 2), with VGG-13."""
+"""An encoder that has seen ImageNet: TernausNet's idea (Iglovikov, Shvets 2018, section 2), with VGG-13.
+
+Importing this makes VGG a name that the parameter start_from may have.
+"""
 
 import torch
 from torch import nn
 
 from carvana_lib import CheckpointError
+from carvana_lib.checkpoints import STARTS
 from carvana_lib.model import UNet
 
 VGG = "torchvision/vgg13_bn"  # as start_from; no run can have this name
 
 
 def imagenet_vgg() -> nn.Module:
-    """torchvision's VGG-13 with BatchNorm, 508 MB, fetched once. Raises CheckpointError where it cannot be had."""
+    """torchvision's VGG-13 with BatchNorm, 508 MB, fetched once.
+
+    Raises CheckpointError where it cannot be had.
+    """
     from torchvision.models import VGG13_BN_Weights, vgg13_bn
 
     weights = VGG13_BN_Weights.IMAGENET1K_V1
@@ -31,8 +38,9 @@ def take_encoder(model: UNet) -> UNet:
     mean that follows it. Raises CheckpointError for a U-Net of another width, before anything is fetched, and where the
     weights cannot be had.
     """
-    if model.base_channels != 64:
-        raise CheckpointError(f"start_from='{VGG}' fits base_channels=64, not {model.base_channels}")
+    width = model.architecture["base_channels"]
+    if width != 64:
+        raise CheckpointError(f"start_from='{VGG}' fits base_channels=64, not {width}")
     theirs = [layer for layer in imagenet_vgg().features if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
     ours = [layer for block in model.encoder for layer in block if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
     for layer, source in zip(ours, theirs, strict=False):  # VGG goes on after the four stages
@@ -43,3 +51,6 @@ def take_encoder(model: UNet) -> UNet:
             layer.load_state_dict(source.state_dict())
             layer.running_mean -= bias
     return model
+
+
+STARTS[VGG] = take_encoder
