@@ -102,3 +102,13 @@ def test_help_needs_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "typer" in loaded and not loaded & {"torch", "numpy", "pandas", "cv2", "matplotlib", "pydantic", "papermill"}
+
+
+def test_texts_and_messages_write_commands_in_one_form():
+    """`carvana run`, not `python -m carvana_course run`; only launchers such as torchrun need the module."""
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md"), ROOT / "Makefile"]
+    texts += [*ROOT.glob("notebooks/**/*.ipynb"), *ROOT.glob("carvana_*/**/*.py"), *ROOT.glob("benchmarks/*.py")]
+    found = [
+        path.name for path in texts if re.search(r"python -m carvana_course [a-z]", path.read_text(encoding="utf8"))
+    ]
+    assert not found

@@ -323,10 +323,11 @@ def documented() -> list[tuple[int, str, dict]]:
         nodes = re.search(r"--nodes=(\d+)", block)
         block = block.replace("\\\n", "").replace("$SLURM_ARRAY_TASK_ID", "1")
         block = block.replace("$SLURM_NNODES", nodes[1] if nodes else "")
-        for line in filter(lambda line: "-m carvana_course" in line, block.splitlines()):
+        block = block.replace("-m carvana_course", "carvana")  # what a launcher starts is the same command
+        for line in re.findall(r"^.*\bcarvana [a-z].*$", block, re.M):
             words = shlex.split(line, comments=True)
             words = shlex.split(words[-1]) if words[:3] == ["srun", "bash", "-c"] else words
-            at = words.index("carvana_course")
+            at = words.index("carvana")
             before, name, after = words[:at], words[at + 1], [word for word in words[at + 2 :] if word != "&"]
             options = {"--nnodes": 1, "--nproc-per-node": 1, "--num_processes": 1}
             options |= {key: int(value) for key, value in zip(before, before[1:], strict=False) if key in options}

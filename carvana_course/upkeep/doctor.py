@@ -144,7 +144,7 @@ def leftovers(clean: bool) -> Finding:
     if clean:
         sweep(stale)
         return Finding("leftovers", found + ", removed" * bool(stale))
-    return Finding("leftovers", found, "remove them with 'python -m carvana_course doctor --clean'" * bool(stale))
+    return Finding("leftovers", found, "remove them with 'carvana doctor --clean'" * bool(stale))
 
 
 def temporary(folder: Path) -> list[Path]:
