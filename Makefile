@@ -1,5 +1,6 @@
 # make run: all notebooks, headless, on the sample, ends in runs/quick/report.html
-# make test: every test; make lab: JupyterLab; make notebooks: execute the committed notebooks anew
+# make test: every test; make check: style and the quick tests, in at most 90 seconds on two cores
+# make lab: JupyterLab; make notebooks: execute the committed notebooks anew
 # make site: the course as static pages, site/index.html
 # make faults: kills, full disks, bad pictures, done on purpose, in full: an hour; writes tests/faults/README.md (FAULTS_SOAK=60 shortens it)
 # make bench: speed and memory beside the textbook way (benchmarks/README.md); ARGS=--full for everything
@@ -12,22 +13,32 @@ BIN := .venv/bin
 # took 3.8 times as long without this line.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: run test lab notebooks site bench faults
+# What make check leaves out of make test: the notebooks, and these of tests/, which start browsers, kernels, databases,
+# processes and whole runs, kill some of them, or train through hundreds of wrong answers.
+SLOW := faults test_benchmarks.py test_browser.py test_bulk.py test_distributed.py test_exercises.py test_export.py \
+    test_pipeline.py test_search_storage.py test_site.py test_studio.py test_teaching.py test_upload.py
+
+.PHONY: run test check lab notebooks site bench faults
 
 run: .venv/installed
-	@$(BIN)/python -m carvana_course run
+	@$(BIN)/carvana run
 
 test: .venv/installed
 	@$(BIN)/python -m pytest
+
+check: .venv/installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m pytest tests $(SLOW:%=--ignore=tests/%)
 
 lab: .venv/installed
 	@$(BIN)/jupyter lab --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
 
 notebooks: .venv/installed
-	@CARVANA_RUNS=$$(mktemp -d) $(BIN)/python -m carvana_course refresh
+	@CARVANA_RUNS=$$(mktemp -d) $(BIN)/carvana refresh
 
 site: .venv/installed
-	@$(BIN)/python -m carvana_course site
+	@$(BIN)/carvana site
 
 faults: .venv/installed
 	@FAULTS=full $(BIN)/python -m pytest -n 0 tests/faults

@@ -133,7 +133,7 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(well, runs):
     for path in (*left, runs / "a" / ".ipynb_checkpoints"):
         os.utime(path, (time.time() - 90_000,) * 2)
     (wrong,) = problems()
-    assert "leftovers: 2 of killed runs, 0.0 MB; remove them with 'python -m carvana_course doctor --clean'" in wrong
+    assert "leftovers: 2 of killed runs, 0.0 MB; remove them with 'carvana doctor --clean'" in wrong
     status, lines = told("--clean")
     assert status == 0 and "2 of killed runs" in lines[-1] and lines[-1].endswith("removed")
     assert set(runs.rglob("*")) == kept and problems() == []

@@ -145,7 +145,7 @@ def leftovers(clean: bool) -> Finding:
         for path in left:
             remove(path)
         return Finding("leftovers", f"{found}, removed" if left else found)
-    return Finding("leftovers", found, "remove them with 'python -m carvana_course doctor --clean'" if left else "")
+    return Finding("leftovers", found, "remove them with 'carvana doctor --clean'" if left else "")
 
 
 def temporary(folder: Path) -> list[Path]:

@@ -93,7 +93,7 @@ def as_notebook(path: Path):
     text = path.read_text(encoding="utf8")
     if path.name.startswith("README"):
         start, *sections = re.split(r"^(?=## )", text, flags=re.M)
-        text = start + "".join(one for one in sections if "| [1 · " in one or "carvana_course download " in one)
+        text = start + "".join(one for one in sections if "| [1 · " in one or "carvana download " in one)
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="text")])
 
 
