@@ -81,11 +81,11 @@ def search_command(files: Files = (), pairs: Pairs = (), name: Name = ""):
 
     All who share the database that the environment variable CARVANA_STORAGE names search together.
     """
-    from carvana_course.scaling import study
+    from carvana_course.scaling.search import search
     from carvana_lib.data import open_data
 
     params = params_of_options(files, pairs, name)
-    table = study.search(open_data(params), params, lambda table: typer.echo(f"{len(table)} trials finished"))
+    table = search(open_data(params), params, lambda table: typer.echo(f"{len(table)} trials finished"))
     typer.echo(table.to_string(index=False))
 
 

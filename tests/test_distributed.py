@@ -33,7 +33,7 @@ from carvana_course.scaling.processes import (
     train,
     why_stopped,
 )
-from carvana_course.scaling.study import finished_search
+from carvana_course.scaling.search import finished_search
 from carvana_lib import CheckpointError, ParameterError, RunError, TrainingError, checkpoints, training, tuning
 from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_model, make_model
 from carvana_lib.config import Params

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from carvana_course.scaling import study
+from carvana_course.scaling import search as shared
 from carvana_lib import RunError, tuning
 from carvana_lib.runs import Run, read_json
 from carvana_lib.training import make_scheduler
@@ -93,8 +93,8 @@ def test_a_second_search_in_the_same_file_is_refused(data, params, quick, monkey
 
 def test_a_study_may_lie_in_any_database_of_sqlalchemy(data, params, quick, tmp_path, monkeypatch):
     monkeypatch.setenv("CARVANA_STORAGE", f"sqlite:///{tmp_path / 'study.db'}")
-    assert len(study.search(data, params)) == 6 == len(quick)
-    study.search(data, params.replace(run_name="other"))
+    assert len(shared.search(data, params)) == 6 == len(quick)
+    shared.search(data, params.replace(run_name="other"))
     assert len(quick) == 6, "it belongs to no run"
     assert len(search(data, params)) == 6 == len(quick), "and its trials are left in the run, where 04 finds them"
 

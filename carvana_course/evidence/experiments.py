@@ -27,7 +27,7 @@ from carvana_course.evidence.results import (
 from carvana_course.headless.scores import score_run
 from carvana_course.parameters import read_yaml
 from carvana_course.scaling.processes import train
-from carvana_course.scaling.study import search
+from carvana_course.scaling.search import search
 from carvana_lib import DataError, ParameterError
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.config import PLACE, Params

@@ -19,7 +19,7 @@ import torch
 import yaml
 from accelerate.utils import broadcast_object_list, gather_object
 
-from carvana_course.scaling.study import finished_search, search
+from carvana_course.scaling.search import finished_search, search
 from carvana_lib import ParameterError, RunError, TrainingError, training
 from carvana_lib.checkpoints import load_model
 from carvana_lib.data import open_data

@@ -1,92 +1,25 @@
-"""One search of the grid for all machines that share a database: whose turn a point is, what became of the dead.
+"""The study of a search that machines share, in Optuna's database: whose turn a point is, what became of the dead.
 
-The environment variable CARVANA_STORAGE names the database; without it a search is the library's own, in a file of the
-run. A point is scored by one worker alone: of several trials of a point the first that is not dead counts, and numbers
-are given out by the database.
+A point is scored by one worker alone: of several trials of a point the first that is not dead counts, and numbers are
+given out by the database.
 """
 
-import os
-import re
 import time
 import urllib.parse
 import warnings
 from contextlib import contextmanager
 
 import optuna
-import pandas as pd
 from optuna.trial import TrialState
 
-from carvana_lib import ParameterError, RunError, tuning
-from carvana_lib.progress import progress
+from carvana_course.scaling.search import database, shown
+from carvana_lib import RunError
 from carvana_lib.tuning import GRID, POINTS, study_file, tabulate
 
 HEARTBEAT = 10  # seconds between a worker's signs of life
 GRACE = 60  # seconds after which a silent one is taken for dead
 LOOK_EVERY = 1.0  # seconds between looks at what others have finished
 ALIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
-
-
-def search(data, params, on_trial=None) -> pd.DataFrame:
-    """As `carvana_lib.tuning.search`, which it calls, but together with all who share the database, if there is one.
-
-    `on_trial(table)` is called when there are more trials, also for others'. Raises RunError where the database cannot
-    be reached.
-    """
-    if not database():
-        return tuning.search(data, params, on_trial)
-    study = open_study(data, params)
-
-    def score(point: dict) -> float:
-        return tuning.score_point(point, data, params)
-
-    for table in progress(work(study, score), "grid search", len(POINTS) - len(finished(study.trials))):
-        if on_trial:
-            on_trial(table)
-    return keep(study, data, params)
-
-
-def finished_search(data, params) -> pd.DataFrame:
-    """The table of a search that has finished, here or in the database. Raises ParameterError where none has.
-
-    For trainings in many processes, all of which would wait for a trial.
-    """
-    if database():
-        study = open_study(data, params)
-        if len(finished(study.trials)) == len(POINTS):
-            return keep(study, data, params)
-    elif len(tuning.read_trials(data, params)) == len(POINTS):
-        return tuning.search(data, params)
-    raise ParameterError(
-        "learning_rate and loss are not set, and no search has finished: run 'carvana search' with these parameters "
-        "first, on as many machines as there are; a trial takes one process"
-    )
-
-
-def keep(study: optuna.Study, data, params) -> pd.DataFrame:
-    """Leave the study's trials in the run, as a search of its own would have; the table of them."""
-    tuning.write_trials(finished(study.trials), data, params)
-    return tuning.search(data, params)
-
-
-def database() -> str:
-    """The URL in CARVANA_STORAGE, or nothing. Raises RunError, which repeats no part of it, for what is none."""
-    text = os.environ.get("CARVANA_STORAGE", "")
-    try:
-        url = urllib.parse.urlsplit(text)
-        if text and (not url.scheme or not url.path.strip("/") or "@" in url.path or url.port == 0):
-            raise ValueError
-    except ValueError:
-        raise RunError(
-            "CARVANA_STORAGE is not the URL of a database; it takes postgresql://user:password@host:5432/name, "
-            "with %40 for an @ in the password, %2F for a / and so on"
-        ) from None
-    return re.sub("^postgres(ql)?:", "postgresql+psycopg:", text)
-
-
-def shown(url: str) -> str:
-    """The URL without password, and without options, which could hold one."""
-    user, at, rest = url.partition("?")[0].rpartition("@")
-    return re.sub(r"(://[^:]*):.*", r"\1", user) + at + rest
 
 
 def open_study(data, params) -> optuna.Study:
