@@ -8,7 +8,7 @@ import sys
 import nbformat
 
 from benchmarks.measure import Findings, Plan, alternate
-from carvana_course.headless.pipeline import NOTEBOOKS, find_notebooks
+from carvana_course.headless.notebooks import NOTEBOOKS, find_notebooks
 
 
 def run(*arguments: str) -> None:

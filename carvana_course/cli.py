@@ -28,11 +28,11 @@ def run(
     only: Annotated[list[str], typer.Option(metavar="NN", help="Run just this notebook; may be repeated.")] = [],  # noqa: B006
 ):
     """Execute the notebooks in order and write runs/NAME/report.html."""
-    from carvana_course.headless import pipeline, report
+    from carvana_course.headless import notebooks, report
 
     params = load_params(files, pairs, name)
-    target = pipeline.run(params, start, only)
-    table = report.summary([params])
+    target = notebooks.run_notebooks(params, start, only)
+    table = report.summarise_runs([params])
     typer.echo(
         "\n" + table.to_string(index=False, float_format="{:.4f}".format) if len(table) else "\nno metrics yet: run 05"
     )
@@ -47,11 +47,11 @@ def batch(
     compare: Annotated[bool, typer.Option("--compare", help="Run nothing; compare what has finished.")] = False,
 ):
     """Run many parameter sets, each in its own runs/<name>/, and compare them. Finished ones are not run again."""
-    from carvana_course.headless import pipeline
+    from carvana_course.headless import batches
     from carvana_lib.runs import runs_folder
 
     part = parse_shard(shard)
-    table, failures = (pipeline.compare(files), []) if compare else pipeline.batch(files, part, jobs)
+    table, failures = (batches.compare_runs(files), []) if compare else batches.run_batch(files, part, jobs)
     typer.echo("\n" + table.to_string(index=False, float_format="{:.4f}".format))
     typer.echo(f"\ncomparison: {runs_folder() / 'comparison.html'} and .csv")
     for failure in failures:
@@ -221,9 +221,9 @@ def doctor(clean: Annotated[bool, typer.Option("--clean", help="Remove temporary
 @app.command(hidden=True)
 def refresh():
     """Execute the committed notebooks in place (for authors)."""
-    from carvana_course.headless import pipeline
+    from carvana_course.headless import notebooks
 
-    pipeline.refresh()
+    notebooks.refresh_notebooks()
 
 
 def load_params(files: list[Path], pairs: list[str], name: str):
