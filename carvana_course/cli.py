@@ -100,20 +100,20 @@ def experiment(
 
     -p says where: data_dir (of the photos), device, num_workers, num_processes.
     """
-    from carvana_course.evidence import experiments
-    from carvana_course.evidence.results import table
+    from carvana_course.evidence import experiments, results_page
+    from carvana_course.evidence.results import results_table
 
     asked, overrides = [experiments.read_experiment(file) for file in files], dict(map(parse_pair, pairs))
     made, skipped = [], False
     for experiment, seed in [(one, seed) for one in asked for seed in one.seeds]:
         try:
-            made.append(experiments.run(experiment, seed, **overrides))
-            experiments.write_page()
+            made.append(experiments.run_experiment(experiment, seed, **overrides))
+            results_page.write_page()
         except (CheckpointError, DataError) as error:  # weights or pictures are not there; those of others may be
             skipped = True
             typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
     if made:
-        typer.echo(table(made).to_string(index=False, float_format="{:.4f}".format))
+        typer.echo(results_table(made).to_string(index=False, float_format="{:.4f}".format))
     raise typer.Exit(code=skipped)
 
 
