@@ -56,6 +56,13 @@ class UNet(nn.Module):
         widths = [base_channels * 2**level for level in range(levels + 1)]  # 64, 128, 256, 512, 1024
         upwards = widths[-2::-1]  # 512, 256, 128, 64
         self.base_channels, self.skips, self.levels = base_channels, skips, levels
+        self.architecture = {
+            "base_channels": base_channels,
+            "skips": skips,
+            "norm": norm,
+            "levels": levels,
+            "bilinear": bilinear,
+        }
         self.normalize = Normalize()
         pairs = zip([3, *widths[:-2]], widths[:-1], strict=True)
         self.encoder = nn.ModuleList(DoubleConv(i, o, norm) for i, o in pairs)
@@ -66,6 +73,11 @@ class UNet(nn.Module):
         )
         self.decoder = nn.ModuleList(DoubleConv(2 * w if skips else w, w, norm) for w in upwards)
         self.head = nn.Conv2d(base_channels, 1, 1)
+
+    @property
+    def stride(self) -> int:
+        """What both sides of a picture must be divisible by: each pooling halves them."""
+        return 2**self.levels
 
     def forward(self, images):
         if images.shape[-1] % 2**self.levels or images.shape[-2] % 2**self.levels:
