@@ -155,9 +155,9 @@ def predict(
                 typer.echo(f"{submission} is not written: {len(result.failures)} photos have no mask", err=True)
             raise typer.Exit(1)
         if submission:
-            from carvana_course.deployment.submission import write_folder
+            from carvana_course.deployment.submission import write_submission
 
-            typer.echo(f"{write_folder(result.names, result.masks, submission)} rows -> {submission}")
+            typer.echo(f"{write_submission(result.names, result.masks, submission)} rows -> {submission}")
 
 
 @app.command()

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from carvana_course.cli import app
 from carvana_course.deployment import folders, predictions
 from carvana_course.deployment.folders import predict_folder
-from carvana_course.deployment.submission import decode, rows_of, score
-from carvana_course.deployment.threads import ahead
+from carvana_course.deployment.submission import read_rows, rle_decode, score_submission
+from carvana_course.deployment.threads import bounded_map
 from carvana_lib import CheckpointError, DataError, ParameterError, RunError, prediction
 from carvana_lib.checkpoints import load_model
 from carvana_lib.prediction import fast, photo_logits, read_photo
@@ -79,7 +79,7 @@ def test_every_photo_gets_the_mask_that_probability_draws(checkpoint, photos, tm
         assert ((mask > 0) == (logits >= 0))[sure].all() and sure.mean() > 0.5
 
 
-@pytest.mark.parametrize("way", folders.WAYS)
+@pytest.mark.parametrize("way", folders.FOLDER_WAYS)
 def test_every_kind_is_written_in_the_photos_size(checkpoint, photos, tmp_path, way):
     kinds = dict.fromkeys(("cutout", "probability", "overlay"), True)
     predict_folder(checkpoint, photos, tmp_path / "out", way=way, flip=True, device="cpu", **kinds)
@@ -262,7 +262,7 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
     assert max(peak) <= 2 * 3 + 3 * 2 and not alive  # a batch, the next one, and twice the threads for writing
 
 
-def test_ahead_keeps_order_and_bound_and_raises_in_turn():
+def test_bounded_map_keeps_order_and_bound_and_raises_in_turn():
     taken = []
 
     def items():
@@ -278,7 +278,7 @@ def test_ahead_keeps_order_and_bound_and_raises_in_turn():
 
     found = []
     with ThreadPoolExecutor(4) as threads, pytest.raises(ValueError, match="fifteen"):
-        for value in ahead(threads, slow, items(), 5):
+        for value in bounded_map(threads, slow, items(), 5):
             found.append(value)
             assert len(taken) - len(found) <= 5
     assert found == list(range(15))
@@ -307,7 +307,7 @@ def test_the_submission_names_the_photos_that_are_there(checkpoint, photos, tmp_
     assert cli(*words).exit_code == 0
     (photos / "03.jpg").unlink()
     assert "11 rows" in cli(*words, "--submission", tmp_path / "s.csv").output
-    assert [name for name, _ in rows_of(tmp_path / "s.csv")] == [p.name for p in sorted(photos.glob("[0-9]*"))]
+    assert [name for name, _ in read_rows(tmp_path / "s.csv")] == [p.name for p in sorted(photos.glob("[0-9]*"))]
 
 
 def test_what_cannot_be_used_is_refused_before_anything_is_written(checkpoint, photos, tmp_path):
@@ -340,12 +340,12 @@ def test_the_command_writes_the_submission_after_the_shards(checkpoint, folder, 
         assert found.exit_code == 0 and "20 photos predicted" in found.output
     found = cli(*words, "--submission", csv)
     assert found.exit_code == 0 and "0 photos predicted, 40 done before" in found.output and "40 rows" in found.output
-    rows = dict(rows_of(csv))
+    rows = dict(read_rows(csv))
     assert list(rows) == sorted(path.name for path in (folder / "train").iterdir())
     for name, rle in rows.items():
         mask = cv2.imread(str(out / "masks" / name.replace(".jpg", "_mask.png")), 0)
-        assert (decode(rle, *mask.shape) == mask // 255).all()
-    assert 0 < score(csv, folder / "train_masks").mean() < 1
+        assert (rle_decode(rle, *mask.shape) == mask // 255).all()
+    assert 0 < score_submission(csv, folder / "train_masks").mean() < 1
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "-1/2"])
