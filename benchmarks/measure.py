@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-PRELOAD = ["benchmarks.growth", "carvana_course.deployment.folder"]  # what every measured process has imported already
+PRELOAD = ["benchmarks.growth", "carvana_course.deployment.folders"]  # what every measured process has imported already
 
 
 @dataclass(frozen=True)

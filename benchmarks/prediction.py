@@ -57,10 +57,10 @@ def one_by_one(folder: Path, size: int) -> float:
     net = prediction.fast(load_model(folder / f"net-{size}" / BEST), "cpu")
 
     def predict(path, out):
-        job = folder.read(path, size)
+        job = folders.read_job(path, size)
         logits = prediction.enlarge(square_logits(net, job.square[None], size)[0], job.size)
         target = out / f"{path.stem}_mask.png"
-        target.write_bytes(predictions.encode(predictions.render("mask", None, logits), target))
+        target.write_bytes(predictions.encode_picture(predictions.render("mask", None, logits), target))
 
     return timed(predict, folder)
 

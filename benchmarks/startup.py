@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 
 from benchmarks.measure import Findings, Plan, alternate
-from carvana_course.headless.pipeline import NOTEBOOKS, find_notebooks
+from carvana_course.headless.notebooks import NOTEBOOKS, find_notebooks
 
 CARVANA = str(Path(sys.executable).with_name("carvana"))  # the script, which Python can run
 

@@ -27,11 +27,11 @@ def run_command(
     only: Annotated[list[str], typer.Option(metavar="NN", help="Run just this notebook; may be repeated.")] = (),
 ):
     """Execute the notebooks in order and write runs/NAME/report.html."""
-    from carvana_course.headless import pipeline, report
+    from carvana_course.headless import notebooks, report
 
     params = params_of_options(files, pairs, name)
-    target = pipeline.run(params, start, only)
-    table = report.summary([params])
+    target = notebooks.run_notebooks(params, start, only)
+    table = report.summarise_runs([params])
     scores = table.to_string(index=False, float_format=NUMBERS) if len(table) else "no metrics yet: run 05"
     typer.echo("\n" + scores)
     typer.echo("\n" + report.time_shares(report.time_table(target)))
@@ -46,15 +46,15 @@ def batch_command(
     compare: Annotated[bool, typer.Option("--compare", help="Run nothing; compare what has finished.")] = False,
 ):
     """Run many parameter sets, finished ones excepted; compare all."""
-    from carvana_course.headless import pipeline
+    from carvana_course.headless import batches
     from carvana_lib.runs import runs_folder
 
     part = parse_shard(shard)
     failures = []
     if compare:
-        table = pipeline.compare(files)
+        table = batches.compare_runs(files)
     else:
-        table, failures = pipeline.batch(files, part, jobs)
+        table, failures = batches.run_batch(files, part, jobs)
     typer.echo("\n" + table.to_string(index=False, float_format=NUMBERS))
     typer.echo(f"\ncomparison: {runs_folder() / 'comparison.html'} and .csv")
     for failure in failures:
@@ -134,7 +134,7 @@ def predict_command(
     if submission and part[1] > 1:
         raise typer.BadParameter("--submission needs all masks: run once more without --shard after the last part")
     from carvana_course.deployment.folders import predict_folder
-    from carvana_course.deployment.submission import write_folder
+    from carvana_course.deployment.submission import write_submission
 
     kinds = {"cutout": cutout, "probability": probability, "overlay": overlay}
     ways = {"way": way, "flip": flip, "batch_size": batch_size, "device": device}
@@ -149,7 +149,7 @@ def predict_command(
     if result.failures:
         raise typer.Exit(1)
     if submission:
-        typer.echo(f"{write_folder(result.names, result.masks, submission)} rows -> {submission}")
+        typer.echo(f"{write_submission(result.names, result.masks, submission)} rows -> {submission}")
 
 
 @app.command("grade", rich_help_panel="Teach")
@@ -186,7 +186,6 @@ def experiment_command(
     num_processes.
     """
     from carvana_course.evidence import experiments
-    from carvana_course.evidence.results import table
 
     asked = [experiments.read_experiment(file) for file in files]
     overrides = dict(parse_pair(pair) for pair in pairs)
@@ -195,8 +194,8 @@ def experiment_command(
     for experiment in asked:
         for seed in experiment.seeds:
             try:
-                made.append(experiments.run(experiment, seed, **overrides))
-                experiments.write_page()
+                made.append(experiments.run_experiment(experiment, seed, **overrides))
+                results_page.write_page()
             except (CheckpointError, DataError) as error:  # what the next needs may be there
                 skipped = True
                 typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
@@ -223,9 +222,9 @@ def doctor_command(clean: Annotated[bool, typer.Option("--clean", help="Remove w
 @app.command("refresh", rich_help_panel="Upkeep")
 def refresh_command():
     """Execute the committed notebooks in place, for authors."""
-    from carvana_course.headless import pipeline
+    from carvana_course.headless import notebooks
 
-    pipeline.refresh()
+    notebooks.refresh_notebooks()
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from carvana_course.evidence import claims, results
+from carvana_course.evidence import claims, judges, results
+from carvana_course.evidence.document import DOCUMENT_GAP, DOCUMENT_RESULTS
 from carvana_lib.runs import write_json
 
 
@@ -50,7 +51,7 @@ def test_verdicts_on_rendered_pictures_are_withheld(measured, params):
 
 
 def test_the_documents_table_is_compared(measured):
-    measured |= dict.fromkeys(claims.CLAIMED, 1.0)
+    measured |= dict.fromkeys(DOCUMENT_RESULTS, 1.0)
     table = claims.claimed_and_measured(measured)
     assert table["document"].tolist() == [0.9521, 0.97996, 0.0075, 0.9293, 0.99, 306.0, 760]
     assert (table["difference"] == table["this run"] - table["document"]).all()
@@ -71,7 +72,7 @@ def jsons(tmp_path, monkeypatch):
 
 
 def made_up(test_miou: float, curve=(0.9, 0.94, 0.95), even: float = 0.0, **more) -> dict:
-    """A result as `experiments.run` writes it, as far as the audit reads it."""
+    """A result as `run_experiment` writes it, as far as the audit reads it."""
     metrics = {"test_miou": test_miou, "val_miou": 0.95, "test_miou_ci95": [0.94, 0.96], "n_test": 32}
     metrics |= {"n_train": 80, "n_val": 48, "test_averagings": {"per image": 0.95, "micro": 0.96, "soft": 0.7}}
     views = {str(view): test_miou + even * (view % 2 == 0) for view in range(1, 17)}
@@ -90,7 +91,7 @@ PROTOCOL = seeds("protocol-small", [0.950, 0.951, 0.953])
 
 def test_without_results_nothing_can_be_told(jsons):
     found, _ = jsons({})
-    assert (found == claims.OPEN).all()
+    assert (found == judges.NOT_MEASURED).all()
 
 
 def test_losses_are_compared_seed_by_seed(jsons):
@@ -121,7 +122,7 @@ def test_the_documents_size_has_a_column_a_seed(jsons):
     for record in given.values():
         record["metrics"] |= spread
     jsons(given)
-    table = claims.at_its_own_size().set_index("quantity")
+    table = claims.recipe_at_full_size().set_index("quantity")
     assert table.loc["test_miou"].to_dict() == {"document": "0.9800", "seed 0": "0.9800", "seed 1": "0.9700"}
     assert table.loc["val_miou", "document"] == "0.9521" and len(table) == 5
 
@@ -153,13 +154,13 @@ def test_a_leak_is_judged_by_its_interval(jsons):
 
 def test_step_schedule_needs_the_same_seed(jsons):
     found, _ = jsons(PROTOCOL | {"steplr-small-seed7": made_up(0.95)})
-    assert found["6"] == claims.OPEN
+    assert found["6"] == judges.NOT_MEASURED
     found, _ = jsons(seeds("steplr-small", [0.95]))
     assert found["6"].startswith("does not hold: there is nothing to choose")
     found, _ = jsons(seeds("steplr-small", [0.95], curve=(0.9, 0.94, 0.96)))
     assert found["6"] == "holds: the two differ"
     elsewhere = made_up(0.95, curve=(0.9, 0.94, 0.96), device="cpu (2 threads)")
-    assert jsons({"steplr-small-seed0": elsewhere})[0]["6"] == claims.OPEN, "other threads round otherwise"
+    assert jsons({"steplr-small-seed0": elsewhere})[0]["6"] == judges.NOT_MEASURED, "other threads round otherwise"
 
 
 def test_pictures_and_configurations_are_counted(jsons):
@@ -200,11 +201,11 @@ def test_the_notebook_says_in_sentences_what_the_verdicts_say():
     assert seen["2"].endswith(", first above 0.93 after epoch 1") and "0.93 after the first [epoch]" in cell.source
     small = re.search(r"of 5 seeds\), first above 0.93 after epoch ([\d, ]+);", seen["2"])[1].split(", ")
     assert set(small) == {"1", "2"} and "took one epoch or two" in cell.source
-    dice = results.scores("loss-dice-small") - results.scores("loss-bce-small")
+    dice = results.scores_by_seed("loss-dice-small") - results.scores_by_seed("loss-bce-small")
     assert len(dice) == 5 and (dice < 0).all() and "which ignores the imbalance, with each of five" in cell.source
-    assert 0 < results.interval(dice)[1] < 0.001 and "just holds 0" in cell.source
+    assert 0 < results.mean_interval(dice)[1] < 0.001 and "just holds 0" in cell.source
     largest = re.search(r"the largest is (\d[.]\d{4});", table["verdict"][3])[1]
-    assert f"differ by {largest} at most" in cell.source and claims.OWN_GAP > 10 * float(largest)
+    assert f"differ by {largest} at most" in cell.source and DOCUMENT_GAP > 10 * float(largest)
     assert set(re.findall(r"([-+])0[.]", seen["5"].partition(" (seeds")[0])) == {"-", "+"}
     assert "rose with some seeds and fell with others" in cell.source
     assert re.search(r", 0.0001 bce_dice \S+$", seen["8"]) and "document's choice came last" in cell.source

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 from carvana_course.cli import app
 from carvana_course.deployment import folders, predictions
 from carvana_course.deployment.folders import predict_folder
-from carvana_course.deployment.submission import decode, rows_of, score
-from carvana_course.deployment.threads import ahead
-from carvana_lib import CheckpointError, DataError, ParameterError, RunError
+from carvana_course.deployment.submission import read_rows, rle_decode, score_submission
+from carvana_course.deployment.threads import bounded_map
+from carvana_lib import CheckpointError, DataError, ParameterError, RunError, prediction
 from carvana_lib.checkpoints import load_model, make_model
 from carvana_lib.prediction import fast, photo_logits
 from carvana_lib.reading import read_photo
@@ -79,7 +79,7 @@ def test_every_photo_gets_the_mask_that_probability_draws(checkpoint, photos, tm
         assert ((mask > 0) == (logits >= 0))[sure].all() and sure.mean() > 0.5
 
 
-@pytest.mark.parametrize("way", folders.WAYS)
+@pytest.mark.parametrize("way", folders.FOLDER_WAYS)
 def test_every_kind_is_written_in_the_photos_size(checkpoint, photos, tmp_path, way):
     kinds = dict.fromkeys(("cutout", "probability", "overlay"), True)
     predict_folder(checkpoint, photos, tmp_path / "out", way=way, flip=True, device="cpu", **kinds)
@@ -95,7 +95,7 @@ def test_every_kind_is_written_in_the_photos_size(checkpoint, photos, tmp_path, 
 
 
 def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
-    out, opened, open_photo = tmp_path / "out", [], folders.open_photo
+    out, opened, open_photo = tmp_path / "out", [], prediction.open_photo
     predict_folder(checkpoint, photos, out, device="cpu")
     first, times = masks(out), {path.name: path.stat().st_mtime_ns for path in (out / "masks").iterdir()}
     for name in ("02_mask.png", "07_mask.png"):
@@ -103,7 +103,7 @@ def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
     fresh, stale = out / "masks" / ".08_mask.png.abc.png", out / "masks" / ".09_mask.png.abc.png"
     fresh.touch(), stale.touch()
     os.utime(stale, (0, 0))  # left by a process killed long ago; the other may be of one that works now
-    monkeypatch.setattr(folders, "open_photo", lambda path, **k: opened.append(path.name) or open_photo(path, **k))
+    monkeypatch.setattr(prediction, "open_photo", lambda path, **k: opened.append(path.name) or open_photo(path, **k))
     result = predict_folder(checkpoint, photos, out, device="cpu")
     assert (result.predicted, result.done_before) == (2, 10) and opened == ["02.webp", "07.png"]
     assert fresh.exists() and not stale.exists()
@@ -116,7 +116,7 @@ def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("at", [1, 7])
 def test_a_run_that_is_stopped_midway_leaves_only_whole_files(checkpoint, photos, tmp_path, monkeypatch, at):
-    calls, logits = [], folders.square_logits
+    calls, logits = [], prediction.square_logits
 
     def stopped(*arguments):
         calls.append(1)
@@ -124,7 +124,7 @@ def test_a_run_that_is_stopped_midway_leaves_only_whole_files(checkpoint, photos
             raise KeyboardInterrupt
         return logits(*arguments)
 
-    monkeypatch.setattr(folders, "square_logits", stopped)
+    monkeypatch.setattr(prediction, "square_logits", stopped)
     with pytest.raises(KeyboardInterrupt):
         predict_folder(checkpoint, photos, tmp_path / "out", batch_size=1, device="cpu")
     monkeypatch.undo()
@@ -151,9 +151,9 @@ def test_one_bad_file_does_not_stop_the_rest(checkpoint, photos, tmp_path):
 
 
 def test_a_photo_that_vanishes_before_its_cutout_is_listed(checkpoint, photos, tmp_path, monkeypatch):
-    logits = folders.square_logits
+    logits = prediction.square_logits
     monkeypatch.setattr(
-        folders, "square_logits", lambda *a: ((photos / "05.webp").unlink(missing_ok=True), logits(*a))[1]
+        prediction, "square_logits", lambda *a: ((photos / "05.webp").unlink(missing_ok=True), logits(*a))[1]
     )
     result = predict_folder(checkpoint, photos, tmp_path / "out", cutout=True, batch_size=12, device="cpu")
     assert [failure.name for failure in result.failures] == ["05.webp"] and result.predicted == 11
@@ -241,7 +241,7 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
     for i in range(size):
         Image.new("RGB", (20, 20)).save(folder / f"{i}.png")
     lock, alive, peak = threading.Lock(), set(), []
-    open_photo, write = folders.open_photo, predictions.Predictions.write
+    open_photo, write = prediction.open_photo, predictions.Predictions.write
 
     def opened(path, **options):
         with lock:
@@ -255,14 +255,14 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
             alive.remove(path.name)
         return write(self, path, logits)
 
-    monkeypatch.setattr(folders, "open_photo", opened)
+    monkeypatch.setattr(prediction, "open_photo", opened)
     monkeypatch.setattr(predictions.Predictions, "write", written)
     monkeypatch.setattr(folders, "cores", lambda: 2)
     assert predict_folder(checkpoint, folder, tmp_path / "out", batch_size=3, device="cpu").predicted == size
     assert max(peak) <= 2 * 3 + 3 * 2 and not alive  # a batch, the next one, and twice the threads for writing
 
 
-def test_ahead_keeps_order_and_bound_and_raises_in_turn():
+def test_bounded_map_keeps_order_and_bound_and_raises_in_turn():
     taken = []
 
     def items():
@@ -278,7 +278,7 @@ def test_ahead_keeps_order_and_bound_and_raises_in_turn():
 
     found = []
     with ThreadPoolExecutor(4) as threads, pytest.raises(ValueError, match="fifteen"):
-        for value in ahead(threads, slow, items(), 5):
+        for value in bounded_map(threads, slow, items(), 5):
             found.append(value)
             assert len(taken) - len(found) <= 5
     assert found == list(range(15))
@@ -307,7 +307,7 @@ def test_the_submission_names_the_photos_that_are_there(checkpoint, photos, tmp_
     assert cli(*words).exit_code == 0
     (photos / "03.jpg").unlink()
     assert "11 rows" in cli(*words, "--submission", tmp_path / "s.csv").output
-    assert [name for name, _ in rows_of(tmp_path / "s.csv")] == [p.name for p in sorted(photos.glob("[0-9]*"))]
+    assert [name for name, _ in read_rows(tmp_path / "s.csv")] == [p.name for p in sorted(photos.glob("[0-9]*"))]
 
 
 def test_what_cannot_be_used_is_refused_before_anything_is_written(checkpoint, photos, tmp_path):
@@ -340,12 +340,12 @@ def test_the_command_writes_the_submission_after_the_shards(checkpoint, folder, 
         assert found.exit_code == 0 and "20 photos predicted" in found.output
     found = cli(*words, "--submission", csv)
     assert found.exit_code == 0 and "0 photos predicted, 40 done before" in found.output and "40 rows" in found.output
-    rows = dict(rows_of(csv))
+    rows = dict(read_rows(csv))
     assert list(rows) == sorted(path.name for path in (folder / "train").iterdir())
     for name, rle in rows.items():
         mask = cv2.imread(str(out / "masks" / name.replace(".jpg", "_mask.png")), 0)
-        assert (decode(rle, *mask.shape) == mask // 255).all()
-    assert 0 < score(csv, folder / "train_masks").mean() < 1
+        assert (rle_decode(rle, *mask.shape) == mask // 255).all()
+    assert 0 < score_submission(csv, folder / "train_masks").mean() < 1
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "a/b", "-1/2"])

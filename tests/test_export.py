@@ -14,7 +14,7 @@ from conftest import ROOT
 
 from carvana_course.deployment import export
 from carvana_course.deployment.int8 import to_int8
-from carvana_lib import CheckpointError, RunError
+from carvana_lib import CheckpointError, ParameterError, RunError
 from carvana_lib.model import UNet
 
 onnx = pytest.importorskip("onnx")
@@ -24,10 +24,10 @@ def noise(*shape, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def make_net(seed: int = 0) -> UNet:
+def make_net(seed: int = 0, **variant) -> UNet:
     """A small net whose BatchNorm has seen pictures, so that folding it matters, and whose probabilities vary."""
     torch.manual_seed(seed)
-    model = UNet(4)
+    model = UNet(4, **variant)
     torch.nn.init.normal_(model.head.weight, std=4)
     for step in range(3):
         model(torch.from_numpy(noise(4, 3, 64, 64, seed=step)))
@@ -66,6 +66,96 @@ def test_any_number_and_size_agrees_with_pytorch(model, files, kind, shape):
         expected = model(torch.from_numpy(pictures)).sigmoid().numpy()
     assert np.abs(probability - expected).max() < 1e-5 and 0.05 < probability.std()
     assert found["pixels_that_could"] == (np.abs(expected - 0.5) < export.TOLERANCE).sum()
+
+
+VARIANTS = [
+    {"norm": False},
+    {"skips": False},
+    {"levels": 1},
+    {"levels": 2},
+    {"levels": 5},
+    {"bilinear": True},
+    {"norm": False, "skips": False, "levels": 5, "bilinear": True},
+]
+EXPORTS = {".onnx": export.to_onnx, ".pt2": export.to_torch_export}
+
+
+@each_kind
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(f"{k}={v}" for k, v in variant.items()))
+def test_every_variant_of_the_net_is_exported_with_its_own_stride(tmp_path, kind, variant):
+    net, path = make_net(**variant), tmp_path / f"net{kind}"
+    stride = 2 ** variant.get("levels", 4)
+    EXPORTS[kind](net, path, 4 * stride)
+    for batch, height, width in ((1, 2, 3), (3, 5, 2)):
+        pictures = noise(batch, 3, height * stride, width * stride)
+        found = export.parity(net, path, pictures)
+        assert found["largest_difference"] < 1e-5 and found["mask_pixels"] == batch * height * width * stride**2
+    predict = export.predictor(path)
+    for height, width in ((stride, 4 * stride), (4 * stride, 4 * stride + stride // 2)):
+        words = rf"divisible by {stride} and at least {2 * stride}, these are \(1, 3, {height}, {width}\)"
+        for one in (predict, export.predictor(net)):
+            with pytest.raises(CheckpointError, match=words):
+                one(noise(1, 3, height, width))
+
+
+@each_kind
+def test_a_file_names_the_variant(tmp_path, kind):
+    path = tmp_path / f"net{kind}"
+    EXPORTS[kind](make_net(levels=2, bilinear=True), path, 64)
+    if kind == ".onnx":
+        facts = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    else:
+        extra = {"facts.json": ""}
+        torch.export.load(path, extra_files=extra)
+        facts = json.loads(extra["facts.json"])
+    assert facts["stride"] == "4" and "sides divisible by 4" in facts["images"]
+    architecture = {name: facts[name] for name in ("base_channels", "skips", "norm", "levels", "bilinear")}
+    assert list(architecture.values()) == ["4", "True", "True", "2", "True"]
+
+
+def test_int8_takes_the_sides_of_its_net(tmp_path):
+    net = make_net(levels=2)
+    export.to_onnx(net, tmp_path / "net.onnx", 64)
+    with pytest.raises(CheckpointError, match=r"divisible by 4 and at least 8, these are \(1, 3, 10, 12\)"):
+        to_int8(tmp_path / "net.onnx", tmp_path / "int8.onnx", noise(1, 3, 10, 12))
+    to_int8(tmp_path / "net.onnx", tmp_path / "int8.onnx", noise(4, 3, 12, 20))
+    assert export.parity(net, tmp_path / "int8.onnx", noise(1, 3, 12, 28), tolerance=1)["mask_pixels"] == 12 * 28
+
+
+@each_kind
+@pytest.mark.parametrize(("levels", "image_size"), [(4, 16), (4, 40), (5, 48), (2, 4)])
+def test_a_size_that_does_not_fit_the_net_is_not_traced(tmp_path, kind, levels, image_size):
+    words = (
+        rf"image_size={image_size} does not fit this net: .* divisible by {2**levels} and at least {2 ** (levels + 1)}$"
+    )
+    with pytest.raises(ParameterError, match=words):
+        EXPORTS[kind](UNet(4, levels=levels), tmp_path / "net", image_size)
+    assert not list(tmp_path.iterdir())
+
+
+@each_kind
+def test_a_net_that_does_not_say_its_stride_is_refused(tmp_path, kind):
+    for net in (torch.nn.Sequential(), torch.nn.Conv2d(3, 1, 1)):  # a convolution has a stride, of another kind
+        words = f"{type(net).__name__} does not say by what the sides .* must be divisible; give it .* `stride`"
+        with pytest.raises(CheckpointError, match=words):
+            EXPORTS[kind](net, tmp_path / "net", 64)
+        with pytest.raises(CheckpointError, match=words):
+            export.predictor(net)
+
+
+@each_kind
+def test_a_file_that_does_not_say_its_stride_is_refused(model, files, tmp_path, kind):
+    path = tmp_path / f"mute{kind}"
+    if kind == ".onnx":
+        proto = onnx.load(files[kind])
+        del proto.metadata_props[:]
+        onnx.save(proto, path)
+        with pytest.raises(CheckpointError, match="mute.onnx does not say by what"):
+            to_int8(path, tmp_path / "int8.onnx", noise(1, 3, 64, 64))
+    else:
+        torch.export.save(torch.export.load(files[kind]), path)
+    with pytest.raises(CheckpointError, match=f"mute{kind} does not say by what the sides .* export the net again"):
+        export.predictor(path)
 
 
 @each_kind

@@ -1,3 +1,4 @@
+import ast
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import yaml
 from conftest import ROOT, write_pair
 
 from carvana_course.cli import join_pairs, parse_pair
-from carvana_course.headless import pipeline, report
+from carvana_course.headless import batches, notebooks, report
 from carvana_course.headless.scores import has_metrics
 from carvana_lib import ParameterError, RunError
 from carvana_lib.config import Params
@@ -175,16 +176,16 @@ def test_pairs_are_read_as_papermill_reads_them():
 
 
 def test_notebooks_are_chosen_by_number():
-    names = [path.stem[:2] for path in pipeline.find_notebooks()]
+    names = [path.stem[:2] for path in notebooks.find_notebooks()]
     assert names[:5] == ["01", "02", "03", "04", "05"]
-    assert [path.stem[:2] for path in pipeline.find_notebooks(start="04")] == names[3:]
-    assert [path.stem[:2] for path in pipeline.find_notebooks(only=["03", "05_evaluation"])] == ["03", "05"]
+    assert [path.stem[:2] for path in notebooks.find_notebooks(start="04")] == names[3:]
+    assert [path.stem[:2] for path in notebooks.find_notebooks(only=["03", "05_evaluation"])] == ["03", "05"]
 
 
 def test_a_grid_becomes_named_sets(tmp_path):
     (tmp_path / "search.yaml").write_text("epochs: 1\ngrid:\n  seed: [0, 1]\n  loss: [bce, dice]\n")
     (tmp_path / "one.yaml").write_text("run_name: mine\n")
-    sets = pipeline.read_sets([tmp_path / "search.yaml", tmp_path / "one.yaml"])
+    sets = batches.read_sets([tmp_path / "search.yaml", tmp_path / "one.yaml"])
     assert [p.run_name for p in sets] == [
         *(f"search-seed-{s}-loss-{x}" for s in (0, 1) for x in ("bce", "dice")),
         "mine",
@@ -205,9 +206,9 @@ def test_a_wrong_set_is_refused_before_any_runs(tmp_path, text, message):
     (tmp_path / "good.yaml").write_text("epochs: 1")
     (tmp_path / "bad.yaml").write_text(text)
     with pytest.raises(ParameterError, match=message):
-        pipeline.read_sets([tmp_path / "good.yaml", tmp_path / "bad.yaml"])
+        batches.read_sets([tmp_path / "good.yaml", tmp_path / "bad.yaml"])
     with pytest.raises(ParameterError, match="two parameter sets are called 'good'"):
-        pipeline.read_sets([tmp_path / "good.yaml"] * 2)
+        batches.read_sets([tmp_path / "good.yaml"] * 2)
 
 
 def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_path, monkeypatch, runs, capsys):
@@ -221,14 +222,14 @@ def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_
         write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | {"params": params.model_dump()})
         target.report.touch()
 
-    monkeypatch.setattr(pipeline, "run", run)
+    monkeypatch.setattr(batches, "run_notebooks", run)
     (tmp_path / "b.yaml").write_text("grid: {seed: [0, 1, 2]}")
-    table, failures = pipeline.batch([tmp_path / "b.yaml"])
+    table, failures = batches.run_batch([tmp_path / "b.yaml"])
     assert ran == ["b-seed-0", "b-seed-1", "b-seed-2"] and failures == [
         "b-seed-1: 04_training.ipynb, cell 9: out of luck"
     ]
     assert table["run"].tolist() == ["b-seed-0", "b-seed-2"] and table["seed"].tolist() == [0, 2]
-    pipeline.batch([tmp_path / "b.yaml"])
+    batches.run_batch([tmp_path / "b.yaml"])
     assert ran[3:] == ["b-seed-1"]
     assert len(pd.read_csv(runs / "comparison.csv")) == 2 and "b-seed-2" in (runs / "comparison.html").read_text()
     assert "b-seed-0: finished before" in capsys.readouterr().out
@@ -243,12 +244,12 @@ def finish(params):
 
 def test_a_batch_in_parts_leaves_no_gap_and_every_part_compares_what_has_finished(tmp_path, monkeypatch, runs):
     ran = []
-    monkeypatch.setattr(pipeline, "run", lambda params, start: (ran.append(params.run_name), finish(params)))
+    monkeypatch.setattr(batches, "run_notebooks", lambda params, start: (ran.append(params.run_name), finish(params)))
     file = tmp_path / "b.yaml"
     file.write_text("grid: {seed: [0, 1, 2, 3, 4]}")
-    tables = [pipeline.batch([file], shard=(i, 2))[0] for i in range(2)]
+    tables = [batches.run_batch([file], shard=(i, 2))[0] for i in range(2)]
     assert sorted(ran) == [f"b-seed-{i}" for i in range(5)] and [len(table) for table in tables] == [3, 5]
-    pipeline.batch([file], shard=(1, 2))
+    batches.run_batch([file], shard=(1, 2))
     assert len(ran) == 5, "a job that is started again does nothing again"
     Run("b-seed-3").metrics.unlink()
     found = command("batch", file, "--compare")
@@ -259,9 +260,9 @@ def test_a_batch_in_parts_leaves_no_gap_and_every_part_compares_what_has_finishe
 def test_jobs_run_beside_each_other_and_say_why_they_failed(tmp_path, runs, capsys):
     file = tmp_path / "b.yaml"
     file.write_text("grid: {seed: [0, 1]}")
-    finish(pipeline.read_sets([file])[0])
+    finish(batches.read_sets([file])[0])
     (runs / "b-seed-1").write_text("a file where the run's folder should be")
-    table, failures = pipeline.batch([file], jobs=2)
+    table, failures = batches.run_batch([file], jobs=2)
     assert table["run"].tolist() == ["b-seed-0"] and len(failures) == 1
     assert failures[0].startswith("b-seed-1: cannot write ") and failures[0].endswith("run again")
     said = capsys.readouterr().out
@@ -271,9 +272,9 @@ def test_jobs_run_beside_each_other_and_say_why_they_failed(tmp_path, runs, caps
 def test_jobs_run_at_the_same_time(tmp_path, monkeypatch, runs):
     """Each waits for the other to have begun: one after the other they would wait in vain."""
     both = threading.Barrier(2, timeout=20)
-    monkeypatch.setattr(pipeline, "run_apart", lambda files, number, sets, jobs, share: both.wait())
+    monkeypatch.setattr(batches, "run_in_process", lambda files, number, sets, jobs, gpus: both.wait())
     (tmp_path / "b.yaml").write_text("grid: {seed: [0, 1]}")
-    assert pipeline.batch([tmp_path / "b.yaml"], jobs=2)[1] == []
+    assert batches.run_batch([tmp_path / "b.yaml"], jobs=2)[1] == []
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -299,11 +300,11 @@ def test_a_set_that_this_machine_cannot_run_does_not_stop_the_next(tmp_path, fol
 
 def test_a_batch_that_was_killed_after_training_goes_on_with_05(data, params, tmp_path, monkeypatch, capsys):
     file, began = tmp_path / "b.yaml", []
-    monkeypatch.setattr(pipeline, "run", lambda params, start: began.append(start))
+    monkeypatch.setattr(batches, "run_notebooks", lambda params, start: began.append(start))
 
     def batch(**changes):
         file.write_text(yaml.safe_dump(params.replace(**changes).model_dump()))
-        assert pipeline.batch([file])[1] == []
+        assert batches.run_batch([file])[1] == []
         return began[-1]
 
     assert batch() is None
@@ -322,7 +323,7 @@ def test_a_batch_that_was_killed_after_training_goes_on_with_05(data, params, tm
 )
 def test_jobs_deal_the_gpus_out(tmp_path, monkeypatch, runs, visible, jobs, expected):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setattr(pipeline, "cores", lambda: 6)
+    monkeypatch.setattr(batches, "cores", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -335,30 +336,30 @@ def test_jobs_deal_the_gpus_out(tmp_path, monkeypatch, runs, visible, jobs, expe
         both.wait()  # so that the next two find what these gave back
         return subprocess.CompletedProcess(words, 0)
 
-    monkeypatch.setattr(pipeline.subprocess, "run", child)
+    monkeypatch.setattr(batches.subprocess, "run", child)
     (tmp_path / "b.yaml").write_text("grid: {seed: [0, 1, 2, 3]}")
-    assert pipeline.batch([tmp_path / "b.yaml"], jobs=jobs)[1] == []
+    assert batches.run_batch([tmp_path / "b.yaml"], jobs=jobs)[1] == []
     assert sorted(seen[:2]) == sorted(seen[2:]) == [(share, "3") for share in expected]
 
 
 def test_without_gpus_none_are_dealt_out():
-    assert pipeline.shares([], 3) == [[], [], []]
-    assert pipeline.shares(["0", "1"], 4) == [["0"], ["1"], ["0"], ["1"]]
+    assert batches.deal_gpus([], 3) == [[], [], []]
+    assert batches.deal_gpus(["0", "1"], 4) == [["0"], ["1"], ["0"], ["1"]]
 
 
 def test_a_killed_job_is_a_failure_with_its_signal(tmp_path, monkeypatch):
     killed = subprocess.CompletedProcess([], -9, "", "some bar\n")
-    monkeypatch.setattr(pipeline.subprocess, "run", lambda *words, **options: killed)
+    monkeypatch.setattr(batches.subprocess, "run", lambda *words, **options: killed)
     with pytest.raises(RunError, match="^killed by signal 9$"):
-        pipeline.run_apart([tmp_path / "b.yaml"], 0, 2, 2, [])
+        batches.run_in_process([tmp_path / "b.yaml"], 0, 2, 2, [])
 
 
 def test_scores_of_other_parameters_are_not_taken_for_this_runs(runs):
     params = Params(run_name="x", epochs=2)
     target = Run.start(params)
     write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | {"params": params.model_dump()})
-    assert len(report.summary([params])) == 1 and has_metrics(params)
-    assert len(report.summary([params.replace(epochs=3)])) == 0 and not has_metrics(params.replace(epochs=3))
+    assert len(report.summarise_runs([params])) == 1 and has_metrics(params)
+    assert len(report.summarise_runs([params.replace(epochs=3)])) == 0 and not has_metrics(params.replace(epochs=3))
 
 
 def test_html_in_a_notebooks_output_cannot_run_in_the_report(runs):
@@ -383,13 +384,13 @@ def test_the_time_of_a_run_is_told_by_notebook_and_kind(runs):
     target = Run.start(Params(run_name="x"))
     target.notebooks.mkdir()
     picture = nbformat.v4.new_output("display_data", {"image/png": "aGk="})
-    sources = {"import torch": 3, "data = open_data(params)": 2, "model, history = train(data, params)": 10}
 
-    def cell(source, seconds, **others):
-        return nbformat.v4.new_code_cell(source, metadata={"papermill": {"duration": seconds}}, **others)
+    def cell(tags, seconds, **others):
+        metadata = {"papermill": {"duration": seconds}, "tags": tags}
+        return nbformat.v4.new_code_cell("...", metadata=metadata, **others)
 
-    cells = [cell(source, seconds) for source, seconds in sources.items()]
-    cells.append(cell("plots.curves(h)", 1, outputs=[picture]))
+    cells = [cell(["data", "import"], 3), cell(["data"], 2), cell(["nbval-ignore-output", "train"], 10)]
+    cells.append(cell([], 1, outputs=[picture]))
     cells.append(nbformat.v4.new_markdown_cell("import nothing"))
     book = nbformat.v4.new_notebook(cells=cells, metadata={"papermill": {"duration": 20}})
     nbformat.write(book, target.notebooks / "04_training.ipynb")
@@ -399,3 +400,33 @@ def test_the_time_of_a_run_is_told_by_notebook_and_kind(runs):
     }  # fmt: skip
     said = report.time_shares(table)
     assert said.startswith("20 s in the notebooks: 04 100%; ") and "train 50%" in said and "kernel start 20%" in said
+
+
+LIBRARY_TRAINS = {"train", "fit", "search", "range_test", "with_best", "train_epoch", "train_step"}
+
+
+def called(tree) -> set[str]:
+    """Names of the functions and methods that a piece of code calls; of an optimizer's step with its owner."""
+    functions = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {function.attr for function in functions if isinstance(function, ast.Attribute)}
+    names |= {function.id for function in functions if isinstance(function, ast.Name)}
+    return names | {ast.unparse(function) for function in functions}
+
+
+@pytest.mark.parametrize("path", notebooks.find_notebooks(), ids=lambda path: path.stem)
+def test_cells_that_import_open_data_or_train_are_tagged(path):
+    """The report adds up seconds by these tags; here they are compared with what the cells call."""
+    trains, first = LIBRARY_TRAINS | {"optimizer.step"}, True
+    for cell in nbformat.read(path, 4).cells:
+        tags = set(report.tags_of(cell))
+        if cell.cell_type != "code":
+            assert not tags.intersection(report.WORK_TAGS)
+            continue
+        tree = ast.parse(cell.source)
+        functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+        trains |= {function.name for function in functions if called(function) & trains}
+        assert ("train" in tags) == bool(called(tree) & trains), cell.source
+        assert ("data" in tags) == ("open_data" in called(tree)), cell.source
+        if "parameters" not in tags:
+            assert not first or "import" in tags, "the first cell after the parameters is the chapter's import cell"
+            first = False

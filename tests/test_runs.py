@@ -84,7 +84,7 @@ import carvana_lib
 heavy = {"torch", "pandas", "matplotlib", "albumentations", "cv2", "pydantic"} & set(sys.modules)
 assert not heavy, heavy
 import warnings; warnings.simplefilter("error")
-import carvana_course.headless.pipeline, carvana_lib.evaluation, carvana_lib.tuning, carvana_course.upkeep.download
+import carvana_course.headless.batches, carvana_lib.evaluation, carvana_lib.tuning, carvana_course.upkeep.download
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and not done.stderr, done.stderr

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from carvana_course.deployment import submission
-from carvana_course.deployment.submission import decode, encode
+from carvana_course.deployment.submission import rle_decode, rle_encode
 from carvana_lib import DataError, RunError
 
 PHOTOS = [f"car_{i:02d}.jpg" for i in range(5)]
@@ -17,10 +17,10 @@ MASKS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40), elem
 
 @given(MASKS)
 def test_round_trip(mask):
-    rle = encode(mask)
-    found = decode(rle, *mask.shape)
+    rle = rle_encode(mask)
+    found = rle_decode(rle, *mask.shape)
     assert found.dtype == np.uint8 and (found == mask).all()
-    assert encode(mask * 255) == encode(mask.astype(bool)) == encode(np.asfortranarray(mask)) == rle
+    assert rle_encode(mask * 255) == rle_encode(mask.astype(bool)) == rle_encode(np.asfortranarray(mask)) == rle
 
 
 @given(MASKS)
@@ -33,16 +33,16 @@ def test_the_code_is_the_competitions(mask):
         if pixel:
             runs[-1][1] += 1
         previous = pixel
-    assert encode(mask) == " ".join(f"{start} {length}" for start, length in runs)
+    assert rle_encode(mask) == " ".join(f"{start} {length}" for start, length in runs)
 
 
 def test_pixels_are_numbered_from_one_from_left_to_right_and_then_down():
     mask = np.zeros((3, 4), np.uint8)
     mask[0, 0] = mask[1, 2:] = mask[2, 0] = 1
-    assert encode(mask) == "1 1 7 3"  # a run goes on in the next row
-    assert encode(np.zeros((3, 4))) == "" and encode(np.ones((3, 4))) == "1 12"
-    assert decode("", 3, 4).sum() == 0 and decode("1 12", 3, 4).sum() == 12
-    assert decode("1 2 3 4", 3, 4).sum() == 6  # runs that touch
+    assert rle_encode(mask) == "1 1 7 3"  # a run goes on in the next row
+    assert rle_encode(np.zeros((3, 4))) == "" and rle_encode(np.ones((3, 4))) == "1 12"
+    assert rle_decode("", 3, 4).sum() == 0 and rle_decode("1 12", 3, 4).sum() == 12
+    assert rle_decode("1 2 3 4", 3, 4).sum() == 6  # runs that touch
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_pixels_are_numbered_from_one_from_left_to_right_and_then_down():
 )
 def test_wrong_codes_are_refused_in_one_sentence(rle, words):
     with pytest.raises(DataError, match=words) as caught:
-        decode(rle, 3, 4)
+        rle_decode(rle, 3, 4)
     assert "\n" not in str(caught.value)
 
 
@@ -93,20 +93,20 @@ def masks(tmp_path):
 def test_a_folder_becomes_the_file_that_its_masks_make(masks, tmp_path, name):
     path = tmp_path / "new" / name
     photos = ["car_04.png", "car_01.JPG", "car_02.webp", "car_00.jpg"]  # car_03 has a mask, but its photo is gone
-    assert submission.write_folder(photos, masks, path) == 4
+    assert submission.write_submission(photos, masks, path) == 4
     content = (gzip.decompress if name.endswith("gz") else bytes)(path.read_bytes()).decode()
-    lines = [f"{photo},{encode(disk(int(photo[4:6])))}" for photo in photos]
+    lines = [f"{photo},{rle_encode(disk(int(photo[4:6])))}" for photo in photos]
     assert content == "\n".join(["img,rle_mask", *lines, ""])
     again = tmp_path / f"again-{name}"
-    submission.write_folder(photos, masks, again)
+    submission.write_submission(photos, masks, again)
     assert again.read_bytes() == path.read_bytes()  # gzip without time and name
 
 
 def test_two_masks_of_one_photo_are_refused(masks, tmp_path):
     (masks / "car_02_mask.gif").write_bytes((masks / "car_01_mask.gif").read_bytes())
     for use in (
-        lambda: submission.write_folder(PHOTOS, masks, tmp_path / "s.csv"),
-        lambda: submission.score("", masks),
+        lambda: submission.write_submission(PHOTOS, masks, tmp_path / "s.csv"),
+        lambda: submission.score_submission("", masks),
     ):
         with pytest.raises(DataError, match="car_02_mask.gif and car_02_mask.png, two masks of one picture"):
             use()
@@ -120,7 +120,7 @@ def test_masks_are_taken_one_at_a_time(tmp_path):
         for i in range(2000):
             if i in (0, 1000):
                 sizes.extend(path.stat().st_size for path in tmp_path.iterdir())
-            yield f"{i}.jpg", encode(disk(i % 5))
+            yield f"{i}.jpg", rle_encode(disk(i % 5))
 
     submission.write_rows(rows(), tmp_path / "submission.csv")
     assert sizes[0] == 0 < sizes[1] < (tmp_path / "submission.csv").stat().st_size  # written as they come
@@ -128,24 +128,24 @@ def test_masks_are_taken_one_at_a_time(tmp_path):
 
 def test_a_failure_leaves_what_was_there(masks, tmp_path):
     path = tmp_path / "submission.csv"
-    submission.write_folder(PHOTOS, masks, path)
+    submission.write_submission(PHOTOS, masks, path)
     before = path.read_bytes()
     (masks / "car_03_mask.gif").write_bytes(b"GIF89a")
     with pytest.raises(DataError, match="car_03_mask.gif cannot be read"):
-        submission.write_folder(PHOTOS, masks, path)
+        submission.write_submission(PHOTOS, masks, path)
     assert path.read_bytes() == before and [f.name for f in tmp_path.iterdir() if f.name.startswith(".")] == []
     with pytest.raises(DataError, match="lacks the masks of 2 of 3 photos, first car_05.jpg; run predict first"):
-        submission.write_folder(["car_00.jpg", "car_05.jpg", "car_06.jpg"], masks, path)
+        submission.write_submission(["car_00.jpg", "car_05.jpg", "car_06.jpg"], masks, path)
     with pytest.raises(RunError, match="cannot write"):
         submission.write_rows([("a.jpg", "")], path / "below a file.csv")
 
 
 def test_the_score_is_mean_dice_at_native_size(masks, tmp_path):
     path = tmp_path / "submission.csv.gz"
-    submission.write_folder(PHOTOS, masks, path)
-    assert submission.score(path, masks).tolist() == [1.0] * 5  # the first is empty on both sides
-    submission.write_rows(((f"car_{i:02d}.jpg", encode(disk(max(i - 1, 0)))) for i in range(5)), path)
-    found = submission.score(path, masks)
+    submission.write_submission(PHOTOS, masks, path)
+    assert submission.score_submission(path, masks).tolist() == [1.0] * 5  # the first is empty on both sides
+    submission.write_rows(((f"car_{i:02d}.jpg", rle_encode(disk(max(i - 1, 0)))) for i in range(5)), path)
+    found = submission.score_submission(path, masks)
     for i in range(1, 5):
         said, truth = disk(i - 1), disk(i)
         assert found[f"car_{i:02d}.jpg"] == pytest.approx(2 * (said & truth).sum() / (said.sum() + truth.sum()))
@@ -153,7 +153,7 @@ def test_the_score_is_mean_dice_at_native_size(masks, tmp_path):
 
 
 def test_a_submission_that_does_not_fit_is_refused(masks, tmp_path):
-    good = [(f"car_{i:02d}.jpg", encode(disk(i))) for i in range(5)]
+    good = [(f"car_{i:02d}.jpg", rle_encode(disk(i))) for i in range(5)]
     faults = {
         "lacks 1 of 5 pictures, first car_04": good[:4],
         "two rows for car_00.jpg": [*good, good[0]],
@@ -163,7 +163,7 @@ def test_a_submission_that_does_not_fit_is_refused(masks, tmp_path):
     for words, rows in faults.items():
         submission.write_rows(rows, tmp_path / "s.csv")
         with pytest.raises(DataError, match=words):
-            submission.score(tmp_path / "s.csv", masks)
+            submission.score_submission(tmp_path / "s.csv", masks)
     contents = {
         "other.csv": b"a,b\n1,2\n",
         "empty.csv": b"",
@@ -175,13 +175,13 @@ def test_a_submission_that_does_not_fit_is_refused(masks, tmp_path):
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=name):
-            submission.score(tmp_path / name, masks)
+            submission.score_submission(tmp_path / name, masks)
     with pytest.raises(DataError, match="none.csv"):
-        submission.score(tmp_path / "none.csv", masks)
+        submission.score_submission(tmp_path / "none.csv", masks)
 
 
 def test_real_masks_survive(real, tmp_path):
     folder = real / "carvana-native" / "train_masks"
     photos = sorted(path.name for path in (real / "carvana-native" / "train").iterdir())
-    assert submission.write_folder(photos, folder, tmp_path / "s.csv.gz") == 32
-    assert (submission.score(tmp_path / "s.csv.gz", folder) == 1).all()
+    assert submission.write_submission(photos, folder, tmp_path / "s.csv.gz") == 32
+    assert (submission.score_submission(tmp_path / "s.csv.gz", folder) == 1).all()

@@ -1,5 +1,6 @@
 """The ways to predict a photo's mask, compared at the photos' own size."""
 
+import itertools
 import time
 
 import cv2
@@ -22,10 +23,10 @@ def naive_mask(model, photo: np.ndarray, image_size: int) -> np.ndarray:
     return cv2.resize(small.astype(np.uint8), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def scores(said: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
+def score_mask(predicted: np.ndarray, mask: np.ndarray) -> tuple[float, float, float]:
     """IoU, Dice and boundary IoU of two masks (H, W) of 0 and 1."""
-    tp, fp, fn, _ = confusion_counts(torch.from_numpy(said)[None], torch.from_numpy(mask)[None]).numpy().T
-    return float(iou(tp, fp, fn)[0]), float(dice(tp, fp, fn)[0]), boundary_iou(said, mask)
+    tp, fp, fn, _ = confusion_counts(torch.from_numpy(predicted)[None], torch.from_numpy(mask)[None]).numpy().T
+    return float(iou(tp, fp, fn)[0]), float(dice(tp, fp, fn)[0]), boundary_iou(predicted, mask)
 
 
 def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
@@ -34,16 +35,19 @@ def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
     A row a way: way, flip, iou, dice and boundary_iou (means over photos at their own size), ms (of net and resizing,
     for a photo). The first row is `naive_mask`.
     """
-    rows, pairs = [], data.table.loc[index].to_dict("records")
+    ways = [(NAIVE, False), *itertools.product(WAYS, (False, True))]
+    pairs = data.table.loc[index].to_dict("records")
+    rows = []
     for pair in progress(pairs, "comparing ways", len(pairs)):
-        photo, mask = read_photo(data.folder / pair["image"]), read_mask(data.folder / pair["mask"])
-        for way, flip in [(NAIVE, False), *((way, flip) for way in WAYS for flip in (False, True))]:
+        photo = read_photo(data.folder / pair["image"])
+        mask = read_mask(data.folder / pair["mask"])
+        for way, flip in ways:
             started = time.perf_counter()
             if way == NAIVE:
-                said = naive_mask(model, photo, image_size)
+                predicted = naive_mask(model, photo, image_size)
             else:
-                said = (logits_by_way(model, photo, image_size, way, flip) >= 0).astype(np.uint8)
+                predicted = (logits_by_way(model, photo, image_size, way, flip) >= 0).astype(np.uint8)
             ms = 1000 * (time.perf_counter() - started)
-            rows.append((way, flip, *scores(said, mask), ms))
+            rows.append((way, flip, *score_mask(predicted, mask), ms))
     columns = ["way", "flip", "iou", "dice", "boundary_iou", "ms"]
     return pd.DataFrame(rows, columns=columns).groupby(["way", "flip"], sort=False).mean().reset_index()

@@ -10,7 +10,9 @@ from carvana_course.show import pictures
 
 EDGE = 1.5  # pixels over which the car fades into the background: what a sharp photo does by itself
 WORK = 480  # pixels: shadows are soft, so they are found at this length of the longer side
-FLOOR_REACH, SHADOW_REACH, SHADOW_BLUR = (48, 24), 64, 1.5  # of those pixels: see `floor_shadow`
+FLOOR_REACH = (48, 24)  # of those pixels, across and down: standard deviations of the average that is the floor
+SHADOW_REACH = 64  # of those pixels: how far from the car its shadow may lie
+SHADOW_BLUR = 1.5  # of those pixels: standard deviation of what smooths the shadow
 
 
 def alpha(probability: np.ndarray) -> np.ndarray:
@@ -20,7 +22,8 @@ def alpha(probability: np.ndarray) -> np.ndarray:
     the ramp is laid over the distance from the outline, EDGE pixels wide, with (p - 0.5) / |gradient of p| for the
     distance: exact where p is a slope, and far where p is flat.
     """
-    right, down = (cv2.Sobel(probability, cv2.CV_32F, *axis, ksize=1, scale=0.5) for axis in ((1, 0), (0, 1)))
+    right = cv2.Sobel(probability, cv2.CV_32F, 1, 0, ksize=1, scale=0.5)
+    down = cv2.Sobel(probability, cv2.CV_32F, 0, 1, ksize=1, scale=0.5)
     slope = np.maximum(cv2.magnitude(right, down), 1e-6)
     return (255 * np.clip(0.5 + (probability - 0.5) / (EDGE * slope), 0, 1) + 0.5).astype(np.uint8)
 
@@ -33,19 +36,21 @@ def cut_out(photo: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """
     photo = pictures.as_photo(photo)
     solidity = alpha(pictures.stretch(pictures.as_probability(probability), photo.shape[:2]))
-    solid, edge = solidity == 255, np.flatnonzero((solidity > 0) & (solidity < 255))
-    solid = cv2.erode(solid.astype(np.float32), np.ones((3, 3), np.uint8))
-    own = solidity.reshape(-1)[edge] / 255
-    car = np.dstack([photo * (solidity > 0)[..., None], solidity])
+    edge = (solidity > 0) & (solidity < 255)
+    solid = cv2.erode((solidity == 255).astype(np.float32), np.ones((3, 3), np.uint8))
+    own = solidity[edge] / 255
+    car = np.dstack([np.where(solidity[..., None] > 0, photo, np.uint8(0)), solidity])
     for channel in range(3):  # one by one, since a large photo is much memory in float
-        beside, known = average(photo[..., channel].astype(np.float32), solid, EDGE)
-        mixed, beside, known = (values.reshape(-1)[edge] for values in (photo[..., channel], beside, known))
-        pure = own * mixed + (1 - own) * np.where(known > 1e-3, beside, mixed)
-        car.reshape(-1, 4)[edge, channel] = pure.round()
+        average, known = weighted_average(photo[..., channel].astype(np.float32), solid, EDGE)
+        mixed = photo[..., channel][edge]
+        beside = np.where(known[edge] > 1e-3, average[edge], mixed)
+        car[edge, channel] = (own * mixed + (1 - own) * beside).round()
     return car
 
 
-def average(values: np.ndarray, weight: np.ndarray, across: float, down: float = 0) -> tuple[np.ndarray, np.ndarray]:
+def weighted_average(
+    values: np.ndarray, weight: np.ndarray, across: float, down: float = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Gaussian average of `values` (H, W) in which each pixel counts by its weight: (average, weight near by).
 
     The standard deviation is `across` pixels, and `down` vertically where that is another.
@@ -63,7 +68,7 @@ def floor_shadow(photo: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """
     height, width = photo.shape[:2]
     scale = WORK / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     light = cv2.resize(photo.astype(np.float32).mean(-1), size, interpolation=cv2.INTER_AREA)
     spread = cv2.resize((probability >= 0.5).astype(np.float32), size, interpolation=cv2.INTER_AREA)
     car = cv2.dilate((spread > 0.02).astype(np.uint8), np.ones((3, 3), np.uint8))  # with what the net may have missed
@@ -73,11 +78,11 @@ def floor_shadow(photo: np.ndarray, probability: np.ndarray) -> np.ndarray:
     outside = 1 - car.astype(np.float32)
     weight = outside
     for _ in range(4):
-        floor, _ = average(light, weight, *FLOOR_REACH)
+        floor, _ = weighted_average(light, weight, *FLOOR_REACH)
         weight = outside * np.clip(10 * light / np.maximum(floor, 1) - 9, 1e-4, 1)  # 0.9 of the average: out
     share = np.clip(light / np.maximum(floor, 1), 0, 1)
-    fine, known = average(share, outside, SHADOW_BLUR)
-    coarse, _ = average(share, outside, 4 * SHADOW_BLUR)  # goes on a little below the car, for its soft edge
+    fine, known = weighted_average(share, outside, SHADOW_BLUR)
+    coarse, _ = weighted_average(share, outside, 4 * SHADOW_BLUR)  # goes on a little below the car, for its soft edge
     share = np.clip(np.where(known > 0.01, fine, coarse) / 0.96, 0, 1)  # 4 % are dust and noise
 
     top, bottom = np.flatnonzero(car.any(1))[[0, -1]]
@@ -102,8 +107,8 @@ def composite(photo: np.ndarray, probability: np.ndarray, background: np.ndarray
     height, width = photo.shape[:2]
     probability = pictures.stretch(pictures.as_probability(probability), (height, width))
     background = pictures.as_photo(background)
-    how = cv2.INTER_AREA if background.size > photo.size else cv2.INTER_LINEAR
-    ground = cv2.resize(background, (width, height), interpolation=how).astype(np.float32)
+    method = cv2.INTER_AREA if background.size > photo.size else cv2.INTER_LINEAR
+    ground = cv2.resize(background, (width, height), interpolation=method).astype(np.float32)
     if shadow:
         ground *= floor_shadow(photo, probability)[..., None]
     car = cut_out(photo, probability).astype(np.float32)

@@ -1,7 +1,7 @@
 """The net as a file that other programs run, ONNX or torch.export, each compared with PyTorch before it is used.
 
-All of them take plain pictures (B, 3, H, W) uint8 RGB, sides divisible by 16 and at least 32, any number of them, and
-give the probability of car, (B, 1, H, W) float32: normalisation and sigmoid are inside the file.
+All of them take plain pictures (B, 3, H, W) uint8 RGB, any number of them, sides divisible by the net's stride and at
+least twice that, and give the probability of car, (B, 1, H, W) float32: normalisation and sigmoid are inside the file.
 """
 
 import copy
@@ -16,15 +16,15 @@ import pandas as pd
 import torch
 from torch import nn
 
-from carvana_lib import CheckpointError, __version__
+from carvana_lib import CheckpointError, ParameterError, __version__
 from carvana_lib.runs import atomic, commit
 
-LEVELS = 4
-
 OPSET = 20  # ONNX Runtime reads it from 1.17 (January 2024) on
-SMALLEST = 2 * 2**LEVELS  # pixels a side; torch.export takes a size of 1 (at the bottleneck) for a constant
+LEAST_STRIDES = 2  # of a side; torch.export takes a size of 1 (at the bottleneck) for a constant
 TOLERANCE = 1e-3  # of a probability; in float32 the order of additions alone makes about 1e-6
-INPUT, OUTPUT = "images", "probability"
+INPUT = "images"
+OUTPUT = "probability"
+FACTS = "facts.json"  # name of the facts inside a file of torch.export
 
 
 class Probability(nn.Module):
@@ -39,41 +39,75 @@ class Probability(nn.Module):
         return self.model(images).sigmoid()
 
 
+def stride_of(model: nn.Module) -> int:
+    """What the sides of a net's pictures must be divisible by. Raises CheckpointError for a net that does not say."""
+    stride = getattr(model, "stride", None)
+    if not isinstance(stride, int):
+        raise CheckpointError(
+            f"{type(model).__name__} does not say by what the sides of its pictures must be divisible; "
+            "give it an integer attribute `stride`, as UNet has it"
+        )
+    return stride
+
+
 def facts(model: nn.Module, image_size: int) -> dict[str, str]:
     """What both kinds of file say about themselves: how they were made, and what they take and give."""
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")}
-    return versions | {
-        "carvana_lib": __version__,
-        "commit": commit(),
-        "opset": str(OPSET),
-        "base_channels": str(model.architecture["base_channels"]),
-        "image_size": str(image_size),  # trained at this size: others run too, less well
-        INPUT: "(B, 3, H, W) uint8 RGB, sides divisible by 16",
-        OUTPUT: "(B, 1, H, W) float32, of car; the mask is where it is at least 0.5",
-    }
+    stride = stride_of(model)
+    values = {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")}
+    values["carvana_lib"] = __version__
+    values["commit"] = commit()
+    values["opset"] = OPSET
+    values["stride"] = stride
+    values["image_size"] = image_size  # trained at this size: others run too, less well
+    values[INPUT] = f"(B, 3, H, W) uint8 RGB, sides divisible by {stride}"
+    values[OUTPUT] = "(B, 1, H, W) float32, of car; the mask is where it is at least 0.5"
+    values.update(getattr(model, "architecture", {}))
+    return {name: str(value) for name, value in values.items()}
 
 
-def dynamic_shapes() -> tuple[dict]:
-    """Names of the sizes that may vary: how many pictures, and sixteenths of height and width."""
-    sixteenths = (torch.export.Dim(name, min=SMALLEST // 2**LEVELS) for name in ("height_16", "width_16"))
-    height, width = (2**LEVELS * size for size in sixteenths)
-    return ({0: torch.export.Dim("batch"), 2: height, 3: width},)
+def stride_in(facts: dict[str, str], path: Path) -> int:
+    """The stride that a file's facts name. Raises CheckpointError where they do not."""
+    if "stride" not in facts:
+        raise CheckpointError(
+            f"{path} does not say by what the sides of its pictures must be divisible; export the net again"
+        )
+    return int(facts["stride"])
 
 
-def example(image_size: int) -> tuple[torch.Tensor]:
-    """Two black pictures to trace with: of one, its number would be taken for a constant."""
+def dynamic_shapes(stride: int) -> tuple[dict]:
+    """Names of the sizes that may vary: how many pictures, and how many strides high and wide they are."""
+    height = torch.export.Dim(f"height_{stride}", min=LEAST_STRIDES)
+    width = torch.export.Dim(f"width_{stride}", min=LEAST_STRIDES)
+    return ({0: torch.export.Dim("batch"), 2: stride * height, 3: stride * width},)
+
+
+def example(image_size: int, stride: int) -> tuple[torch.Tensor]:
+    """Two black pictures to trace with: of one, its number would be taken for a constant.
+
+    Raises ParameterError for a size that the exported net could not take.
+    """
+    if image_size % stride or image_size < LEAST_STRIDES * stride:
+        raise ParameterError(
+            f"image_size={image_size} does not fit this net: an export takes sides divisible by {stride} and at "
+            f"least {LEAST_STRIDES * stride}"
+        )
     return (torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8),)
 
 
 def to_onnx(model: nn.Module, path: Path, image_size: int) -> None:
-    """Write the net as one ONNX file; the same weights give the same bytes. Raises RunError where it cannot."""
+    """Write the net as one ONNX file; the same weights give the same bytes.
+
+    Raises CheckpointError for a net without a stride, ParameterError for a size that does not fit it, and RunError
+    where the file cannot be written.
+    """
     import onnx
 
+    stride = stride_of(model)
     program = torch.onnx.export(
         Probability(model),
-        example(image_size),
+        example(image_size, stride),
         dynamo=True,
-        dynamic_shapes=dynamic_shapes(),
+        dynamic_shapes=dynamic_shapes(stride),
         input_names=[INPUT],
         output_names=[OUTPUT],
         opset_version=OPSET,
@@ -89,24 +123,28 @@ def to_onnx(model: nn.Module, path: Path, image_size: int) -> None:
 
 
 def to_torch_export(model: nn.Module, path: Path, image_size: int) -> None:
-    """Write the net for `torch.export.load`, which needs PyTorch and not this library. Raises RunError.
+    """Write the net for `torch.export.load`, which needs PyTorch and not this library. Raises as `to_onnx` does.
 
     Such a file may hold pickles, so load only those you trust; ONNX holds none.
     """
-    program = torch.export.export(Probability(model), example(image_size), dynamic_shapes=dynamic_shapes())
+    stride = stride_of(model)
+    program = torch.export.export(
+        Probability(model), example(image_size, stride), dynamic_shapes=dynamic_shapes(stride)
+    )
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     program.example_inputs = None
     with atomic(path) as temporary:
-        torch.export.save(program, temporary, extra_files={"facts.json": json.dumps(facts(model, image_size))})
+        torch.export.save(program, temporary, extra_files={FACTS: json.dumps(facts(model, image_size))})
 
 
-def check(pictures: np.ndarray) -> np.ndarray:
+def check_input(pictures: np.ndarray, stride: int) -> np.ndarray:
     """Contiguous (B, 3, H, W) uint8. Raises CheckpointError for anything else, and for sides that do not fit."""
-    fits = pictures.ndim == 4 and pictures.shape[1] == 3 and pictures.dtype == np.uint8
-    if not fits or any(side < SMALLEST or side % 2**LEVELS for side in pictures.shape[2:]):
+    least = LEAST_STRIDES * stride
+    is_batch = pictures.ndim == 4 and pictures.shape[1] == 3 and pictures.dtype == np.uint8
+    if not is_batch or any(side < least or side % stride for side in pictures.shape[2:]):
         raise CheckpointError(
-            f"pictures must be (B, 3, H, W) uint8 with sides divisible by {2**LEVELS} and at least {SMALLEST}, "
+            f"pictures must be (B, 3, H, W) uint8 with sides divisible by {stride} and at least {least}, "
             f"these are {pictures.shape} {pictures.dtype}; resize or pad them"
         )
     return np.ascontiguousarray(pictures)
@@ -120,36 +158,56 @@ def predictor(source):
     no such net.
     """
     if isinstance(source, nn.Module):
-        return with_torch(Probability(source).to(memory_format=torch.channels_last))
+        return with_torch(Probability(source).to(memory_format=torch.channels_last), stride_of(source))
     try:
-        return with_onnx(source) if Path(source).suffix == ".onnx" else with_torch(torch.export.load(source).module())
+        if Path(source).suffix == ".onnx":
+            return with_onnx(*load_onnx(source))
+        return with_torch(*load_torch_export(source))
     except CheckpointError:
         raise
     except Exception as error:  # each library has its own kinds
         raise CheckpointError(f"{source} cannot be loaded ({type(error).__name__}); export the net again") from None
 
 
-def with_torch(net: nn.Module):
-    """The function that `predictor` gives for a net in PyTorch."""
-
-    @torch.inference_mode()
-    def predict(pictures):
-        return net(torch.from_numpy(check(pictures))).numpy()
-
-    return predict
-
-
-def with_onnx(path: Path):
-    """The function that `predictor` gives for an ONNX file. Raises CheckpointError for one of another net."""
+def load_onnx(path: Path):
+    """(the session of an ONNX file, its stride). Raises CheckpointError for another net, and what ONNX Runtime does."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    if (takes := [value.name for value in session.get_inputs()]) != [INPUT]:
-        raise CheckpointError(f"{path} takes {', '.join(takes)} and not {INPUT}: another net; export this one again")
-    return lambda pictures: session.run([OUTPUT], {INPUT: check(pictures)})[0]
+    inputs = [value.name for value in session.get_inputs()]
+    if inputs != [INPUT]:
+        raise CheckpointError(f"{path} takes {', '.join(inputs)} and not {INPUT}: another net; export this one again")
+    return session, stride_in(session.get_modelmeta().custom_metadata_map, path)
+
+
+def load_torch_export(path: Path):
+    """(the net of a .pt2 file, its stride). Raises CheckpointError for another net, and what PyTorch does."""
+    extra_files = {FACTS: ""}
+    program = torch.export.load(path, extra_files=extra_files)
+    return program.module(), stride_in(json.loads(extra_files[FACTS] or "{}"), path)
+
+
+def with_torch(net: nn.Module, stride: int):
+    """The function that `predictor` gives for a net in PyTorch."""
+
+    @torch.inference_mode()
+    def predict(pictures):
+        return net(torch.from_numpy(check_input(pictures, stride))).numpy()
+
+    return predict
+
+
+def with_onnx(session, stride: int):
+    """The function that `predictor` gives for a session of ONNX Runtime."""
+
+    def predict(pictures):
+        (probability,) = session.run([OUTPUT], {INPUT: check_input(pictures, stride)})
+        return probability
+
+    return predict
 
 
 def parity(model: nn.Module, path: Path, pictures: np.ndarray, tolerance: float = TOLERANCE) -> dict:
@@ -159,10 +217,13 @@ def parity(model: nn.Module, path: Path, pictures: np.ndarray, tolerance: float 
     how many of the net's probabilities lie within TOLERANCE of 0.5, where a difference that is allowed could turn
     them. Raises CheckpointError where the largest difference is not below `tolerance`; 1 only measures.
     """
-    expected, found = predictor(model)(pictures), predictor(path)(pictures)
-    if found.shape != expected.shape:
-        raise CheckpointError(f"{path} gives {found.shape}, the net {expected.shape}: it is not the file of this net")
-    difference = float(np.abs(found - expected).max())
+    expected = predictor(model)(pictures)
+    exported = predictor(path)(pictures)
+    if exported.shape != expected.shape:
+        raise CheckpointError(
+            f"{path} gives {exported.shape}, the net {expected.shape}: it is not the file of this net"
+        )
+    difference = float(np.abs(exported - expected).max())
     if not difference < tolerance and tolerance < 1:  # NaN is not below anything either
         raise CheckpointError(
             f"{path} differs from the net by up to {difference:.2g} in probability, {tolerance:g} is allowed; "
@@ -172,7 +233,7 @@ def parity(model: nn.Module, path: Path, pictures: np.ndarray, tolerance: float 
         "pictures": len(pictures),
         "largest_difference": difference,
         "mask_pixels": expected.size,
-        "pixels_that_differ": int(((found >= 0.5) != (expected >= 0.5)).sum()),
+        "pixels_that_differ": int(((exported >= 0.5) != (expected >= 0.5)).sum()),
         "pixels_that_could": int((np.abs(expected - 0.5) < TOLERANCE).sum()),
     }
 

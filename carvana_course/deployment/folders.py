@@ -6,13 +6,11 @@ where it stopped. Machines share a folder by `shard`, the processes of `accelera
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +18,7 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 
 from carvana_course.deployment.predictions import Failure, Predictions
-from carvana_course.deployment.threads import ahead
+from carvana_course.deployment.threads import bounded_map
 from carvana_course.deployment.ways import input_side, square_logits
 from carvana_lib import DataError, ParameterError, prediction
 from carvana_lib.checkpoints import load_checkpoint, load_model
@@ -28,13 +26,14 @@ from carvana_lib.device import cores, pick_device
 from carvana_lib.progress import progress
 from carvana_lib.reading import open_photo, resize
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-WAYS = ("whole", "larger", "tiles")  # those that give every photo the same size, so that a batch can hold several
-BATCH = {"cpu": 4, "mps": 8, "cuda": 16}  # photos a step; more were no faster on two CPU cores
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+FOLDER_WAYS = ("whole", "larger", "tiles")  # which give every photo the same size: a batch can hold several
+BATCH_SIZES = {"cpu": 4, "mps": 8, "cuda": 16}  # photos a step; more were no faster on two CPU cores
 PATIENCE = timedelta(days=1)  # how long a process that has done its part waits for the others
 
 
-class Job(NamedTuple):
+@dataclass
+class Job:
     """A photo on its way: its name, its own (H, W), and the square for the net, (S, S, 3) uint8 RGB."""
 
     name: str
@@ -83,82 +82,131 @@ def predict_folder(
     again in the next run. Raises DataError for a folder that cannot be used, ParameterError, CheckpointError, and
     RunError where writing fails.
     """
-    images, device = Path(images), pick_device(device)
-    if way not in WAYS:
-        raise ParameterError(f"way='{way}' cannot be used for a folder; choose one of {', '.join(WAYS)}")
-    if not 0 <= shard[0] < shard[1]:
+    images = Path(images)
+    device = pick_device(device)
+    if way not in FOLDER_WAYS:
+        raise ParameterError(f"way='{way}' cannot be used for a folder; choose one of {', '.join(FOLDER_WAYS)}")
+    part, parts = shard
+    if not 0 <= part < parts:
         raise ParameterError(f"shard={shard}: the first number counts from 0 and must be below the second")
-    asked, image_size = photo_names(images)[shard[0] :: shard[1]], load_checkpoint(checkpoint)["params"]["image_size"]
-    kinds = {"mask": True, "cutout": cutout, "probability": probability, "overlay": overlay}
-    predictions = Predictions(out, [kind for kind, wanted in kinds.items() if wanted])
+    shard_names = photo_names(images)[part::parts]
+    image_size = load_checkpoint(checkpoint)["params"]["image_size"]
+    wanted = {"mask": True, "cutout": cutout, "probability": probability, "overlay": overlay}
+    predictions = Predictions(out, [kind for kind in wanted if wanted[kind]])
     predictions.keep_settings(checkpoint, images=images.resolve().name, way=way, flip=flip)
+
     state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
-    names = asked[state.process_index :: state.num_processes]
-    todo, failures = predictions.missing(names), []
+    names = shard_names[state.process_index :: state.num_processes]
+    todo = predictions.missing(names)
+    predictor = FolderPredictor(
+        net=prediction.fast(load_model(checkpoint), device),
+        image_size=image_size,
+        way=way,
+        flip=flip,
+        batch_size=batch_size or BATCH_SIZES[device],
+        folder=images,
+        predictions=predictions,
+    )
+    started = time.perf_counter()
+    predictor.run(todo, show_progress=state.is_main_process)
 
-    net, batch_size = prediction.fast(load_model(checkpoint), device), batch_size or BATCH[device]
-    side, started = input_side(image_size, way), time.perf_counter()
-    n_threads = max(2, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-
-    def write(answer) -> Failure | None:
-        job, logits = answer
-        return predictions.write(images / job.name, prediction.enlarge(logits, job.size))
-
-    with ThreadPoolExecutor(n_threads) as threads:
-        photos = ahead(threads, lambda name: read(images / name, side), todo, batch_size + n_threads)
-        if state.is_main_process:
-            photos = progress(photos, "predicting", len(todo), "photo")  # those that fail count too
-        answers = predict(net, readable(photos, failures), batch_size, image_size, way, flip)
-        not_written = [failure for failure in ahead(threads, write, answers, 2 * n_threads) if failure]
-    failures += not_written
-    parts = gather_object([(len(todo) - len(failures), len(names) - len(todo), failures)])  # waits for all
-    predicted, done_before, failures = zip(*parts, strict=True)
-    failures = sorted(Failure(*failure) for part in failures for failure in part)
-    if is_main := state.is_main_process:
+    predicted = len(todo) - len(predictor.failures)
+    processes = gather_object([(predicted, len(names) - len(todo), predictor.failures)])  # waits for all
+    failures = sorted(failure for _, _, of_one in processes for failure in of_one)
+    if state.is_main_process:
         predictions.list_failures(failures, shard)
     state.destroy_process_group()
-    seconds = time.perf_counter() - started
-    return Result(asked, sum(predicted), sum(done_before), failures, seconds, predictions.masks, is_main)
+    return Result(
+        names=shard_names,
+        predicted=sum(predicted for predicted, _, _ in processes),
+        done_before=sum(done_before for _, done_before, _ in processes),
+        failures=failures,
+        seconds=time.perf_counter() - started,
+        masks=predictions.masks,
+        is_main=state.is_main_process,
+    )
 
 
 def photo_names(folder: Path) -> list[str]:
     """Names of a folder's photos, sorted. Raises DataError for no folder, no photos, or two of one stem."""
     if not folder.is_dir():
         raise DataError(f"the folder of photos '{folder}' does not exist; check --images")
-    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES) and name[0] != ".")
+    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(PHOTO_SUFFIXES) and name[0] != ".")
     if not names:
-        raise DataError(f"the folder '{folder}' holds no photos ({', '.join(SUFFIXES)}); check --images")
-    stems = {}
+        raise DataError(f"the folder '{folder}' holds no photos ({', '.join(PHOTO_SUFFIXES)}); check --images")
+    by_stem = {}
     for name in names:
-        if (other := stems.setdefault(Path(name).stem, name)) != name:
-            raise DataError(f"{folder} holds {other} and {name}, whose masks would have one name; rename one")
+        stem = Path(name).stem
+        if stem in by_stem:
+            raise DataError(f"{folder} holds {by_stem[stem]} and {name}, whose masks would have one name; rename one")
+        by_stem[stem] = name
     return names
 
 
-def read(path: Path, side: int) -> Job | Failure:
-    """Decode a photo, a JPEG at reduced size, and stretch it to the square for the net."""
-    try:
-        photo, size = open_photo(path, at_least=side)
-    except DataError as error:
-        return Failure(path.name, str(error))
+def read_job(path: Path, side: int) -> Job:
+    """Decode a photo, a JPEG at reduced size, and stretch it to the square for the net. Raises DataError."""
+    photo, size = open_photo(path, at_least=side)
     return Job(path.name, size, resize(photo, side))
 
 
-def readable(jobs, failures: list[Failure]) -> Iterator[Job]:
-    """Pass on the photos that were read, and keep the failures."""
-    for job in jobs:
-        if isinstance(job, Job):
-            yield job
-        else:
-            failures.append(job)
+@dataclass
+class FolderPredictor:
+    """Predicts photos of a folder: threads read ahead, the net takes batches, threads write.
 
+    `failures` are the photos that could not be read or written, in any order.
+    """
 
-def predict(net, jobs: Iterator[Job], batch_size: int, image_size: int, way: str, flip: bool):
-    """Yield (job, logits (S, S) float32). Raises ParameterError where a GPU's memory does not hold a batch."""
-    while batch := list(islice(jobs, batch_size)):
+    net: torch.nn.Module
+    image_size: int
+    way: str
+    flip: bool
+    batch_size: int
+    folder: Path
+    predictions: Predictions
+    failures: list[Failure] = field(default_factory=list)
+
+    def run(self, names: list[str], show_progress: bool) -> None:
+        """Read, predict and write the named photos, a few at a time."""
+        n_threads = max(2, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+        with ThreadPoolExecutor(n_threads) as threads:
+            jobs = bounded_map(threads, self.read, names, self.batch_size + n_threads)
+            if show_progress:
+                jobs = progress(jobs, "predicting", len(names), "photo")  # those that fail count too
+            for _ in bounded_map(threads, self.write, self.predict(jobs), 2 * n_threads):
+                pass
+
+    def read(self, name: str) -> Job | None:
+        """The job of a photo, or None where it cannot be read."""
+        try:
+            return read_job(self.folder / name, input_side(self.image_size, self.way))
+        except DataError as error:
+            self.failures.append(Failure(name, str(error)))
+            return None
+
+    def predict(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, np.ndarray]]:
+        """Yield (job, logits (S, S) float32) for what could be read."""
+        batch = []
+        for job in jobs:
+            if job is not None:
+                batch.append(job)
+            if len(batch) == self.batch_size:
+                yield from self.predict_batch(batch)
+                batch = []
+        if batch:
+            yield from self.predict_batch(batch)
+
+    def predict_batch(self, batch: list[Job]) -> Iterator[tuple[Job, np.ndarray]]:
+        """Yield (job, logits). Raises ParameterError where a GPU's memory does not hold the batch."""
         squares = np.stack([job.square for job in batch])
         try:
-            logits = square_logits(net, squares, image_size, way, flip)
+            logits = square_logits(self.net, squares, self.image_size, self.way, self.flip)
         except torch.OutOfMemoryError:
-            raise ParameterError(f"the GPU's memory is too small for batch_size={batch_size}; lower it") from None
+            raise ParameterError(f"the GPU's memory is too small for batch_size={self.batch_size}; lower it") from None
         yield from zip(batch, logits, strict=True)
+
+    def write(self, answer: tuple[Job, np.ndarray]) -> None:
+        """Write what was predicted for a photo, at its own size."""
+        job, logits = answer
+        failure = self.predictions.write(self.folder / job.name, prediction.enlarge(logits, job.size))
+        if failure is not None:
+            self.failures.append(failure)

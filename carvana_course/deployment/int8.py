@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from carvana_course.deployment.export import INPUT, check
+from carvana_course.deployment.export import INPUT, check_input, load_onnx
 from carvana_lib import CheckpointError
 from carvana_lib.runs import atomic
 
@@ -21,11 +21,15 @@ def to_int8(source: Path, path: Path, pictures: np.ndarray) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    _, stride = load_onnx(source)
+
     class Reader(CalibrationDataReader):
-        left = iter(check(pictures))
+        """Gives one picture after another, and None when all were given."""
+
+        inputs = iter([{INPUT: picture[None]} for picture in check_input(pictures, stride)])
 
         def get_next(self):
-            return next(({INPUT: one[None]} for one in self.left), None)
+            return next(self.inputs, None)
 
     with atomic(path) as temporary:
         quant_pre_process(source, temporary, skip_symbolic_shape=True)

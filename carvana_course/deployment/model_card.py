@@ -1,13 +1,18 @@
 """A page that says what a net is, what it was made from, how good it is and what it cannot do.
 
-Every number on it is read from the run's own files. (Mitchell et al. 2019, "Model Cards for Model Reporting".)
+Its words are in model_card.md.j2; every number on it is read from the run's own files. (Mitchell et al. 2019, "Model
+Cards for Model Reporting".)
 """
+
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from jinja2 import Environment, StrictUndefined
 
 from carvana_course.evidence.facts import cars_on_two_sides, is_rendered
+from carvana_course.show.tables import markdown_table
 from carvana_lib import RunError
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.metrics import confusion_counts, iou
@@ -15,104 +20,69 @@ from carvana_lib.prediction import net_logits
 from carvana_lib.reading import resize
 from carvana_lib.runs import Run, atomic, read_json
 
+TEMPLATE = Path(__file__).with_suffix(".md.j2")
 WORST = 5  # rows of the tables of views and pictures
-RENDERED = (
-    "Pictures rendered by this repository's `studio/`, of invented cars, under its MIT licence. "
-    "They show what photographs would be like, and are none."
-)
-PHOTOS = (
-    "Photographs in the layout of Kaggle's Carvana Image Masking Challenge. If they are that competition's, its rules "
-    "hold: they may not be redistributed, and what a net trained on them may be used for follows from them."
-)
-LIMITS = """\
-- It knows one scene: one whole car in the middle of a light studio, from the height of a person's eyes. For anything
-  else (streets, several cars, parts of cars, night) it was neither trained nor tested.
-- Glass is part of the car, as in the masks it learned from: what is seen through a window is cut out with it.
-- Thin parts (antennas, mirrors, roof racks) and tyres in shadow are where masks err first; look at the worst pictures.
-- The score is of pictures that look like the training's. The interval is over cars, of this one split.
-- It is for cutting out cars, and for learning. Nothing that people's safety depends on may rest on it."""
 
 
-def write(run: Run, beyond: pd.DataFrame | None = None) -> str:
+def write_model_card(run: Run, beyond: pd.DataFrame | None = None) -> str:
     """Write `run.model_card` from the run's params.json, metrics.json, per_image.csv, split.csv and last checkpoint.
 
     `beyond` is what `beyond_training` measured; the card says so where it is not given. The same files give the same
     card, whoever writes it. Returns its text. Raises RunError where a file is missing or belongs to other parameters,
     CheckpointError for an unusable checkpoint.
     """
-    record, metrics = read_json(run.params, "notebook 04"), read_json(run.metrics, "notebook 05")
+    record = read_json(run.params, "notebook 04")
+    metrics = read_json(run.metrics, "notebook 05")
     if metrics["params"] != record["params"]:
         raise RunError(f"{run.metrics} was made with other parameters than {run.params}; run notebook 05 again")
-    last = load_checkpoint(run.last)
-    test, split = read_table(run.per_image, "notebook 05"), read_table(run.split, "notebook 01")
-    rendered = is_rendered(test)
-    trained, history = last["params"], pd.DataFrame(last["history"])
-    sides = split.groupby("split", sort=False).agg(pictures=("image_id", "size"), cars=("car_id", "nunique"))
-    leak = cars_on_two_sides(split)
-    parts = [
-        f"# Model card: run `{run.name}`",
-        f"A U-Net of {metrics['parameters']:,} parameters that says for each pixel of a picture how probably it shows "
-        f"a car. It takes RGB pictures of 0 to 255, stretched to {trained['image_size']} x {trained['image_size']} "
-        "pixels, and gives a probability for each of their pixels; the mask is where it is at least 0.5.",
-        "## Data",
-        f"{RENDERED if rendered else PHOTOS} Folder: `{record['params']['data_dir']}`.",
-        as_table(sides.loc[["train", "val", "test"]].rename_axis("part").reset_index()),
-        f"Trained on {metrics['n_train']} of the training pictures. "
-        + (
-            f"{leak} car(s) have pictures on more than one side, which flatters the score."
-            if leak
-            else "No car is on two sides."
-        ),
-        "## Training",
-        as_table(pd.DataFrame(trained.items(), columns=["parameter", "value"])),
-        origin(last.get("made_with")),
-        f"{len(history)} epochs, {history['images'].sum():,.0f} pictures seen, {history['seconds'].sum():.0f} seconds, "
-        "validation included. The energy was not measured.",
-        "## How good it is",
-        scores(metrics, test),
-        "The IoU of the car is computed for each test picture at probability 0.5 and averaged over pictures; the "
-        "interval is drawn over cars, since views of one car are not independent.",
-        "### The worst views",
-        as_table(worst_views(test)),
-        "### The worst pictures",
-        as_table(test.nsmallest(WORST, "iou")[["image_id", "iou", "dice", "boundary_iou"]]),
-        "## Beyond what it was trained on",
-        "Untested." if beyond is None else as_table(beyond),
-        "## Limits",
-        LIMITS,
-    ]
-    text = "\n\n".join(parts) + "\n"
+    checkpoint = load_checkpoint(run.last)
+    test = read_images_table(run.per_image, "notebook 05")
+    split = read_images_table(run.split, "notebook 01")
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True, autoescape=False)
+    environment.filters["markdown_table"] = markdown_table
+    text = environment.from_string(TEMPLATE.read_text(encoding="utf8")).render(
+        run=run,
+        data_dir=record["params"]["data_dir"],
+        metrics=metrics,
+        params=checkpoint["params"],
+        params_table=pd.DataFrame(checkpoint["params"].items(), columns=["parameter", "value"]),
+        made_with=checkpoint.get("made_with"),  # older checkpoints do not say
+        history=pd.DataFrame(checkpoint["history"]),
+        rendered=is_rendered(test),
+        parts=count_parts(split),
+        leaked_cars=cars_on_two_sides(split),
+        scores=score_table(metrics, test),
+        worst_views=worst_views(test),
+        worst_pictures=four_digits(test.nsmallest(WORST, "iou")[["image_id", "iou", "dice", "boundary_iou"]]),
+        beyond=beyond,
+    )
     with atomic(run.model_card) as temporary:
         temporary.write_text(text, encoding="utf8")
     return text
 
 
-def read_table(path, made_by: str) -> pd.DataFrame:
-    """A CSV artefact with its identifiers as text. Raises RunError naming the notebook to run where it is missing."""
+def read_images_table(path: Path, made_by: str) -> pd.DataFrame:
+    """A CSV with a row an image, identifiers as text. Raises RunError that names the notebook to run first."""
     if not path.exists():
         raise RunError(f"{path} does not exist; run {made_by} first")
     return pd.read_csv(path, dtype={"image_id": str, "car_id": str})
 
 
-def as_table(table: pd.DataFrame) -> str:
-    """A table in Markdown, scores with four digits; a bar in a name would begin a new cell, so it is escaped."""
-    for name in table.select_dtypes("float"):
-        table = table.assign(**{name: table[name].map("{:.4f}".format)})
-    rows = [table.columns, ["---"] * table.shape[1], *table.astype(object).to_numpy()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+def four_digits(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its numbers of type float as text."""
+    floats = table.select_dtypes("float").columns
+    return table.assign(**{name: table[name].map("{:.4f}".format) for name in floats})
 
 
-def origin(made_with: dict | None) -> str:
-    """Where the net was trained, as its checkpoint says; older checkpoints do not say."""
-    if made_with is None:
-        return "Device, versions and commit: unknown."
-    versions = {"Python": made_with["python"], **made_with["versions"]}
-    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return f"Device: {made_with['device']}. System: {made_with['platform']}. {listed}. Commit `{made_with['commit']}`."
+def count_parts(split: pd.DataFrame) -> pd.DataFrame:
+    """The parts of the split: part, pictures, cars."""
+    parts = split.groupby("split").agg(pictures=("image_id", "size"), cars=("car_id", "nunique"))
+    return parts.loc[["train", "val", "test"]].rename_axis("part").reset_index()
 
 
-def scores(metrics: dict, test: pd.DataFrame) -> str:
-    """The run's numbers as a table: what, value."""
+def score_table(metrics: dict, test: pd.DataFrame) -> pd.DataFrame:
+    """The run's numbers: measure, value."""
     low, high = metrics["test_miou_ci95"]
     rows = [
         ("test mIoU", f"{metrics['test_miou']:.4f}"),
@@ -124,13 +94,13 @@ def scores(metrics: dict, test: pd.DataFrame) -> str:
         ("validation mIoU", f"{metrics['val_miou']:.4f}"),
         ("test pictures and cars", f"{metrics['n_test']} and {test['car_id'].nunique()}"),
     ]
-    return as_table(pd.DataFrame(rows, columns=["measure", "value"]))
+    return pd.DataFrame(rows, columns=["measure", "value"])
 
 
 def worst_views(test: pd.DataFrame) -> pd.DataFrame:
     """The views of the lowest mean IoU: view, pictures, mean IoU, least IoU."""
     by_view = test.groupby("view")["iou"].agg(["size", "mean", "min"]).nsmallest(WORST, "mean").reset_index()
-    return by_view.set_axis(["view", "pictures", "mean IoU", "least IoU"], axis=1)
+    return four_digits(by_view.set_axis(["view", "pictures", "mean IoU", "least IoU"], axis=1))
 
 
 def beyond_training(model, images: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
@@ -139,30 +109,43 @@ def beyond_training(model, images: np.ndarray, masks: np.ndarray) -> pd.DataFram
     The test pictures (N, S, S, 3) uint8 RGB with masks (N, S, S) are changed in ways that the training's augmentation
     does not reach, and then there are pictures without a car. Street photos would need masks, which nobody here has.
     """
-    images, masks, size = np.asarray(images), np.asarray(masks), images.shape[1]
-    small, border = size // 2, (size - size // 2) // 2
-    border = ((0, 0), (border, size - small - border), (border, size - small - border))
-    noise = np.random.default_rng(0).integers(0, 256, images[:8].shape, dtype=np.uint8)
+    images = np.asarray(images)
+    masks = np.asarray(masks)
     changed = {
         "as they are": (images, masks),
         "upside down": (images[:, ::-1], masks[:, ::-1]),
         "half as bright": (images // 2, masks),
         "colours inverted": (255 - images, masks),
-        "the car half as large": (
-            np.pad(np.stack([resize(image, small) for image in images]), (*border, (0, 0)), mode="edge"),
-            np.pad(np.stack([resize(mask, small) for mask in masks]), border),
-        ),
+        "the car half as large": half_as_large(images, masks),
     }
     rows = []
     for name, (pictures, truth) in changed.items():
-        tp, fp, fn, _ = confusion_counts(said(model, pictures), torch.from_numpy(truth.copy())).numpy().T
+        counts = confusion_counts(predict_masks(model, pictures), torch.from_numpy(truth.copy()))
+        tp, fp, fn, _ = counts.numpy().T
         rows.append((f"test pictures, {name}", "mIoU", f"{iou(tp, fp, fn).mean():.4f}"))
-    for name, pictures in {"an even grey": np.full_like(images[:1], 128), "noise": noise}.items():
-        rows.append((f"no car: {name}", "pixels said to be car", f"{said(model, pictures).float().mean():.1%}"))
+    without_car = {
+        "an even grey": np.full_like(images[:1], 128),
+        "noise": np.random.default_rng(0).integers(0, 256, images[:8].shape, dtype=np.uint8),
+    }
+    for name, pictures in without_car.items():
+        share = predict_masks(model, pictures).float().mean()
+        rows.append((f"no car: {name}", "pixels said to be car", f"{share:.1%}"))
     return pd.DataFrame(rows, columns=["pictures", "measure", "value"])
 
 
-def said(model, pictures: np.ndarray) -> torch.Tensor:
+def half_as_large(images: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures and masks at half their size in the middle of squares as large as before, their edges repeated."""
+    size = images.shape[1]
+    small = size // 2
+    before = (size - small) // 2
+    border = (before, size - small - before)
+    return (
+        np.pad([resize(image, small) for image in images], ((0, 0), border, border, (0, 0)), mode="edge"),
+        np.pad([resize(mask, small) for mask in masks], ((0, 0), border, border)),
+    )
+
+
+def predict_masks(model, pictures: np.ndarray) -> torch.Tensor:
     """(N, S, S, 3) uint8 RGB -> where the net says car, (N, S, S) bool, a few pictures at a time."""
-    batches = (pictures[start : start + 8] for start in range(0, len(pictures), 8))
+    batches = [pictures[start : start + 8] for start in range(0, len(pictures), 8)]
     return torch.from_numpy(np.concatenate([net_logits(model, batch) >= 0 for batch in batches]))

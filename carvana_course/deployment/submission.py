@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from carvana_course.deployment.threads import ahead
+from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError
 from carvana_lib.device import cores
 from carvana_lib.metrics import dice
@@ -22,23 +22,23 @@ from carvana_lib.progress import progress
 from carvana_lib.reading import read_mask, visible
 from carvana_lib.runs import atomic
 
-COLUMNS = ["img", "rle_mask"]
+SUBMISSION_COLUMNS = ["img", "rle_mask"]
 MASK_SUFFIXES = (".png", ".gif")
 
 
-def encode(mask: np.ndarray) -> str:
+def rle_encode(mask: np.ndarray) -> str:
     """A mask (H, W), 0 or not, of any type -> 'start length start length ...'; '' for an empty one."""
     car = np.zeros(mask.size + 2, bool)  # with a pixel of background before and after
     np.not_equal(mask.reshape(-1), 0, out=car[1:-1])
     edges = np.flatnonzero(car[1:] != car[:-1])  # where the car begins, ends, begins, ...; counted from 0
-    runs = edges.reshape(-1, 2)
-    runs[:, 1] -= runs[:, 0]
-    runs[:, 0] += 1
-    return " ".join(map(str, edges.tolist()))
+    starts = edges[::2]
+    ends = edges[1::2]
+    runs = np.stack([starts + 1, ends - starts], axis=1)
+    return " ".join(map(str, runs.reshape(-1).tolist()))
 
 
-def decode(rle: str, height: int, width: int) -> np.ndarray:
-    """The opposite of `encode`: (height, width) uint8 {0, 1}.
+def rle_decode(rle: str, height: int, width: int) -> np.ndarray:
+    """The opposite of `rle_encode`: (height, width) uint8 {0, 1}.
 
     Raises DataError for anything but whole numbers, an odd number of them, and runs that are empty, leave the
     picture, overlap or are not in order.
@@ -72,37 +72,46 @@ def write_rows(rows, path: Path) -> int:
         stream = gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) if zipped else file
         with io.TextIOWrapper(stream, encoding="utf8", newline="") as text:
             writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            for count, row in enumerate(rows, 1):  # noqa: B007
+            writer.writerow(SUBMISSION_COLUMNS)
+            for row in rows:
                 writer.writerow(row)
+                count += 1
     return count
 
 
-def write_folder(names: list[str], masks_folder: Path, path: Path) -> int:
+def write_submission(names: list[str], masks_folder: Path, path: Path) -> int:
     """Write a row for each photo name, and return how many; the mask of 'a.jpg' is 'a_mask.png' or 'a_mask.gif'.
 
     Masks are read in threads, a few at a time; those of other photos are left out. Raises DataError for a photo
     without a mask or with two, and for a mask that cannot be read.
     """
     masks = masks_by_image(masks_folder)
-    if missing := [name for name in names if Path(name).stem not in masks]:
-        lacks = f"{masks_folder} lacks the masks of {len(missing)} of {len(names)} photos, first {missing[0]}"
-        raise DataError(f"{lacks}; run predict first")
+    missing = [name for name in names if Path(name).stem not in masks]
+    if missing:
+        raise DataError(
+            f"{masks_folder} lacks the masks of {len(missing)} of {len(names)} photos, first {missing[0]}; "
+            "run predict first"
+        )
 
-    def row(name):
-        return name, encode(open_mask(masks[Path(name).stem]))
+    def make_row(name):
+        return name, rle_encode(open_mask(masks[Path(name).stem]))
 
     with ThreadPoolExecutor(cores()) as threads:
-        rows = ahead(threads, row, names, 2 * cores())
+        rows = bounded_map(threads, make_row, names, 2 * cores())
         return write_rows(progress(rows, "writing submission", len(names)), path)
 
 
 def masks_by_image(folder: Path) -> dict[str, Path]:
     """image_id -> mask file, in the order of names. Raises DataError where a picture has two."""
     masks = {}
-    for file in filter(lambda file: file.suffix.lower() in MASK_SUFFIXES, visible(Path(folder))):
-        if (other := masks.setdefault(file.stem.removesuffix("_mask"), file)) != file:
+    for file in visible(Path(folder)):
+        if file.suffix.lower() not in MASK_SUFFIXES:
+            continue
+        image_id = file.stem.removesuffix("_mask")
+        if image_id in masks:
+            other = masks[image_id]
             raise DataError(f"{folder} holds {other.name} and {file.name}, two masks of one picture; delete one")
+        masks[image_id] = file
     return masks
 
 
@@ -114,45 +123,49 @@ def open_mask(file: Path) -> np.ndarray:
         raise DataError(f"mask {file} cannot be read ({error}); delete it and run predict again") from None
 
 
-def score(path: Path, masks_folder: Path) -> pd.Series:
+def score_submission(path: Path, masks_folder: Path) -> pd.Series:
     """Dice of each row against the true masks at their own size, by image name; its mean is the competition's score.
 
     Where mask and prediction are both empty Dice is 1. Memory does not grow with the file. Raises DataError
     where rows and masks are not the same pictures, each once, or a code does not fit its mask.
     """
-    masks, scores = masks_by_image(masks_folder), {}
+    masks = masks_by_image(masks_folder)
 
-    def judge(pair):
-        name, rle = pair
+    def score_row(row):
+        name, rle = row
         image_id = Path(name).stem
         if image_id not in masks:
             raise DataError(f"{path} has a row for {name}, of which {masks_folder} has no mask")
         truth = open_mask(masks[image_id])
         try:
-            said = decode(rle, *truth.shape)
+            predicted = rle_decode(rle, *truth.shape)
         except DataError as error:
             raise DataError(f"{path}, {name}: {error}") from None
-        hits = np.count_nonzero(said & truth)
-        return name, float(dice(hits, np.count_nonzero(said) - hits, np.count_nonzero(truth) - hits))
+        tp = np.count_nonzero(predicted & truth)
+        fp = np.count_nonzero(predicted) - tp
+        fn = np.count_nonzero(truth) - tp
+        return name, float(dice(tp, fp, fn))
 
+    scores = {}
     with ThreadPoolExecutor(cores()) as threads:
-        for name, value in progress(ahead(threads, judge, rows_of(path), 2 * cores()), "scoring", len(masks)):
+        rows = bounded_map(threads, score_row, read_rows(path), 2 * cores())
+        for name, score in progress(rows, "scoring", len(masks)):
             if name in scores:
                 raise DataError(f"{path} has two rows for {name}")
-            scores[name] = value
+            scores[name] = score
     if len(scores) < len(masks):
         missing = sorted(masks.keys() - {Path(name).stem for name in scores})
         raise DataError(f"{path} lacks {len(missing)} of {len(masks)} pictures, first {missing[0]}")
     return pd.Series(scores, name="dice", dtype=float)
 
 
-def rows_of(path: Path):
+def read_rows(path: Path):
     """Yield (image name, run-length code) from a submission file. Raises DataError for any other file."""
     try:
         with pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=64) as chunks:
             for chunk in chunks:
-                if list(chunk) != COLUMNS:
-                    raise DataError(f"{path} has the columns {list(chunk)} instead of {COLUMNS}")
+                if list(chunk) != SUBMISSION_COLUMNS:
+                    raise DataError(f"{path} has the columns {list(chunk)} instead of {SUBMISSION_COLUMNS}")
                 yield from chunk.itertuples(index=False, name=None)
     except DataError:
         raise

@@ -23,11 +23,12 @@ from carvana_lib.progress import is_live
 from carvana_lib.reading import read_photo
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken
-KINDS = "JPEG, PNG or WebP"
+FORMATS_IN_WORDS = "JPEG, PNG or WebP"
 MAX_MEGABYTES = 9  # a message to the kernel may have 10 MiB, unless the server is told otherwise
 MAX_MEGAPIXELS = 50
+LIMITS = f"{FORMATS_IN_WORDS}; at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} million pixels"
 SHOWN = 960  # pixels: longer side of the pictures in the page; downloads have the photo's own size
-GRID = (
+GRID_STYLE = (
     "display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:12px;line-height:1.4;"
     "width:0;min-width:100%"  # as wide as there is room, never wider to hold all three in a row
 )
@@ -54,7 +55,9 @@ def read_upload(name: str, content: bytes) -> np.ndarray:
     except Image.DecompressionBombError:  # Pillow's own, larger limit
         too_large = True
     except OSError:
-        raise DataError(f"{name} is no {KINDS} picture, whatever its name says; save it as one of these") from None
+        raise DataError(
+            f"{name} is no {FORMATS_IN_WORDS} picture, whatever its name says; save it as one of these"
+        ) from None
     if too_large:
         raise DataError(f"{name} has more than {MAX_MEGAPIXELS} million pixels; make it smaller")
     file = io.BytesIO(content)
@@ -69,7 +72,8 @@ def views(photo: np.ndarray, probability: np.ndarray, background: np.ndarray | N
     """
     scale = min(1, SHOWN / max(photo.shape[:2]))
     size = [max(1, round(scale * side)) for side in photo.shape[1::-1]]
-    photo, probability = (cv2.resize(array, size, interpolation=cv2.INTER_AREA) for array in (photo, probability))
+    photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    probability = cv2.resize(probability, size, interpolation=cv2.INTER_AREA)
     ground = cutout.studio_gradient(*photo.shape[:2]) if background is None else background
     return {
         "the photo": photo,
@@ -83,6 +87,16 @@ def as_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def file_button(description: str, meaning: str) -> W.FileUpload:
+    """A button that lets a person choose a picture, with what it is for and its limits as a tooltip."""
+    return W.FileUpload(
+        description=description,
+        accept="image/jpeg,image/png,image/webp",
+        tooltip=f"{meaning}: {LIMITS}",
+        layout={"width": "220px"},
+    )
+
+
 class PhotoUpload:
     """A widget that takes a photo and shows mask and cut-out, to look at and to save; and a background, to look at.
 
@@ -91,48 +105,52 @@ class PhotoUpload:
     """
 
     def __init__(self, model, image_size: int, example: np.ndarray, flip: bool = False):
-        self.model, self.image_size, self.flip = model, image_size, flip
-        self.name, self.photo, self.background = "the example", example, None
+        self.model = model
+        self.image_size = image_size
+        self.flip = flip
+        self.name = "the example"
+        self.photo = example
+        self.background = None
         self.controls = None
 
     def __repr__(self):
         return "PhotoUpload: run this cell in JupyterLab, or the notebook with Voila, to choose a photo"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        still = {"text/plain": repr(self)}
         if is_live():
-            return self.widget._repr_mimebundle_() | still
+            return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}
         strip = self.strip()
-        return still | {"image/jpeg": base64.b64encode(strip.data).decode()}, {"image/jpeg": {"alt": strip.alt}}
+        bundle = {"text/plain": repr(self), "image/jpeg": base64.b64encode(strip.data).decode()}
+        return bundle, {"image/jpeg": {"alt": strip.alt}}
 
     def strip(self):
         """The example's three pictures in a row, for pages without a kernel."""
-        found = views(self.photo, prediction.probability(self.model, self.photo, self.image_size, flip=self.flip))
-        return pictures.grid(found.values(), list(found), columns=len(found))
+        probability = prediction.probability(self.model, self.photo, self.image_size, flip=self.flip)
+        shown = views(self.photo, probability)
+        return pictures.grid(shown.values(), list(shown), columns=len(shown))
 
     @property
     def widget(self):
         """The widget itself, made when it is first asked for; to put into a layout of your own."""
         if self.controls is None:
-            limits = f"{KINDS}; at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} million pixels"
-            self.button, self.ground_button = (
-                W.FileUpload(
-                    description=f"choose a {what}",
-                    accept="image/jpeg,image/png,image/webp",
-                    tooltip=f"{meant}: {limits}",
-                    layout={"width": "220px"},
-                )
-                for what, meant in {"photo": "a photo of one car", "background": "what it is put before"}.items()
-            )
-            self.status, self.result = W.HTML(), W.HTML(layout={"width": "100%"})
-            hint = W.HTML(f"<div style='line-height:1.4'>A photo of one car, and a background for it: {limits}.</div>")
-            buttons = [self.button, self.ground_button, hint]
-            row = W.Box(buttons, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 12px"})
-            self.controls = W.VBox([row, self.status, self.result])
-            self.button.observe(self.take_photo, "value")
-            self.ground_button.observe(self.take_background, "value")
+            self.make_controls()
             self.show(self.name, self.photo, self.background)
         return self.controls
+
+    def make_controls(self):
+        """Two buttons with a hint beside them; below, a line that says what is shown, and the pictures."""
+        self.button = file_button("choose a photo", "a photo of one car")
+        self.ground_button = file_button("choose a background", "what it is put before")
+        hint = W.HTML(f"<div style='line-height:1.4'>A photo of one car, and a background for it: {LIMITS}.</div>")
+        row = W.Box(
+            [self.button, self.ground_button, hint],
+            layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 12px"},
+        )
+        self.status = W.HTML()
+        self.result = W.HTML(layout={"width": "100%"})
+        self.controls = W.VBox([row, self.status, self.result])
+        self.button.observe(self.take_photo, "value")
+        self.ground_button.observe(self.take_background, "value")
 
     def take_photo(self, change):
         """Show the photo that was chosen, before the background that there is."""
@@ -153,26 +171,32 @@ class PhotoUpload:
 
     def tell(self, message: str, alert: bool = False):
         """One line that screen readers read out; an alert at once."""
-        role, color = ("alert", "color:var(--jp-error-color1,#b71c1c);font-weight:600") if alert else ("status", "")
-        self.status.value = f"<div role='{role}' style='line-height:1.4;{color}'>{html.escape(message)}</div>"
+        role = "status"
+        style = "line-height:1.4;"
         if alert:
+            role = "alert"
+            style += "color:var(--jp-error-color1,#b71c1c);font-weight:600"
             self.result.value = ""
+        self.status.value = f"<div role='{role}' style='{style}'>{html.escape(message)}</div>"
 
     def show(self, name: str, photo: np.ndarray, background: np.ndarray | None):
         """Predict, and fill in pictures, facts and downloads; what was shown is kept for the next choice."""
         started = time.perf_counter()
         logits = prediction.photo_logits(self.model, photo, self.image_size, flip=self.flip)
-        seconds, share = time.perf_counter() - started, float((logits >= 0).mean())
-        figures = "".join(
-            FIGURE.format(html.escape(f"{name}: {caption}"), as_uri("jpeg", layers.encode(picture)), caption)
-            for caption, picture in views(photo, prediction.sigmoid(logits), background).items()
-        )
+        seconds = time.perf_counter() - started
+        figures = ""
+        for caption, picture in views(photo, prediction.sigmoid(logits), background).items():
+            alt = html.escape(f"{name}: {caption}")
+            figures += FIGURE.format(alt, as_uri("jpeg", layers.encode(picture)), caption)
         links = ""
-        for kind, shown in {"mask": "mask", "cutout": "cut-out"}.items():
-            file = PurePath(f"{PurePath(name).stem}_{shown}.png")
-            content = predictions.encode(predictions.render(kind, photo, logits), file).tobytes()
-            links += LINK.format(html.escape(file.name), as_uri("png", content), shown)
-        self.name, self.photo, self.background = name, photo, background
-        self.result.value = f"<div style='{GRID}'>{figures}</div>{links}"
-        found = f"the car is {share:.0%} of the picture" if share else "no car found: no pixel reaches probability 0.5"
-        self.tell(f"{name}, {photo.shape[1]} x {photo.shape[0]} pixels: {found} ({seconds:.2f} s)")
+        for kind, in_words in {"mask": "mask", "cutout": "cut-out"}.items():
+            file = PurePath(f"{PurePath(name).stem}_{in_words}.png")
+            content = predictions.encode_picture(predictions.render(kind, photo, logits), file).tobytes()
+            links += LINK.format(html.escape(file.name), as_uri("png", content), in_words)
+        self.name = name
+        self.photo = photo
+        self.background = background
+        self.result.value = f"<div style='{GRID_STYLE}'>{figures}</div>{links}"
+        share = float((logits >= 0).mean())
+        seen = f"the car is {share:.0%} of the picture" if share else "no car found: no pixel reaches probability 0.5"
+        self.tell(f"{name}, {photo.shape[1]} x {photo.shape[0]} pixels: {seen} ({seconds:.2f} s)")

@@ -8,9 +8,9 @@ import pandas as pd
 from carvana_lib.runs import ROOT, read_json
 
 RESULTS = ROOT / "results"
-COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
+SCORE_COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 SIZES = {"small": "base_channels 16, 128 px", "32": "base_channels 32, 256 px", "full": "base_channels 64, 256 px"}
-LADDER = {
+RECIPE_STEPS = {  # experiment -> what it adds to the one before it
     "protocol-small": "the protocol",
     "rate-small": "+ a learning rate of 1e-3 in place of 1e-4",
     "onecycle-small": "+ OneCycle, with a peak of 3e-3",
@@ -22,60 +22,88 @@ LADDER = {
 }
 
 
-def found() -> list[Path]:
+def result_files() -> list[Path]:
     """The JSONs that are there, in the order of their names."""
     return sorted(RESULTS.glob("*-seed*.json"))
 
 
-def records(name: str) -> dict[int, dict]:
-    """The results of an experiment by seed."""
-    files = (path for path in found() if path.stem.rpartition("-seed")[0] == name)
-    return {int(path.stem.rpartition("-seed")[2]): read_json(path) for path in files}
+def name_and_seed(path: Path) -> tuple[str, int]:
+    """results/rate-small-seed0.json -> ('rate-small', 0)."""
+    name, _, seed = path.stem.rpartition("-seed")
+    return name, int(seed)
 
 
-def scores(name: str, key: str = "test_miou") -> pd.Series:
-    """One number of each seed's metrics."""
-    return pd.Series({seed: record["metrics"][key] for seed, record in records(name).items()}, dtype=float)
+def results_by_seed(name: str) -> dict[int, dict]:
+    """What the JSONs of one experiment hold, by seed."""
+    results = {}
+    for path in result_files():
+        experiment, seed = name_and_seed(path)
+        if experiment == name:
+            results[seed] = read_json(path)
+    return results
 
 
-def removed(before, after):
+def scores_by_seed(name: str, key: str = "test_miou") -> pd.Series:
+    """One number of an experiment's metrics, by seed."""
+    scores = {seed: result["metrics"][key] for seed, result in results_by_seed(name).items()}
+    return pd.Series(scores, dtype=float)
+
+
+def error_removed(before, after):
     """The share of the error (1 - mIoU) that is gone, of numbers or of Series by seed."""
     return 1 - (1 - after) / (1 - before)
 
 
-def seeds_of(values) -> str:
+def seeds_in_words(values) -> str:
     """'seed 0' or 'seeds 0, 1', of a table or Series with a row a seed."""
-    return f"seed{'s' * (len(values) > 1)} {', '.join(map(str, values.index))}"
+    seeds = ", ".join(map(str, values.index))
+    return f"seeds {seeds}" if len(values) > 1 else f"seed {seeds}"
 
 
-def percents(shares) -> str:
+def in_percent(shares) -> str:
     """'36 %, -2 %'."""
     return ", ".join(f"{round(100 * share)} %" for share in shares)
 
 
-def signed(differences: pd.Series) -> str:
+def signed_differences(differences: pd.Series) -> str:
     """'+0.0012, -0.0003 (seeds 0, 1)'."""
-    return f"{', '.join(differences.map('{:+.4f}'.format))} ({seeds_of(differences)})"
+    return f"{', '.join(differences.map('{:+.4f}'.format))} ({seeds_in_words(differences)})"
 
 
-def interval(values: pd.Series, further: bool = False) -> tuple[float, float]:
-    """95 % interval (Student's t) of the mean over seeds, or with `further` of the value that one more would give."""
+def mean_interval(values: pd.Series) -> tuple[float, float]:
+    """95 % confidence interval of the mean over seeds (Student's t)."""
+    return student_interval(values, 1 / len(values))
+
+
+def prediction_interval(values: pd.Series) -> tuple[float, float]:
+    """95 % prediction interval: where the value of one more seed would lie (Student's t)."""
+    return student_interval(values, 1 / len(values) + 1)
+
+
+def student_interval(values: pd.Series, factor: float) -> tuple[float, float]:
+    """95 % interval around the mean for a variance of `factor` times that of the values (Student's t)."""
     from scipy import stats  # here, since it takes as long to import as all the rest
 
-    reach = stats.t.ppf(0.975, len(values) - 1) * values.std() * np.sqrt(1 / len(values) + further)
+    reach = stats.t.ppf(0.975, len(values) - 1) * values.std() * np.sqrt(factor)
     return values.mean() - reach, values.mean() + reach
 
 
-def table(results: list[Path]) -> pd.DataFrame:
+def experiment_link(name: str) -> str:
+    """A link in Markdown to an experiment's parameter file, from results/README.md."""
+    return f"[{name}](params/{name}.yaml)"
+
+
+def results_table(paths: list[Path]) -> pd.DataFrame:
     """One row a JSON: experiment, seed, images seen, the scores, the 95 % interval over cars."""
     rows = []
-    for path in results:
-        record = read_json(path)
-        name, _, seed = path.stem.rpartition("-seed")
-        low, high = record["metrics"]["test_miou_ci95"]
-        row = {"experiment": name, "seed": int(seed), "images": record["metrics"]["images_seen"]}
-        row |= {column: record["metrics"][column] for column in COLUMNS}
-        rows.append(row | {"ci95_low": low, "ci95_high": high})
+    for path in paths:
+        name, seed = name_and_seed(path)
+        metrics = read_json(path)["metrics"]
+        row = {"experiment": name, "seed": seed, "images": metrics["images_seen"]}
+        for column in SCORE_COLUMNS:
+            row[column] = metrics[column]
+        row["ci95_low"], row["ci95_high"] = metrics["test_miou_ci95"]
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -85,33 +113,39 @@ def ingredients() -> pd.DataFrame:
     Of the seeds that all lines have; nothing where the line above was not trained, since the share would be that of
     two.
     """
-    trained = pd.DataFrame({name: scores(name) for name in LADDER}).dropna(axis=1, how="all").dropna()  # a row a seed
-    rows, before = [], None
-    for name, what in LADDER.items():
-        score = trained.get(name) if len(trained) else None
-        if score is not None:
-            less = "" if before is None else percents(removed(before, score))
-            link, mean = f"[{name}](params/{name}.yaml)", score.mean()
-            rows.append((what, link, f"{mean:.4f}", f"{1 - mean:.4f}", less))
-        before = score
-    less = f"less than the line above by ({seeds_of(trained)})"
+    trained = pd.DataFrame({name: scores_by_seed(name) for name in RECIPE_STEPS})  # a row a seed
+    trained = trained.dropna(axis=1, how="all").dropna()
+    rows = []
+    before = None
+    for name, what in RECIPE_STEPS.items():
+        after = trained.get(name) if len(trained) else None
+        if after is not None:
+            less = "" if before is None else in_percent(error_removed(before, after))
+            mean = after.mean()
+            rows.append((what, experiment_link(name), f"{mean:.4f}", f"{1 - mean:.4f}", less))
+        before = after
+    less = f"less than the line above by ({seeds_in_words(trained)})"
     return pd.DataFrame(rows, columns=["recipe", "experiment", "test mIoU", "error", less])
 
 
-def better() -> str:
+def recipe_gain() -> str:
     """How much of the protocol's error the better recipe takes, size by size and seed by seed."""
-    said = []
+    sentences = []
     for size, what in SIZES.items():
-        base, best = scores(f"protocol-{size}"), scores(f"best-batch-2-{size}")
-        if len(less := removed(base, best).dropna()):
-            shares = f"{percents(less)} with {seeds_of(less)}"
-            if len(less) > 2:
-                low, high = interval(less)
-                shares += f", 95 % interval of the mean {100 * low:.0f} to {100 * high:.0f} %"
-            mean = "mean " * (len(less) > 1) + "test mIoU"
-            means = f"{base[less.index].mean():.4f} against {best[less.index].mean():.4f}"
-            said.append(f"{shares} ({what}; {mean} {means})")
-    return f"Error removed by all of them: {'; '.join(said) or 'not measured yet'}."
+        protocol = scores_by_seed(f"protocol-{size}")
+        recipe = scores_by_seed(f"best-batch-2-{size}")
+        shares = error_removed(protocol, recipe).dropna()
+        if len(shares) == 0:
+            continue
+        gain = f"{in_percent(shares)} with {seeds_in_words(shares)}"
+        if len(shares) > 2:
+            low, high = mean_interval(shares)
+            gain += f", 95 % interval of the mean {100 * low:.0f} to {100 * high:.0f} %"
+        means = f"test mIoU {protocol[shares.index].mean():.4f} against {recipe[shares.index].mean():.4f}"
+        if len(shares) > 1:
+            means = f"mean {means}"
+        sentences.append(f"{gain} ({what}; {means})")
+    return f"Error removed by all of them: {'; '.join(sentences) or 'not measured yet'}."
 
 
 def learning_curve(size: str = "small", seed: int = 0) -> pd.DataFrame:
@@ -123,22 +157,27 @@ def learning_curve(size: str = "small", seed: int = 0) -> pd.DataFrame:
     rows = []
     for kind, longer in {"cars": "", "longer": ", 3 times the steps"}.items():
         for path in RESULTS.glob(f"{kind}-*-{size}-seed{seed}.json"):
-            record = read_json(path)
-            start = "after the sample" if record["params"]["start_from"] else "from random weights"
-            cars, score = record["metrics"]["n_train"] // 16, record["metrics"]["test_miou"]
-            rows.append((cars, start + longer, score))
+            result = read_json(path)
+            start = "after the sample" if result["params"]["start_from"] else "from random weights"
+            cars = result["metrics"]["n_train"] // 16
+            rows.append((cars, start + longer, result["metrics"]["test_miou"]))
     return pd.DataFrame(rows, columns=["cars", "start", "test_miou"]).sort_values(["start", "cars"], ignore_index=True)
 
 
-def between() -> pd.DataFrame:
-    """Renders against photographs: nets trained on all training cars of one kind, scored on the other, by seed."""
+def renders_against_photos() -> pd.DataFrame:
+    """Nets trained on all training cars of one kind, renders or photographs, scored on the other, by seed."""
     rows = []
-    for name in dict.fromkeys(path.stem.rpartition("-seed")[0] for path in found()):
-        made = [record for record in records(name).values() if "elsewhere" in record]
-        if made and not (made[0]["params"]["start_from"] or made[0]["params"]["train_cars"]):
-            other, link = made[0]["elsewhere"], f"[{name}](params/{name}.yaml)"
-            scored = ", ".join(f"{record['elsewhere']['miou']:.4f}" for record in made)
-            rows.append((link, made[0]["params"]["data_dir"], other["data_dir"], other["n"], scored))
+    names = dict.fromkeys(name_and_seed(path)[0] for path in result_files())
+    for name in names:
+        results = [result for result in results_by_seed(name).values() if "elsewhere" in result]
+        if not results:
+            continue
+        params = results[0]["params"]
+        if params["start_from"] or params["train_cars"]:
+            continue
+        other = results[0]["elsewhere"]
+        scores = ", ".join(f"{result['elsewhere']['miou']:.4f}" for result in results)
+        rows.append((experiment_link(name), params["data_dir"], other["data_dir"], other["n"], scores))
     return pd.DataFrame(rows, columns=["experiment", "trained on", "scored on", "pictures", "mIoU, seed by seed"])
 
 
@@ -147,5 +186,7 @@ def native_ways(name: str = "best-small") -> pd.DataFrame:
 
     Their times are left out, since trainings ran beside them.
     """
-    shown = (record["native"]["ways"] for record in records(name).values() if "native" in record)
-    return pd.DataFrame(next(shown, [])).drop(columns="ms", errors="ignore")
+    for result in results_by_seed(name).values():
+        if "native" in result:
+            return pd.DataFrame(result["native"]["ways"]).drop(columns="ms")
+    return pd.DataFrame()

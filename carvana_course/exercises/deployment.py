@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from carvana_course.deployment.submission import encode
+from carvana_course.deployment.submission import rle_encode
 from carvana_course.exercises.checks import Exercise
 
 P = np.float32([[0, 0.1, 0.4, 0.49], [0.51, 0.77, 0.9995, 1]])
@@ -96,7 +96,7 @@ def unpadded(mask) -> str:
 TINY = np.uint8([[0, 1, 1, 0], [0, 1, 1, 1], [1, 0, 0, 1]])
 
 RLE = Exercise(
-    "rle", encode,
+    "rle", rle_encode,
     cases={"3 x 4 pixels": (TINY,), "noise": ((np.random.default_rng(0).random((6, 9)) > 0.5).astype(np.uint8),),
            "car in the first pixel": (1 - TINY,), "all car": (0 * TINY + 1,), "no car": (0 * TINY,)},
     mistakes={

@@ -12,17 +12,17 @@ from carvana_lib.config import Params
 from carvana_lib.runs import Run, atomic, read_json
 
 SUMMARY = ["val_miou", "test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "seconds_per_epoch"]
-KINDS = {  # of cells, by what their source does; a cell with a picture among its outputs is a plot otherwise
-    "import": r"^(import|from) \w",
-    "train": r"\b(train|fit|search|range_test|with_best|train_briefly)\(|optimizer\.step\(\)|\bexperiment\(",
-    "data": r"\bopen_data\(",
-}
+WORK_TAGS = ["import", "train", "data"]  # of cells, by what takes their time; the first counts where there are several
+NETWORK_ADDRESSES = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url"]
 
 
-def summary(sets: list[Params]) -> pd.DataFrame:
+def summarise_runs(sets: list[Params]) -> pd.DataFrame:
     """One row a set that has been evaluated: its name and the numbers that a reader asks for first."""
-    evaluated = [Run(params.run_name) for params in sets if has_metrics(params)]
-    rows = [{"run": run.name} | {key: read_json(run.metrics)[key] for key in SUMMARY} for run in evaluated]
+    rows = []
+    for params in sets:
+        if has_metrics(params):
+            metrics = read_json(Run(params.run_name).metrics)
+            rows.append([params.run_name, *(metrics[key] for key in SUMMARY)])
     return pd.DataFrame(rows, columns=["run", *SUMMARY])
 
 
@@ -36,74 +36,97 @@ def executed_copies(run: Run):
 
 
 def time_table(run: Run) -> pd.DataFrame:
-    """Seconds of a run by notebook and kind of work: notebook, kernel start, import, data, train, plot, other.
+    """Seconds of a run by notebook and kind of work: notebook, kernel start, import, train, data, plot, other.
 
     Read off the executed copies, where papermill left the seconds of each cell; the rest is the kernel's start.
     """
+    columns = ["notebook", "kernel start", *WORK_TAGS, "plot", "other"]
     rows = []
     for path, notebook in executed_copies(run):
-        row = {"notebook": path.stem, "kernel start": notebook.metadata.get("papermill", {}).get("duration") or 0.0}
-        row |= dict.fromkeys((*KINDS, "plot", "other"), 0.0)
+        row = dict.fromkeys(columns, 0.0)
+        row["notebook"] = path.stem
+        row["kernel start"] = seconds_of(notebook)
         for cell in notebook.cells:
-            seconds = cell.metadata.get("papermill", {}).get("duration") or 0.0
-            row["kernel start"] -= seconds
-            row[kind_of(cell)] += seconds
+            row["kernel start"] -= seconds_of(cell)
+            row[kind_of_work(cell)] += seconds_of(cell)
         rows.append(row)
-    return pd.DataFrame(rows, columns=["notebook", "kernel start", *KINDS, "plot", "other"])
+    return pd.DataFrame(rows, columns=columns)
 
 
-def kind_of(cell) -> str:
-    """What a cell's time is spent on: one of KINDS, 'plot' or 'other'."""
-    for kind, pattern in KINDS.items():
-        if cell.cell_type == "code" and re.search(pattern, cell.source, re.MULTILINE):
-            return kind
-    drawn = any("image" in mime for output in cell.get("outputs", []) for mime in output.get("data", {}))
-    return "plot" if drawn else "other"
+def seconds_of(part) -> float:
+    """How long a notebook or a cell took, by papermill's note in it; 0 without one."""
+    return part.metadata.get("papermill", {}).get("duration") or 0.0
+
+
+def tags_of(cell) -> list[str]:
+    """The tags of a notebook's cell."""
+    return cell.metadata.get("tags", [])
+
+
+def kind_of_work(cell) -> str:
+    """What a cell's time is spent on: one of WORK_TAGS, 'plot' or 'other'."""
+    for tag in WORK_TAGS:
+        if tag in tags_of(cell):
+            return tag
+    for output in cell.get("outputs", []):
+        if any("image" in mime for mime in output.get("data", {})):
+            return "plot"
+    return "other"
 
 
 def time_shares(table: pd.DataFrame) -> str:
     """The table as one sentence: seconds in all, and the share of each notebook and each kind."""
     seconds = table.drop(columns="notebook")
     total = max(seconds.to_numpy().sum(), 1e-9)
-    notebooks = ", ".join(
-        f"{n[:2]} {s / total:.0%}" for n, s in zip(table["notebook"], seconds.sum(axis=1), strict=True)
-    )
-    kinds = ", ".join(f"{kind} {s / total:.0%}" for kind, s in seconds.sum().items())
+    by_notebook = zip(table["notebook"], seconds.sum(axis=1), strict=True)
+    notebooks = ", ".join(f"{name[:2]} {of_it / total:.0%}" for name, of_it in by_notebook)
+    kinds = ", ".join(f"{kind} {of_it / total:.0%}" for kind, of_it in seconds.sum().items())
     return f"{total:.0f} s in the notebooks: {notebooks}; {kinds}"
 
 
 def write_report(params: Params) -> None:
-    """Join the notebooks that were executed with these parameters into one HTML file that needs no network.
-
-    The parameters cells give way to one list at the top: what the run really used.
-    """
-    target, table = Run(params.run_name), summary([params])
-    record = read_json(target.params)
-    facts = {name: record[name] for name in ("device", "commit", "seed", "python")} | record["params"]
-    used = pd.Series(facts, dtype=object).to_frame("value").to_html()
-    names, cells = [], []
-    for path, notebook in executed_copies(target):
-        if notebook.metadata.get("papermill", {}).get("parameters") != params.model_dump():
-            continue  # left there by another run of this name
-        names.append(path.stem)
-        cells.append(nbformat.v4.new_markdown_cell(f"<div id='{path.stem}'></div>"))
-        for cell in notebook.cells:
-            if not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", [])):
-                cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](#\1)", cell.source)
-                cells.append(cell)
-    head = (
-        f"# Run {html.escape(target.name)}\n\n{table.to_html(index=False, float_format='{:.4f}'.format)}\n\n"
-        f"{time_shares(time_table(target))}\n\n"
-        + "\n".join(f"- [{name}](#{name})" for name in names)
-        + f"\n\n<details><summary>Parameters, versions, device</summary>{used}</details>"
-    )
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(head), *cells])
-    for number, cell in enumerate(book.cells):
+    """Join the notebooks that were executed with these parameters into one HTML file that needs no network."""
+    run = Run(params.run_name)
+    chapters = [
+        (path.stem, notebook)
+        for path, notebook in executed_copies(run)
+        if notebook.metadata.get("papermill", {}).get("parameters") == params.model_dump()  # else of another run
+    ]
+    names = [name for name, _ in chapters]
+    cells = [nbformat.v4.new_markdown_cell(report_head(run, summarise_runs([params]), names))]
+    for name, notebook in chapters:
+        cells.append(nbformat.v4.new_markdown_cell(f"<div id='{name}'></div>"))
+        cells.extend(report_cells(notebook))
+    for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
-    no_network = dict.fromkeys(
-        ("mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url"), ""
+    book = nbformat.v4.new_notebook(cells=cells)
+    exporter = HTMLExporter(
+        **dict.fromkeys(NETWORK_ADDRESSES, ""), exclude_input_prompt=True, exclude_output_prompt=True
     )
-    exporter = HTMLExporter(**no_network, exclude_input_prompt=True, exclude_output_prompt=True)
-    page, _ = exporter.from_notebook_node(book, resources={"metadata": {"name": f"Run {target.name}"}})
-    with atomic(target.report) as temporary:
+    page, _ = exporter.from_notebook_node(book, resources={"metadata": {"name": f"Run {run.name}"}})
+    with atomic(run.report) as temporary:
         temporary.write_text(page, encoding="utf8")
+
+
+def report_head(run: Run, table: pd.DataFrame, names: list[str]) -> str:
+    """What the report begins with, in Markdown: scores, times, links to the chapters `names`, what was used."""
+    record = read_json(run.params)
+    facts = {name: record[name] for name in ("device", "commit", "seed", "python")}
+    facts.update(record["params"])
+    links = "\n".join(f"- [{name}](#{name})" for name in names)
+    used = pd.Series(facts, dtype=object).to_frame("value").to_html()
+    return (
+        f"# Run {html.escape(run.name)}\n\n{table.to_html(index=False, float_format='{:.4f}'.format)}\n\n"
+        f"{time_shares(time_table(run))}\n\n"
+        f"{links}\n\n<details><summary>Parameters, versions, device</summary>{used}</details>"
+    )
+
+
+def report_cells(notebook) -> list:
+    """The cells of a chapter, its links pointing into the report; its parameters stand at the report's head."""
+    cells = []
+    for cell in notebook.cells:
+        if not {"parameters", "injected-parameters"}.intersection(tags_of(cell)):
+            cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](#\1)", cell.source)
+            cells.append(cell)
+    return cells

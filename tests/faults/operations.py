@@ -81,18 +81,19 @@ def report(params: dict) -> None:
 
 def run(params: dict, notebooks: str) -> None:
     """One run through the notebooks of a folder."""
-    from carvana_course.headless import pipeline
+    from carvana_course.headless import notebooks as chapters
 
-    pipeline.NOTEBOOKS = Path(notebooks)
-    pipeline.run(Params(**params))
+    chapters.NOTEBOOKS = Path(notebooks)
+    chapters.run_notebooks(Params(**params))
 
 
 def batch(files: list[str], notebooks: str) -> list[str]:
     """Run parameter sets through the notebooks of a folder; the failures."""
-    from carvana_course.headless import pipeline
+    from carvana_course.headless import batches
+    from carvana_course.headless import notebooks as chapters
 
-    pipeline.NOTEBOOKS = Path(notebooks)
-    return pipeline.batch(files)[1]
+    chapters.NOTEBOOKS = Path(notebooks)
+    return batches.run_batch(files)[1]
 
 
 def soak(params: dict, seconds: float, every: float) -> list[dict]:

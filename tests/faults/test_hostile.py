@@ -30,7 +30,7 @@ import tornado.websocket
 from conftest import ROOT, write_pair
 
 from carvana_course.deployment import export
-from carvana_course.headless import pipeline
+from carvana_course.headless import notebooks as chapters
 from carvana_lib import CheckpointError
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.config import Params
@@ -142,13 +142,13 @@ def test_html_in_names_and_metadata_stays_text(hostile, tally, tmp_path, monkeyp
         ("img", {"src": "x", "onerror": "alert(1)"}), "alert(2)"
     ], "the test sees attacks"  # fmt: skip
     params = Params(**TINY | {"data_dir": str(hostile)})
-    monkeypatch.setattr(pipeline, "NOTEBOOKS", notebooks.write(tmp_path / "books", LOOK))
-    pipeline.run(params)
+    monkeypatch.setattr(chapters, "NOTEBOOKS", notebooks.write(tmp_path / "books", LOOK))
+    chapters.run_notebooks(params)
     pages = [Run("tiny").report.read_text()]
     if FULL:
         monkeypatch.undo()
         monkeypatch.setenv("CARVANA_RUNS", str(tmp_path))
-        pipeline.run(params.replace(run_name="course"), only=["01", "04", "05"])
+        chapters.run_notebooks(params.replace(run_name="course"), only=["01", "04", "05"])
         pages.append(Run("course").report.read_text())
     for page in pages:
         assert "&lt;img src=x onerror=alert(1)&gt;" in page, "the names are on the page"

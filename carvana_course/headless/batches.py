@@ -1,0 +1,163 @@
+"""Many parameter sets: each runs through the notebooks in a folder of its own, and those that finished are compared."""
+
+import itertools
+import os
+import queue
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from carvana_course.headless.notebooks import run_notebooks
+from carvana_course.headless.report import summarise_runs
+from carvana_course.headless.scores import has_metrics
+from carvana_course.parameters import read_yaml
+from carvana_lib import CarvanaError, CheckpointError, DataError, ParameterError, RunError
+from carvana_lib.checkpoints import finished_epochs, load_trained
+from carvana_lib.config import Params
+from carvana_lib.data import open_data
+from carvana_lib.device import cores
+from carvana_lib.runs import Run, atomic, runs_folder, write_csv
+
+
+def read_sets(files: list[Path]) -> list[Params]:
+    """The parameter sets of a batch: one a file, or for a file with a `grid:` one for each combination in it.
+
+    A set without run_name is called after its file, and after the values that its grid varies. Raises ParameterError
+    for anything wrong in any file, before anything runs.
+    """
+    sets = []
+    for file in map(Path, files):
+        values = read_yaml(file)
+        grid = values.pop("grid", {})
+        if not isinstance(grid, dict) or not all(isinstance(options, list) for options in grid.values()):
+            raise ParameterError(f"parameter file '{file}': grid must hold lines of the form 'name: [value, value]'")
+        base = str(values.pop("run_name", file.stem))
+        for combination in itertools.product(*grid.values()):
+            chosen = dict(zip(grid, combination, strict=True))
+            parts = [base, *(f"{key}-{value}" for key, value in chosen.items())]
+            name = re.sub(r"[^\w.-]+", "_", "-".join(parts))
+            sets.append(Params(**{**values, **chosen, "run_name": name}))
+    names = [params.run_name for params in sets]
+    if len(set(names)) < len(names):
+        twice = max(names, key=names.count)
+        raise ParameterError(f"two parameter sets are called '{twice}'; give them different run_name")
+    return sets
+
+
+def run_batch(files: list[Path], shard: tuple[int, int] = (0, 1), jobs: int = 1) -> tuple[pd.DataFrame, list[str]]:
+    """Run every parameter set that is not finished yet, `jobs` at a time; one that fails does not stop the rest.
+
+    A training that has finished is not repeated: the run goes on with notebook 05. `shard` (i, n) takes every nth
+    set, beginning with the ith (from 0). Jobs share this machine's GPUs out among themselves. Returns the comparison
+    of all sets of the files that have finished, wherever they ran, and the failures.
+    """
+    sets = read_sets(files)
+    free_gpus = queue.SimpleQueue()
+    for names in deal_gpus(gpus_here(), jobs):
+        free_gpus.put(names)
+
+    def run_set(number: int) -> str | None:
+        """Run one of the sets; what went wrong, if anything did."""
+        params = sets[number]
+        label = f"[{number + 1}/{len(sets)}] {params.run_name}"
+        if is_finished(params):
+            print(f"{label}: finished before", flush=True)
+            return None
+        print(f"{label}: running", flush=True)
+        gpus = free_gpus.get()
+        try:
+            if jobs == 1:
+                run_notebooks(params, "05" if is_trained(params) else None)
+            else:
+                run_in_process(files, number, len(sets), jobs, gpus)
+        except CarvanaError as error:
+            return f"{params.run_name}: {error}"
+        finally:
+            free_gpus.put(gpus)
+        return None
+
+    numbers = range(len(sets))[shard[0] :: shard[1]]
+    if jobs == 1:
+        outcomes = [run_set(number) for number in numbers]
+    else:
+        with ThreadPoolExecutor(jobs) as threads:
+            outcomes = list(threads.map(run_set, numbers))
+    failures = [outcome for outcome in outcomes if outcome]
+    return compare_runs(files), failures
+
+
+def is_finished(params: Params) -> bool:
+    """True for a run that has been evaluated with exactly these parameters and reported."""
+    return has_metrics(params) and Run(params.run_name).report.exists()
+
+
+def is_trained(params: Params) -> bool:
+    """True for a run whose training has finished with exactly these parameters and pictures."""
+    try:
+        if not params.resume or finished_epochs(params) < params.epochs:
+            return False
+        load_trained(open_data(params), params)
+    except (CheckpointError, DataError):  # the notebooks say it better
+        return False
+    return True
+
+
+def gpus_here() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; none where there is no CUDA."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [name for name in chosen.replace(" ", "").split(",") if name]
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def deal_gpus(names: list[str], jobs: int) -> list[list[str]]:
+    """Deal GPUs out to so many jobs: several each where there are more GPUs than jobs, else one that some share."""
+    if not names:
+        return [[] for _ in range(jobs)]
+    if len(names) < jobs:
+        return [[names[job % len(names)]] for job in range(jobs)]
+    return [names[job::jobs] for job in range(jobs)]
+
+
+def run_in_process(files: list[Path], number: int, sets: int, jobs: int, gpus: list[str]) -> None:
+    """Run one of the sets of a batch in a process of its own, on its share of cores and GPUs. Raises RunError."""
+    words = [sys.executable, "-m", "carvana_course", "batch", *map(str, files), "--shard", f"{number + 1}/{sets}"]
+    environment = dict(os.environ)
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+    if gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    child = subprocess.run(words, capture_output=True, text=True, errors="replace", env=environment)
+    if child.returncode == 0:
+        return
+    if child.returncode < 0:
+        raise RunError(f"killed by signal {-child.returncode}")
+    lines = child.stderr.strip().splitlines() or ["no reason was given"]
+    raise RunError(re.sub(r"^(failed|error): (\S+: )?", "", lines[-1]))
+
+
+def compare_runs(files: list[Path]) -> pd.DataFrame:
+    """Write `runs/comparison.csv` and `.html` over those sets of the files that have finished, and return the table."""
+    sets = read_sets(files)
+    done = [params for params in sets if has_metrics(params)]
+    table = summarise_runs(done)
+    for position, name in enumerate(varied_parameters(sets), 1):
+        table.insert(position, name, [getattr(params, name) for params in done])
+    write_csv(runs_folder() / "comparison.csv", table)
+    with atomic(runs_folder() / "comparison.html") as temporary:
+        temporary.write_text(
+            "<!doctype html><meta charset='utf-8'><title>Comparison of runs</title>"
+            + table.to_html(index=False, float_format="{:.4f}".format),
+            encoding="utf8",
+        )
+    return table
+
+
+def varied_parameters(sets: list[Params]) -> list[str]:
+    """Names of the parameters, other than the run's name, that are not the same in all sets."""
+    names = [name for name in Params.model_fields if name != "run_name"]
+    return [name for name in names if len({str(getattr(params, name)) for params in sets}) > 1]
