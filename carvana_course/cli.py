@@ -185,7 +185,8 @@ def experiment_command(
     What has its JSON there is not run again. -p says where it runs: data_dir (of the photos), device, num_workers,
     num_processes.
     """
-    from carvana_course.evidence import experiments
+    from carvana_course.evidence import experiments, results_page
+    from carvana_course.evidence.results import results_table
 
     asked = [experiments.read_experiment(file) for file in files]
     overrides = dict(parse_pair(pair) for pair in pairs)
@@ -200,7 +201,7 @@ def experiment_command(
                 skipped = True
                 typer.echo(f"skipped: {experiment.name}, seed {seed}: {error}", err=True)
     if made:
-        typer.echo(table(made).to_string(index=False, float_format=NUMBERS))
+        typer.echo(results_table(made).to_string(index=False, float_format=NUMBERS))
     if skipped:
         raise typer.Exit(1)
 

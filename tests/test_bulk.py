@@ -21,7 +21,7 @@ from carvana_course.deployment import folders, predictions
 from carvana_course.deployment.folders import predict_folder
 from carvana_course.deployment.submission import read_rows, rle_decode, score_submission
 from carvana_course.deployment.threads import bounded_map
-from carvana_lib import CheckpointError, DataError, ParameterError, RunError, prediction
+from carvana_lib import CheckpointError, DataError, ParameterError, RunError
 from carvana_lib.checkpoints import load_model, make_model
 from carvana_lib.prediction import fast, photo_logits
 from carvana_lib.reading import read_photo
@@ -95,7 +95,7 @@ def test_every_kind_is_written_in_the_photos_size(checkpoint, photos, tmp_path, 
 
 
 def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
-    out, opened, open_photo = tmp_path / "out", [], prediction.open_photo
+    out, opened, open_photo = tmp_path / "out", [], folders.open_photo
     predict_folder(checkpoint, photos, out, device="cpu")
     first, times = masks(out), {path.name: path.stat().st_mtime_ns for path in (out / "masks").iterdir()}
     for name in ("02_mask.png", "07_mask.png"):
@@ -103,7 +103,7 @@ def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
     fresh, stale = out / "masks" / ".08_mask.png.abc.png", out / "masks" / ".09_mask.png.abc.png"
     fresh.touch(), stale.touch()
     os.utime(stale, (0, 0))  # left by a process killed long ago; the other may be of one that works now
-    monkeypatch.setattr(prediction, "open_photo", lambda path, **k: opened.append(path.name) or open_photo(path, **k))
+    monkeypatch.setattr(folders, "open_photo", lambda path, **k: opened.append(path.name) or open_photo(path, **k))
     result = predict_folder(checkpoint, photos, out, device="cpu")
     assert (result.predicted, result.done_before) == (2, 10) and opened == ["02.webp", "07.png"]
     assert fresh.exists() and not stale.exists()
@@ -116,7 +116,7 @@ def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("at", [1, 7])
 def test_a_run_that_is_stopped_midway_leaves_only_whole_files(checkpoint, photos, tmp_path, monkeypatch, at):
-    calls, logits = [], prediction.square_logits
+    calls, logits = [], folders.square_logits
 
     def stopped(*arguments):
         calls.append(1)
@@ -124,7 +124,7 @@ def test_a_run_that_is_stopped_midway_leaves_only_whole_files(checkpoint, photos
             raise KeyboardInterrupt
         return logits(*arguments)
 
-    monkeypatch.setattr(prediction, "square_logits", stopped)
+    monkeypatch.setattr(folders, "square_logits", stopped)
     with pytest.raises(KeyboardInterrupt):
         predict_folder(checkpoint, photos, tmp_path / "out", batch_size=1, device="cpu")
     monkeypatch.undo()
@@ -151,9 +151,9 @@ def test_one_bad_file_does_not_stop_the_rest(checkpoint, photos, tmp_path):
 
 
 def test_a_photo_that_vanishes_before_its_cutout_is_listed(checkpoint, photos, tmp_path, monkeypatch):
-    logits = prediction.square_logits
+    logits = folders.square_logits
     monkeypatch.setattr(
-        prediction, "square_logits", lambda *a: ((photos / "05.webp").unlink(missing_ok=True), logits(*a))[1]
+        folders, "square_logits", lambda *a: ((photos / "05.webp").unlink(missing_ok=True), logits(*a))[1]
     )
     result = predict_folder(checkpoint, photos, tmp_path / "out", cutout=True, batch_size=12, device="cpu")
     assert [failure.name for failure in result.failures] == ["05.webp"] and result.predicted == 11
@@ -241,7 +241,7 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
     for i in range(size):
         Image.new("RGB", (20, 20)).save(folder / f"{i}.png")
     lock, alive, peak = threading.Lock(), set(), []
-    open_photo, write = prediction.open_photo, predictions.Predictions.write
+    open_photo, write = folders.open_photo, predictions.Predictions.write
 
     def opened(path, **options):
         with lock:
@@ -255,7 +255,7 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
             alive.remove(path.name)
         return write(self, path, logits)
 
-    monkeypatch.setattr(prediction, "open_photo", opened)
+    monkeypatch.setattr(folders, "open_photo", opened)
     monkeypatch.setattr(predictions.Predictions, "write", written)
     monkeypatch.setattr(folders, "cores", lambda: 2)
     assert predict_folder(checkpoint, folder, tmp_path / "out", batch_size=3, device="cpu").predicted == size
