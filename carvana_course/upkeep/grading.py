@@ -24,7 +24,7 @@ COLUMNS = ["student", "notebook", "exercise", "verdict", "hint", "seconds", "err
 ONLY_A_CHECK = re.compile(r"\s*check\(\s*[\"']\w+[\"']\s*,.*\)\s*", re.S)  # a cell that would judge a second time
 # Parameters of every submission: the cells before the exercises run, but no answer needs a net that was trained well.
 SHORT = {"epochs": 1, "subset": 64, "tuning_subset": 32, "learning_rate": 5e-4, "loss": "bce_dice"}
-JUDGE = "from carvana_course.exercises import grading\n\ngrading.show_verdict('{0}', globals().get('my_{0}', ...))"
+JUDGE = "from carvana_course.upkeep import grading\n\ngrading.show_verdict('{0}', globals().get('my_{0}', ...))"
 JUDGE_SECONDS = 60  # after which an answer that does not end is interrupted, so that the others are still judged
 
 
