@@ -12,7 +12,7 @@ from benchmarks import textbook
 from benchmarks.measure import Findings, Plan, alternate_fresh, fresh
 from benchmarks.pictures import repeat
 from benchmarks.training import make_trainer
-from carvana_course.deployment import export, predictions
+from carvana_course.deployment import export, folders, predictions
 from carvana_lib import prediction
 from carvana_lib.checkpoints import Checkpoints, load_model, save
 from carvana_lib.config import Params
@@ -44,7 +44,7 @@ def in_bulk(folder: Path, size: int) -> float:
     """Seconds of `predict_folder`, the second time: the first one also prepares PyTorch's kernels, about a second."""
     for _ in range(2):
         with tempfile.TemporaryDirectory() as out:
-            result = folder.predict_folder(folder / f"net-{size}", folder / "train", out, device="cpu")
+            result = folders.predict_folder(folder / f"net-{size}", folder / "train", out, device="cpu")
             assert not result.failures, str(result)
     return result.seconds
 
@@ -54,7 +54,7 @@ def one_by_one(folder: Path, size: int) -> float:
     net = prediction.fast(load_model(folder / f"net-{size}"), "cpu")
 
     def predict(path, out):
-        job = folder.read(path, size)
+        job = folders.read(path, size)
         logits = prediction.enlarge(prediction.square_logits(net, job.square[None], size)[0], job.size)
         target = out / f"{path.stem}_mask.png"
         target.write_bytes(predictions.encode(predictions.render("mask", None, logits), target))
