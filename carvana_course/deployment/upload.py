@@ -107,7 +107,7 @@ class PhotoUpload:
     def strip(self):
         """The example's three pictures in a row, for pages without a kernel."""
         found = views(self.photo, prediction.probability(self.model, self.photo, self.image_size, flip=self.flip))
-        return pictures.grid(found.values(), list(found), columns=len(found))
+        return pictures.picture_grid(found.values(), list(found), columns=len(found))
 
     @property
     def widget(self):
@@ -163,7 +163,7 @@ class PhotoUpload:
         logits = prediction.photo_logits(self.model, photo, self.image_size, flip=self.flip)
         seconds, share = time.perf_counter() - started, float((logits >= 0).mean())
         figures = "".join(
-            FIGURE.format(html.escape(f"{name}: {caption}"), as_uri("jpeg", layers.encode(picture)), caption)
+            FIGURE.format(html.escape(f"{name}: {caption}"), as_uri("jpeg", layers.encode_jpeg(picture)), caption)
             for caption, picture in views(photo, prediction.sigmoid(logits), background).items()
         )
         links = ""
