@@ -132,7 +132,7 @@ def observe_split(split, cars, fraction: float) -> tuple:
     return 0, max(sizes), len(sizes) == 1, repeats, differs, in_order
 
 
-def split_by_car(cars, fraction, seed, size=lambda wanted: max(1, round(wanted)), draw="permutation") -> np.ndarray:
+def draw_test_cars(cars, fraction, seed, size=lambda wanted: max(1, round(wanted)), draw="permutation") -> np.ndarray:
     """The right split: True for the pictures of randomly drawn test cars; with other arguments, wrong ones."""
     names = np.unique(cars)
     rng = np.random.default_rng(seed)
@@ -143,7 +143,7 @@ def split_by_car(cars, fraction, seed, size=lambda wanted: max(1, round(wanted))
     return np.isin(cars, drawn[draw]())
 
 
-def split_by_share(cars, fraction, seed) -> np.ndarray:
+def draw_test_share(cars, fraction, seed) -> np.ndarray:
     """Cars are taken until the test has its share of the pictures."""
     names = np.random.default_rng(seed).permutation(np.unique(cars))
     pictures = np.cumsum([(cars == name).sum() for name in names])
@@ -153,7 +153,7 @@ def split_by_share(cars, fraction, seed) -> np.ndarray:
 def one_picture_each(cars, fraction, seed) -> np.ndarray:
     """The right cars, but only the first picture of each of them."""
     _, first_pictures = np.unique(cars, return_index=True)
-    return split_by_car(cars, fraction, seed) & np.isin(np.arange(len(cars)), first_pictures)
+    return draw_test_cars(cars, fraction, seed) & np.isin(np.arange(len(cars)), first_pictures)
 
 
 def first_rows(cars, fraction) -> np.ndarray:
@@ -164,7 +164,7 @@ def first_rows(cars, fraction) -> np.ndarray:
 SEEDS = itertools.count(1000)  # a seed that is never the same, for the mistake of using none
 
 SPLIT = Exercise(
-    "split", split_by_car, observe=observe_split,
+    "split", draw_test_cars, observe=observe_split,
     parts=("how many pictures a test has whose car is in training too", "how many cars a test has",
            "whether every seed draws as many cars", "whether a seed draws the same cars again",
            "whether another seed draws other cars", "whether the cars are drawn in the order of their names"),
@@ -181,24 +181,25 @@ SPLIT = Exercise(
             "The first rows are not a random draw, and where cars are mixed in the table they cut through cars."),
         "every so many": (lambda c, f, s: np.arange(len(c)) % round(1 / f) == 0,
             "Every so-many-th picture is a split by view: all test cars are in training, seen from the next angle."),
-        "first cars": (lambda c, f, s: split_by_car(c, f, s, draw="none"),
+        "first cars": (lambda c, f, s: draw_test_cars(c, f, s, draw="none"),
             "Always the first cars by name. Names may follow date or maker: shuffle the cars by the seed first."),
-        "same seed": (lambda c, f, s: split_by_car(c, f, 0),
+        "same seed": (lambda c, f, s: draw_test_cars(c, f, 0),
             "Another seed gives the same split: `seed` has to reach the random generator."),
-        "no seed": (lambda c, f, s: split_by_car(c, f, next(SEEDS)),
+        "no seed": (lambda c, f, s: draw_test_cars(c, f, next(SEEDS)),
             "Called twice with one seed, it splits in two ways: a test car of today was a training car yesterday."),
-        "inverted": (lambda c, f, s: ~split_by_car(c, f, s), "True should mark the test; yours marks everything else."),
-        "with repeats": (lambda c, f, s: split_by_car(c, f, s, draw="with repeats"),
+        "inverted": (lambda c, f, s: ~draw_test_cars(c, f, s),
+            "True should mark the test; yours marks everything else."),
+        "with repeats": (lambda c, f, s: draw_test_cars(c, f, s, draw="with repeats"),
             "Some seeds give fewer test cars than others: the draw may take one car twice (replace=False)."),
-        "by coin": (lambda c, f, s: split_by_car(c, f, s, draw="coins"),
+        "by coin": (lambda c, f, s: draw_test_cars(c, f, s, draw="coins"),
             "Each car throws a coin of its own, so the number of test cars is up to chance. Shuffle, then cut."),
-        "perhaps none": (lambda c, f, s: split_by_car(c, f, s, round),
+        "perhaps none": (lambda c, f, s: draw_test_cars(c, f, s, round),
             "With few cars the share rounds to no test car at all; keep at least one."),
-        "truncated": (lambda c, f, s: split_by_car(c, f, s, lambda wanted: max(1, int(wanted))),
+        "truncated": (lambda c, f, s: draw_test_cars(c, f, s, lambda wanted: max(1, int(wanted))),
             "int() cuts off: 3.9 cars become 3. Round to the nearest number."),
-        "rounded up": (lambda c, f, s: split_by_car(c, f, s, lambda wanted: int(np.ceil(wanted))),
+        "rounded up": (lambda c, f, s: draw_test_cars(c, f, s, lambda wanted: int(np.ceil(wanted))),
             "3.3 cars become 4: rounded up. Round to the nearest number, but to one at least."),
-        "share of pictures": (split_by_share,
+        "share of pictures": (draw_test_share,
             "The share is of the pictures, so the number of test cars depends on the draw. Here it is of the cars."),
     },
 )
