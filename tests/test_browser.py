@@ -92,7 +92,9 @@ def test_contours_lie_on_the_outline():
 def test_any_sizes_and_any_masks_compose(height, width, tall, wide, layer, has_mask, has_probability, o, t, seed):
     draw = np.random.default_rng(seed)
     photo = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
-    mask = draw.integers(0, 2, (tall, wide), dtype=np.uint8) * (seed % 3 > 0) if has_mask else None
+    mask = draw.integers(0, 2, (tall, wide), dtype=np.uint8) if has_mask else None
+    if has_mask and seed % 3 == 0:
+        mask[:] = 0
     probability = draw.random((wide, tall), dtype=np.float32) if has_probability else None
     before = photo.copy()
     picture = layers.compose(photo, mask, probability, layer, o, t)
