@@ -136,17 +136,16 @@ def test_truth_arithmetic_is_found():
 # Two unrelated names on one line: `rows, hooks = [], []`
 
 
+def items_of(node: ast.expr) -> set[str]:
+    """The items of a tuple or list as source text; none of anything else."""
+    return {ast.unparse(item) for item in node.elts} if isinstance(node, ast.Tuple | ast.List) else set()
+
+
 def tuple_assignments(tree: ast.Module) -> list[int]:
     """Lines that give several names the items of a tuple, but for a swap, which needs both at once."""
-    lines = []
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple | ast.List)):
-            continue
-        values = {ast.unparse(value) for value in node.value.elts}
-        for target in node.targets:
-            if isinstance(target, ast.Tuple | ast.List) and {ast.unparse(name) for name in target.elts} != values:
-                lines.append(node.lineno)
-    return lines
+    assignments = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    pairs = [(node.lineno, target, node.value) for node in assignments for target in node.targets]
+    return [line for line, target, value in pairs if items_of(target) and items_of(value) - items_of(target)]
 
 
 def test_each_name_is_assigned_on_a_line_of_its_own():

@@ -104,6 +104,7 @@ class Album:
         self.review = Path(review)
         self.order = arrange(self.table, sort, sort in LARGE_IS_BAD)
         self.marks = self.read_marks()
+        # the latest results of three methods, for the widget asks for the same picture again and again
         self.cached_load = lru_cache(maxsize=6)(self.load)
         self.cached_title = lru_cache(maxsize=1024)(self.title)
         self.cached_jpeg = lru_cache(maxsize=cached)(self.jpeg)

@@ -41,11 +41,10 @@ class DescribedFigure(Figure):
 
     def describe(self) -> str:
         """For a figure that was given no `alt`: its titles, its axes' names and its legends."""
-        words = []
+        words = [", ".join(filter(None, (ax.get_title(), ax.get_ylabel(), ax.get_xlabel()))) for ax in self.axes]
         for ax in self.axes:
-            words.append(", ".join(filter(None, (ax.get_title(), ax.get_ylabel(), ax.get_xlabel()))))
-        for ax in self.axes:
-            words.extend(ax.get_legend_handles_labels()[1])
+            _, labels = ax.get_legend_handles_labels()
+            words.extend(labels)
         return "Figure: " + "; ".join(filter(None, words)) + "."
 
 
