@@ -8,6 +8,7 @@ import gc
 import os
 import tempfile
 import time
+from concurrent.futures import wait
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,10 @@ from benchmarks.measure import Findings, Plan
 from carvana_course.browser import MaskBrowser, layers
 
 SIZES = ((480, 320), (1918, 1280))
-CARS, VIEWS = 4, 16
+CARS = 4
+VIEWS = 16
+NEXT = "next picture"
+NEXT_PREFETCHED = "next picture, prefetched"
 
 
 def make_pictures(folder: Path, width: int, height: int) -> pd.DataFrame:
@@ -53,18 +57,31 @@ def open_browser(table: pd.DataFrame, folder: Path) -> MaskBrowser:
     return browser
 
 
-def steps(browser: MaskBrowser):
-    """(name, what a person does); each shows a picture that has not been shown before, as far as there are any."""
-    c, rng = browser.controls, np.random.default_rng(1)
-    yield "next picture", c.next.click
-    yield "next picture, prefetched", lambda: ([f.result() for f in browser.ahead if not f.cancelled()], None)[1]
-    yield "view slider", lambda: setattr(c.turn, "value", c.turn.options[(c.turn.index + 1) % VIEWS][1])
-    yield "threshold", lambda: setattr(c.threshold, "value", round(rng.uniform(0.02, 0.98), 4))
-    yield "opacity", lambda: setattr(c.opacity, "value", round(rng.uniform(0.02, 0.98), 4))
-    yield (
-        "another layer",
-        lambda: setattr(c.layer, "value", layers.LAYERS[(layers.LAYERS.index(c.layer.value) + 1) % 7]),
-    )
+def steps(browser: MaskBrowser) -> dict:
+    """{name: what a person does}; each shows a picture that has not been shown before, as far as there are any."""
+    c = browser.controls
+    rng = np.random.default_rng(1)
+
+    def next_view():
+        c.view_slider.value = c.view_slider.options[(c.view_slider.index + 1) % VIEWS][1]
+
+    def threshold():
+        c.threshold.value = round(rng.uniform(0.02, 0.98), 4)
+
+    def opacity():
+        c.opacity.value = round(rng.uniform(0.02, 0.98), 4)
+
+    def next_layer():
+        c.layer.value = layers.LAYERS[(layers.LAYERS.index(c.layer.value) + 1) % len(layers.LAYERS)]
+
+    return {
+        NEXT: c.next.click,
+        NEXT_PREFETCHED: c.next.click,
+        "view slider": next_view,
+        "threshold": threshold,
+        "opacity": opacity,
+        "another layer": next_layer,
+    }
 
 
 def median_ms(browser: MaskBrowser, name: str, step, count: int = 16, rounds: int = 3) -> float:
@@ -73,14 +90,14 @@ def median_ms(browser: MaskBrowser, name: str, step, count: int = 16, rounds: in
     for _ in range(rounds):
         times = []
         for _ in range(count):
-            if name == "next picture, prefetched":
-                step()  # wait for the neighbours, as a person does while looking
-                step_now = browser.controls.next.click
+            if name == NEXT_PREFETCHED:  # wait for the neighbours, as a person does while looking
+                wait([future for future in browser.prefetched if not future.cancelled()])
             else:
-                browser.encoded.cache_clear(), browser.load.cache_clear() if name == "next picture" else None
-                step_now = step
+                browser.cached_jpeg.cache_clear()
+            if name == NEXT:
+                browser.cached_load.cache_clear()
             start = time.perf_counter()
-            step_now()
+            step()
             times.append(time.perf_counter() - start)
         medians.append(1000 * np.median(times))
     return min(medians)
@@ -123,12 +140,12 @@ def measure(plan: Plan) -> Findings:
             browser = open_browser(make_pictures(Path(name), width, height), Path(name))
             for layer in shown:
                 browser.controls.layer.value = layer
-                for step_name, step in steps(browser):
+                for step_name, step in steps(browser).items():
                     milliseconds = median_ms(browser, step_name, step, *plan.pick((16, 2), (16, 3), (2, 1)))
                     found.row(f"browser at {width}x{height}, {layer}: {step_name}", "ms", milliseconds)
             if plan.full:
                 found.row(f"browser at {width}x{height}: memory grown over 1000 steps", "MB", growth_mb(browser, 1000))
-            browser.thread.shutdown(cancel_futures=True)
+            browser.executor.shutdown(cancel_futures=True)
     rows = plan.pick(5000, 5000, 50)
     found.row(f"browser: a table of {rows:,} rows opens", "s", min(opening_seconds(rows) for _ in range(3)))
     return found

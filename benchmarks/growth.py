@@ -18,12 +18,14 @@ from carvana_lib.dataset import make_loader
 
 def timed(function, *arguments, rounds: int = 1) -> float:
     """Least seconds of some rounds, after one that is not counted where there are several."""
+    if rounds > 1:
+        function(*arguments)
     seconds = []
-    for _ in range(rounds + (rounds > 1)):
+    for _ in range(rounds):
         started = time.perf_counter()
         function(*arguments)
         seconds.append(time.perf_counter() - started)
-    return min(seconds[rounds > 1 :])
+    return min(seconds)
 
 
 def first_pass(source: Path, count: int, size: int) -> float:

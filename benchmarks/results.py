@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import LogLocator
 
 from benchmarks.measure import fresh
-from carvana_course.show.plots import BLUE, ORANGE, figure
+from carvana_course.show.figures import BLUE, ORANGE, new_figure
 from carvana_lib.runs import environment, read_json, write_json
 
 AXES = {"pictures": "number of pictures", "size": "side of the picture, pixels", "channels": "base_channels"}
@@ -74,7 +74,7 @@ def show(results: dict, parts) -> str:
 
 def draw(curves: list[dict], path: Path) -> None:
     """Time above, memory below, against each of the three axes."""
-    fig, grid = figure(len(AXES), 2, width=13, height=7.5)
+    fig, grid = new_figure(len(AXES), 2, width=13, height=7.5)
     for curve in curves:
         in_time, first = curve["unit"].startswith("s"), curve["name"] != "loader"
         ax = grid[0 if in_time else 1][list(AXES).index(curve["axis"])]

@@ -65,7 +65,7 @@ def body_section(spec, lines, stations, columns):
     width = width - fullness * soft_inset(rise) * np.clip(width / half, 0, 1) ** 4
     # two creases along the bonnet, its middle raised between them
     sideways = width / half
-    bonnet = (angle > 0.5) * smooth_step(spec.cowl - stations[:, None], -0.05, 0.15)
+    bonnet = np.where(angle > 0.5, smooth_step(spec.cowl - stations[:, None], -0.05, 0.15), 0)
     height = height - 0.016 * bonnet * smooth_step(sideways, 0.52, 0.64)
     return width, height
 
@@ -163,5 +163,7 @@ def cabin_mesh(spec, lines, rows=230, columns=100):
     bow = 0.17 * (2 * width / spec.width) ** 2
     forward = np.clip((middle - straight) / (middle - first), 0, 1)
     backward = np.clip((straight - middle) / (last - middle), 0, 1)
-    bowed = straight + bow * forward - 0.6 * bow * backward * (not spec.bed)
+    bowed = straight + bow * forward
+    if not spec.bed:
+        bowed = bowed - 0.6 * bow * backward
     return mirrored_mesh("cabin", spec, bowed, width, height, straight, seam_columns=(-1,))

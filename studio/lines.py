@@ -138,5 +138,7 @@ class Lines:
         above = smooth_step(height, bumper + 0.06, bumper + 0.16)
         higher = np.clip((height - bumper - 0.1) / (spec.tail_height - bumper - 0.1), 0, 1.2)
         below = np.clip((bumper - 0.05 - height) / 0.3, 0, 1)
-        lip = np.exp(-(((height - spec.tail_height + 0.03) / 0.05) ** 2))
-        return 0.035 * above + spec.tail_lean * higher + 0.10 * below**1.4 - 0.025 * lip * (not spec.bed)
+        setback = 0.035 * above + spec.tail_lean * higher + 0.10 * below**1.4
+        if not spec.bed:
+            setback = setback - 0.025 * np.exp(-(((height - spec.tail_height + 0.03) / 0.05) ** 2))  # the boot's lip
+        return setback

@@ -8,16 +8,16 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402
-from embreex import rtcore_scene  # noqa: E402
-from embreex.mesh_construction import TriangleMesh  # noqa: E402
+import numpy as np
+from embreex import rtcore_scene
+from embreex.mesh_construction import TriangleMesh
 
-from studio.lines import Lines  # noqa: E402
-from studio.materials import NUMBER, Palette  # noqa: E402
-from studio.mesh import unit  # noqa: E402
-from studio.parts import build_car  # noqa: E402
-from studio.skin import Skin  # noqa: E402
-from studio.windows import Windows  # noqa: E402
+from studio.lines import Lines
+from studio.materials import NUMBER, Palette
+from studio.mesh import unit
+from studio.parts import build_car
+from studio.skin import Skin
+from studio.windows import Windows
 
 PATTERNS = 16  # neighbouring points use different sets of directions; smoothing mixes the sets
 FLOOR_RAYS = 48

@@ -61,11 +61,8 @@ class Room:
         stage = self.stage
         reach = np.hypot(points[:, 0], points[:, 1])
         wide = size * 3
-        tone = (
-            0.98
-            - 0.25 * np.clip(reach / stage.radius, 0, 1) ** 2 * (points[:, 0] > 0)
-            + 0.02 * points[:, 1] / stage.radius
-        )
+        towards_camera = np.where(points[:, 0] > 0, np.clip(reach / stage.radius, 0, 1), 0)
+        tone = 0.98 - 0.25 * towards_camera**2 + 0.02 * points[:, 1] / stage.radius
         phase = stage.stain_phase
         tone = tone * (
             1
@@ -117,8 +114,8 @@ class Room:
         """Door, curtain and equipment on the camera's side of the room: only reflections show them."""
         tone = np.ones_like(angle)
         for middle, half_angle, top, value in BEHIND_CAMERA:
-            inside = np.clip((half_angle - np.abs(angle - middle)) / 0.03 + 0.5, 0, 1) * (height < top)
-            tone = tone * (1 - (1 - value) * inside)
+            inside = np.clip((half_angle - np.abs(angle - middle)) / 0.03 + 0.5, 0, 1)
+            tone = np.where(height < top, tone * (1 - (1 - value) * inside), tone)
         return tone
 
     def write_word(self, light, points, size):

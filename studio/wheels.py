@@ -43,7 +43,7 @@ def spoke_meshes(spec, rim, side):
     angle = np.linspace(0, 2 * np.pi, 300, endpoint=False)[None]
     share = radius / radius.max()
     metal = spoke_pattern(spec, radius, share, angle)
-    dish = -0.010 - 0.030 * (1 - share) ** 1.5 + 0.012 * (share < 0.13)
+    dish = -0.010 - 0.030 * (1 - share) ** 1.5 + np.where(share < 0.13, 0.012, 0)
     depth = np.where(metal, dish, -0.075)
     points = np.stack([radius * np.cos(angle), side * depth, radius * np.sin(angle)], -1)
     faces = grid_faces(len(radius), angle.size, closed=True)

@@ -75,7 +75,7 @@ def made_up(test_miou: float, curve=(0.9, 0.94, 0.95), even: float = 0.0, **more
     """A result as `run_experiment` writes it, as far as the audit reads it."""
     metrics = {"test_miou": test_miou, "val_miou": 0.95, "test_miou_ci95": [0.94, 0.96], "n_test": 32}
     metrics |= {"n_train": 80, "n_val": 48, "test_averagings": {"per image": 0.95, "micro": 0.96, "soft": 0.7}}
-    views = {str(view): test_miou + even * (view % 2 == 0) for view in range(1, 17)}
+    views = {str(view): test_miou + (even if view % 2 == 0 else 0) for view in range(1, 17)}
     record = {"metrics": metrics, "params": {"start_from": None}, "val_miou_each_epoch": list(curve)}
     record["device"] = "cpu (1 threads)"
     return record | {"test_miou_each_view": views, "test_cars": ["a", "b"]} | more

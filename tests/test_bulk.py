@@ -101,7 +101,8 @@ def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
     for name in ("02_mask.png", "07_mask.png"):
         (out / "masks" / name).unlink()
     fresh, stale = out / "masks" / ".08_mask.png.abc.png", out / "masks" / ".09_mask.png.abc.png"
-    fresh.touch(), stale.touch()
+    fresh.touch()
+    stale.touch()
     os.utime(stale, (0, 0))  # left by a process killed long ago; the other may be of one that works now
     monkeypatch.setattr(folders, "open_photo", lambda path, **k: opened.append(path.name) or open_photo(path, **k))
     result = predict_folder(checkpoint, photos, out, device="cpu")

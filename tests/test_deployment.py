@@ -222,7 +222,8 @@ def test_tiles_leave_no_seams():
 def test_the_fast_copy_says_the_same_and_the_net_stays_as_it_was(net):
     for module in net.modules():  # statistics as after training: not 0 and 1
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.uniform_(-0.1, 0.1), module.running_var.uniform_(0.5, 2)
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 2)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     picture = photo(70, 50)
     expected, found = (probability(one, picture, 32) for one in (net, prediction.fast(net, "cpu")))

@@ -332,7 +332,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path, monkeypat
 
 
 def put(whole: Path, name: str, data: bytes | None) -> None:
-    (whole / name).write_bytes(data) if data is not None else (whole / name).unlink()
+    if data is None:
+        (whole / name).unlink()
+    else:
+        (whole / name).write_bytes(data)
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def test_what_is_missing_or_stale_is_named(run):
 class Bright(torch.nn.Module):
     """Says that the car is what is brighter than 160."""
 
-        stride = 16
+    stride = 16
 
     def __init__(self):
         super().__init__()

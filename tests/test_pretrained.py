@@ -15,7 +15,8 @@ def test_the_encoder_computes_what_vgg_computes(monkeypatch, params):
     vgg = vgg13_bn(weights=None)
     for layer in vgg.features.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.running_mean.normal_(), layer.running_var.uniform_(0.5, 2)
+            layer.running_mean.normal_()
+            layer.running_var.uniform_(0.5, 2)
         elif isinstance(layer, torch.nn.Conv2d):
             layer.bias.data.normal_()
     monkeypatch.setattr(pretrained, "imagenet_vgg", lambda: vgg)

@@ -154,19 +154,19 @@ FIGURES = {  # a call, and what its text must say
     "plots.iou_histogram([0.5, 0.7], 0.6)": "the IoU of 2 images, 0.500 to 0.700, with mean 0.600",
     "plots.polar_by_view(table)": "least 0.600 in view 4, most 0.900 in view 1",
     "own[1].set(xlabel='pixels', ylabel='count') and own[0]": "Figure: count, pixels.",
-    "pictures.grid([black] * 3, ['x', 'y', 'x'], legend={'car': plots.ORANGE})": "3 pictures: x, y; in colour: car.",
-    "pictures.grid([black] * 2, alt='Two black fields')": "Two black fields.",
+    "pictures.picture_grid([black] * 3, [*'xyx'], legend={'car': plots.ORANGE})": "3 pictures: x, y; in colour: car.",
+    "pictures.picture_grid([black] * 2, alt='Two black fields')": "Two black fields.",
 }
 SETUP = """
 import numpy as np, pandas as pd
-from carvana_course.show import pictures, plots
+from carvana_course.show import figures, pictures, plots
 from carvana_lib.model import UNet
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 table = pd.DataFrame({"view": [1, 2, 3, 4] * 2, "area": [0.1, 0.2, 0.3, 0.4] * 2, "iou": [0.9, 0.8, 0.7, 0.6] * 2,
                       "car_id": [*"aabb", *"cccc"], "split": ["train"] * 4 + ["val"] * 2 + ["test"] * 2})
 trials = pd.DataFrame({"loss": ["bce", "bce"], "learning_rate": [1e-4, 3e-4], "val_miou": [0.6, 0.8]})
 history = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.4], "val_loss": [0.6, 0.5], "val_miou": [0.7, 0.8]})
-own, black = plots.figure(), np.zeros((8, 12, 3), np.uint8)
+own, black = figures.new_figure(), np.zeros((8, 12, 3), np.uint8)
 """
 
 

@@ -69,7 +69,7 @@ def test_a_term_is_linked_where_a_notebook_first_uses_it(path):
 
 def test_plans_name_exercises_and_quizzes_that_exist():
     names = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|.*\|$", TEACHING, re.M))))
-    columns = {*grading.COLUMNS, "right"}
+    columns = {*grading.GRADE_COLUMNS, "right"}
     assert names - columns <= set(EXERCISES)
     quizzes = set(re.findall(r'quiz "([\w ]+)"', TEACHING))
     assert quizzes and quizzes <= set(QUESTIONS)
@@ -165,7 +165,7 @@ def verdicts(table, student: str) -> dict:
 
 def test_answers_are_judged_one_by_one(graded):
     folder, out, table = graded
-    assert list(table.columns) == grading.COLUMNS and set(table["student"]) == {"anna", "ben", "cleo"}
+    assert list(table.columns) == grading.GRADE_COLUMNS and set(table["student"]) == {"anna", "ben", "cleo"}
     assert verdicts(table, "anna") == {
         "largest_car": "not yet",
         "mirror": "right",

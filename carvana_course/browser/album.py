@@ -5,6 +5,7 @@ Nothing here needs a widget, so that notebooks executed without a reader, and te
 
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from carvana_course.show import pictures
 from carvana_lib.runs import write_csv
 
 NONE = "none"
+BEST_LAYERS = (layers.ERRORS, layers.PREDICTED, layers.TRUE, layers.PHOTO)  # the first that can be drawn is shown first
 LARGE_IS_BAD = ("fp", "fn", "loss", "error")  # columns that put their largest value first; others their smallest
 
 
@@ -24,16 +26,50 @@ def arrange(table, sort=None, largest_first=False, view=None, make=None, iou_bel
     None filters nothing and keeps the table's order; so does `iou_below=1`. The table's index must be 0, 1, 2 ...
     """
     keep = np.ones(len(table), bool)
-    for column, value in (("view", view), ("make", make)):
-        if value is not None:
-            keep &= (table[column] == value).to_numpy()
+    if view is not None:
+        keep &= (table["view"] == view).to_numpy()
+    if make is not None:
+        keep &= (table["make"] == make).to_numpy()
     if iou_below < 1:
         keep &= (table["iou"] < iou_below).to_numpy()
     if sort is None:
         return np.flatnonzero(keep)
     column = table.loc[keep, sort]
-    column = column if pd.api.types.is_numeric_dtype(column) else column.astype(str)
+    if not pd.api.types.is_numeric_dtype(column):
+        column = column.astype(str)
     return column.sort_values(ascending=not largest_first, kind="stable").index.to_numpy()
+
+
+def check_table(table, sort: str | None) -> pd.DataFrame:
+    """The table with an index 0, 1, 2 ... and the columns car_id and view. Raises ValueError for one without use."""
+    if len(table) == 0 or "image_id" not in table:
+        raise ValueError(f"the table needs rows and a column image_id; it has {len(table)} rows, {list(table)}")
+    table = table.reset_index(drop=True)
+    if "car_id" not in table:
+        table["car_id"] = table["image_id"]
+    if "view" not in table:
+        table["view"] = ""
+    if sort is not None and sort not in table:
+        raise ValueError(f"cannot sort by '{sort}'; the table has: {', '.join(map(str, table))}")
+    return table
+
+
+def check_lengths(table: pd.DataFrame, sources: dict) -> None:
+    """Raise ValueError for an array, {its name: array}, that ends before the table's last row."""
+    last = table["row"].max() if "row" in table else len(table) - 1
+    for name, source in sources.items():
+        if source is not None and not callable(source) and len(source) <= last:
+            raise ValueError(f"{name} has {len(source)} pictures, but the table's rows go up to {last}")
+
+
+class Start(NamedTuple):
+    """What is shown first: a layer, another one beside it or NONE, the column that sorts, opacity and threshold."""
+
+    layer: str
+    beside: str
+    sort: str | None
+    opacity: float
+    threshold: float
 
 
 class Album:
@@ -52,84 +88,97 @@ class Album:
 
     def __init__(self, table, photo, mask=None, probability=None, *, layer=None, beside=NONE, sort=None, opacity=0.5,
                  threshold=0.5, background=None, review="review.csv", width=480, cached=64):  # fmt: skip
-        if len(table) == 0 or "image_id" not in table:
-            raise ValueError(f"the table needs rows and a column image_id; it has {len(table)} rows, {list(table)}")
-        self.table = table.reset_index(drop=True)
-        for column, value in (("car_id", self.table["image_id"]), ("view", "")):
-            if column not in self.table:
-                self.table[column] = value
+        self.table = check_table(table, sort)
         self.sources = {"photo": photo, "mask": mask, "probability": probability}
-        for name, values in self.sources.items():
-            last = self.table["row"].max() if "row" in self.table else len(self.table) - 1
-            if values is not None and not callable(values) and len(values) <= last:
-                raise ValueError(f"{name} has {len(values)} pictures, but the table's rows go up to {last}")
-        self.layers = layers.available(mask is not None, probability is not None)
-        layer = layer or next(name for name in (layers.ERRORS, layers.PREDICTED, layers.TRUE, layers.PHOTO)
-                              if name in self.layers)  # fmt: skip
-        if unknown := {layer, beside} - {*self.layers, NONE}:
-            raise ValueError(f"unknown layer '{unknown.pop()}'; there are here: {', '.join(self.layers)}")
-        if sort is not None and sort not in self.table:
-            raise ValueError(f"cannot sort by '{sort}'; the table has: {', '.join(map(str, self.table))}")
-        self.start = {"layer": layer, "beside": beside, "sort": sort, "opacity": opacity, "threshold": threshold}
-        self.background, self.width, self.review = background, width, Path(review)
+        check_lengths(self.table, self.sources)
+        self.has_mask = mask is not None
+        self.has_probability = probability is not None
+        self.layers = layers.available(self.has_mask, self.has_probability)
+        layer = layer or next(name for name in BEST_LAYERS if name in self.layers)
+        for name in (layer, beside):
+            if name not in (*self.layers, NONE):
+                raise ValueError(f"unknown layer '{name}'; there are here: {', '.join(self.layers)}")
+        self.start = Start(layer, beside, sort, opacity, threshold)
+        self.background = background
+        self.width = width
+        self.review = Path(review)
         self.order = arrange(self.table, sort, sort in LARGE_IS_BAD)
         self.marks = self.read_marks()
-        self.load = lru_cache(maxsize=6)(self.load)
-        self.title = lru_cache(maxsize=1024)(self.title)
-        self.encoded = lru_cache(maxsize=cached)(self.encoded)
+        # the latest results of three methods, for the widget asks for the same picture again and again
+        self.cached_load = lru_cache(maxsize=6)(self.load)
+        self.cached_title = lru_cache(maxsize=1024)(self.title)
+        self.cached_jpeg = lru_cache(maxsize=cached)(self.jpeg)
 
     def load(self, position: int) -> tuple:
         """(photo, mask, probability) of a row of the table, checked; the latter two may be None."""
-        row, found = self.table.iloc[position], []
-        for values in self.sources.values():
-            at = row.get("row", position)
-            found.append(values(row) if callable(values) else None if values is None else values[int(at)])
+        row = self.table.iloc[position]
+        found = []
+        for source in self.sources.values():
+            if source is None:
+                found.append(None)
+            elif callable(source):
+                found.append(source(row))
+            else:
+                found.append(source[int(row.get("row", position))])
         photo, mask, probability = found
         return pictures.as_photo(photo), pictures.as_mask(mask), pictures.as_probability(probability)
 
     def score(self, position: int, threshold: float) -> tuple[float, float] | None:
-        """(IoU, Dice) at the threshold; without mask or prediction those of the table, None where it has none."""
-        _, mask, probability = self.load(position)
-        if self.sources["probability"] is None and {"iou", "dice"} <= set(self.table):
+        """(IoU, Dice) at the threshold; without predictions those of the table, None where nothing is known."""
+        if not self.has_probability and {"iou", "dice"} <= set(self.table):
             known = self.table.loc[position, ["iou", "dice"]]
             return None if known.isna().any() else tuple(known)
-        return layers.score(mask, probability, threshold)
+        _, mask, probability = self.cached_load(position)
+        return layers.mask_score(mask, probability, threshold)
 
     def compose(self, position: int, layer: str, opacity: float, threshold: float) -> np.ndarray:
         """(H, W, 3) uint8: one picture as it is shown."""
-        return layers.compose(*self.load(position), layer, opacity, threshold, self.background)
+        return layers.compose(*self.cached_load(position), layer, opacity, threshold, self.background)
 
-    def encoded(self, position: int, layer: str, opacity: float, threshold: float) -> bytes:
-        """The same as JPEG; the latest are kept."""
-        return layers.encode(self.compose(position, layer, opacity, threshold))
+    def jpeg(self, position: int, layer: str, opacity: float, threshold: float) -> bytes:
+        """The same as JPEG."""
+        return layers.encode_jpeg(self.compose(position, layer, opacity, threshold))
 
     def title(self, position: int, threshold: float) -> str:
         """id, view, make and model, IoU, Dice; and what is missing."""
-        row, score = self.table.iloc[position], self.score(position, threshold)
-        parts = [row["image_id"], f"view {row['view']}" if row["view"] != "" else ""]
-        parts += [" ".join(str(row[name]) for name in ("make", "model") if name in row and pd.notna(row[name]))]
-        parts += [f"IoU {score[0]:.4f}", f"Dice {score[1]:.4f}"] if score else []
-        _, mask, probability = self.load(position)
-        parts += ["no true mask"] if mask is None and self.sources["mask"] is not None else []
-        parts += ["no prediction"] if probability is None and self.sources["probability"] is not None else []
+        row = self.table.iloc[position]
+        parts = [row["image_id"]]
+        if row["view"] != "":
+            parts.append(f"view {row['view']}")
+        parts.append(" ".join(str(row[name]) for name in ("make", "model") if name in row and pd.notna(row[name])))
+        score = self.score(position, threshold)
+        if score:
+            parts.append(f"IoU {score[0]:.4f}")
+            parts.append(f"Dice {score[1]:.4f}")
+        _, mask, probability = self.cached_load(position)
+        if self.has_mask and mask is None:
+            parts.append("no true mask")
+        if self.has_probability and probability is None:
+            parts.append("no prediction")
         return " · ".join(str(part) for part in parts if part)
 
     def strip(self, count: int = 8):
         """The first pictures in a grid with their ids and IoU, as a JPEG (IPython Image) for pages without a kernel."""
-        look = [self.start[name] for name in ("layer", "opacity", "threshold")]
-        shown, titles = [], []
+        start = self.start
+        shown = []
+        titles = []
         for position in self.order[:count].tolist():
-            row, score = self.table.iloc[position], None
+            row = self.table.iloc[position]
+            title = f"{str(row['car_id'])[:8]} view {row['view']}"
             try:
-                picture, score = self.compose(position, *look), self.score(position, look[-1])
+                picture = self.compose(position, start.layer, start.opacity, start.threshold)
+                score = self.score(position, start.threshold)
             except Exception:  # a broken file leaves a grey field; the widget says why
                 picture = np.full((160, 240, 3), 128, np.uint8)
+                score = None
+            if score:
+                title += f": {score[0]:.3f}"
             height = max(1, round(240 * picture.shape[0] / picture.shape[1]))
             shown.append(cv2.resize(picture, (240, height), interpolation=cv2.INTER_AREA))
-            titles.append(f"{str(row['car_id'])[:8]} view {row['view']}" + (f": {score[0]:.3f}" if score else ""))
-        has_mask, has_probability = (self.sources[name] is not None for name in ("mask", "probability"))
-        legend = layers.legend(self.start["layer"], has_mask, has_probability)
-        return pictures.grid(shown, titles, columns=4, legend=legend, alt=f"The first of {len(self.table)} pictures")
+            titles.append(title)
+        legend = layers.legend(start.layer, self.has_mask, self.has_probability)
+        alt = f"The first of {len(self.table)} pictures"
+        return pictures.picture_grid(shown, titles, columns=4, legend=legend, alt=alt)
 
     def cars(self) -> dict[str, object]:
         """What the search offers: {id, make and model: car_id}."""

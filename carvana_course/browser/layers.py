@@ -8,19 +8,23 @@ import cv2
 import matplotlib
 import numpy as np
 
+from carvana_course.show.figures import ORANGE, SKY
 from carvana_course.show.pictures import ERROR_COLORS, error_map, overlay, stretch
-from carvana_course.show.plots import ORANGE, SKY
 from carvana_lib import metrics
 
-PHOTO, TRUE, PREDICTED, CONTOURS = "photo", "true mask", "predicted mask", "contours"
-ERRORS, HEAT, CUT_OUT = "error map", "heat map", "cut-out"
+PHOTO = "photo"
+TRUE = "true mask"
+PREDICTED = "predicted mask"
+CONTOURS = "contours"
+ERRORS = "error map"
+HEAT = "heat map"
+CUT_OUT = "cut-out"
 LAYERS = (PHOTO, TRUE, PREDICTED, CONTOURS, ERRORS, HEAT, CUT_OUT)
 COLORS = {"true": ORANGE, "predicted": SKY}
 RAMP = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=-1)  # (1, 256, 3): each value a byte can have
 HEAT_COLORS = matplotlib.colormaps["cividis"](np.arange(256), bytes=True)[:, None, :3]  # (256, 1, 3) uint8
-STUDIO = (
-    np.linspace(250, 190, 256).round().astype(np.uint8)[:, None, None].repeat(3, -1)
-)  # (256, 1, 3): grey, light at the top
+GREYS = np.linspace(250, 190, 256).round().astype(np.uint8)
+STUDIO = GREYS[:, None, None].repeat(3, axis=-1)  # (256, 1, 3): a grey background, light at the top
 
 
 def available(has_mask: bool, has_probability: bool) -> tuple[str, ...]:
@@ -36,13 +40,15 @@ def available(has_mask: bool, has_probability: bool) -> tuple[str, ...]:
     return tuple(layer for layer in LAYERS if needs.get(layer, True))
 
 
-def score(mask, probability, threshold: float = 0.5) -> tuple[float, float] | None:
+def mask_score(mask, probability, threshold: float = 0.5) -> tuple[float, float] | None:
     """(IoU, Dice) at a threshold, on the mask's own pixels; None where one of the two is missing."""
     if mask is None or probability is None:
         return None
-    truth, said = mask > 0, stretch(probability, mask.shape) >= threshold
-    tp = np.count_nonzero(truth & said)
-    fp, fn = np.count_nonzero(said) - tp, np.count_nonzero(truth) - tp
+    is_car = mask > 0
+    is_claimed = stretch(probability, mask.shape) >= threshold
+    tp = np.count_nonzero(is_car & is_claimed)
+    fp = np.count_nonzero(is_claimed) - tp
+    fn = np.count_nonzero(is_car) - tp
     return float(metrics.iou(tp, fp, fn)), float(metrics.dice(tp, fp, fn))
 
 
@@ -66,24 +72,29 @@ def compose(
     if layer == PHOTO or layer not in available(mask is not None, probability is not None):
         return photo
     shape = photo.shape[:2]
-    true = None if mask is None else (stretch(mask.astype(np.float32), shape) >= 0.5).astype(np.uint8)
-    spread = None if probability is None else stretch(probability, shape)
-    predicted = None if spread is None else (spread >= threshold).astype(np.uint8)
-    if layer in (TRUE, PREDICTED):
-        where, color = (true, COLORS["true"]) if layer == TRUE else (predicted, COLORS["predicted"])
-        return by_table(photo, overlay(RAMP, np.ones((1, 256)), color, opacity), where, photo.copy())
+    true = None
+    predicted = None
+    if mask is not None:
+        true = (stretch(mask.astype(np.float32), shape) >= 0.5).astype(np.uint8)
+    if probability is not None:
+        probability = stretch(probability, shape)
+        predicted = (probability >= threshold).astype(np.uint8)
+    if layer == TRUE:
+        return tint(photo, true, COLORS["true"], opacity)
+    if layer == PREDICTED:
+        return tint(photo, predicted, COLORS["predicted"], opacity)
     if layer == CONTOURS:
-        return outline(photo, true, predicted)
+        return draw_contours(photo, true, predicted)
     if layer == ERRORS:
-        return errors(photo, true, predicted)
+        return draw_errors(photo, true, predicted)
     if layer == HEAT:
-        colors = cv2.applyColorMap(cv2.convertScaleAbs(spread, alpha=255), HEAT_COLORS)
+        colors = cv2.applyColorMap(cv2.convertScaleAbs(probability, alpha=255), HEAT_COLORS)
         return cv2.addWeighted(photo, 1 - opacity, colors, opacity, 0)
-    ground = cv2.resize(STUDIO if background is None else background, shape[::-1])
-    return cv2.copyTo(photo, true if predicted is None else predicted, ground)
+    background = cv2.resize(STUDIO if background is None else background, shape[::-1])
+    return cv2.copyTo(photo, true if predicted is None else predicted, background)
 
 
-def by_table(photo: np.ndarray, table: np.ndarray, where: np.ndarray, target: np.ndarray) -> np.ndarray:
+def apply_table(photo: np.ndarray, table: np.ndarray, where: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Look each byte up in `table` (1, 256, 3) and write it to `target` where `where` is 1.
 
     Tints change every byte by itself, so 256 results of `pictures.overlay` give them all, 20 times faster.
@@ -91,24 +102,32 @@ def by_table(photo: np.ndarray, table: np.ndarray, where: np.ndarray, target: np
     return cv2.copyTo(cv2.LUT(photo, table), where, target)
 
 
-def errors(photo: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def tint(photo: np.ndarray, mask: np.ndarray, color: str, opacity: float) -> np.ndarray:
+    """`pictures.overlay` by table: the photo with one colour over the mask (H, W) uint8 {0, 1}."""
+    table = overlay(RAMP, np.ones((1, 256)), color, opacity)
+    return apply_table(photo, table, mask, photo.copy())
+
+
+def draw_errors(photo: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """`pictures.error_map` by table: the photo in grey, hits, misses and false alarms in colour."""
     grey = cv2.cvtColor(cv2.transform(photo, np.full((1, 3), 1 / 3)), cv2.COLOR_GRAY2RGB)
-    picture, one = grey.copy(), np.ones((1, 256))
-    for truth, said in ((1, 1), (1, 0), (0, 1)):
-        where = ((true == truth) & (predicted == said)).astype(np.uint8)
-        picture = by_table(grey, error_map(RAMP, one * truth, one * said), where, picture)
+    picture = grey.copy()
+    for is_car, is_claimed in ((1, 1), (1, 0), (0, 1)):
+        where = ((true == is_car) & (predicted == is_claimed)).astype(np.uint8)
+        table = error_map(RAMP, np.full((1, 256), is_car), np.full((1, 256), is_claimed))
+        picture = apply_table(grey, table, where, picture)
     return picture
 
 
-def outline(photo: np.ndarray, true: np.ndarray | None, predicted: np.ndarray | None) -> np.ndarray:
+def draw_contours(photo: np.ndarray, true: np.ndarray | None, predicted: np.ndarray | None) -> np.ndarray:
     """The photo with the outline of the true mask (wide) and, over it, of the predicted one (narrow)."""
-    picture, width = photo.copy(), max(1, round(photo.shape[1] / 480))
+    picture = photo.copy()
+    width = max(1, round(photo.shape[1] / 480))
     for mask, color, thickness in ((true, COLORS["true"], 4 * width), (predicted, COLORS["predicted"], 2 * width)):
         if mask is not None:
-            found, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+            contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
             rgb = (255 * np.array(matplotlib.colors.to_rgb(color))).round().tolist()
-            cv2.drawContours(picture, found, -1, rgb, thickness)
+            cv2.drawContours(picture, contours, -1, rgb, thickness)
     return picture
 
 
@@ -119,15 +138,17 @@ def legend(layer: str, has_mask: bool, has_probability: bool) -> dict[str, str]:
     if layer == HEAT:
         ends = {"probability 0": HEAT_COLORS[0, 0], "0.5": HEAT_COLORS[128, 0], "1": HEAT_COLORS[255, 0]}
         return {name: matplotlib.colors.to_hex(color / 255) for name, color in ends.items()}
-    shown = {
-        "true": layer == TRUE or layer == CONTOURS and has_mask,
-        "predicted": layer == PREDICTED or layer == CONTOURS and has_probability,
-    }
-    return {name: COLORS[name] for name in shown if shown[name]}
+    meanings = []
+    if layer == TRUE or (layer == CONTOURS and has_mask):
+        meanings.append("true")
+    if layer == PREDICTED or (layer == CONTOURS and has_probability):
+        meanings.append("predicted")
+    return {name: COLORS[name] for name in meanings}
 
 
-def encode(picture: np.ndarray, quality: int = 90) -> bytes:
-    """JPEG bytes, with colours as fine as the brightness, so that thin outlines keep theirs."""
+def encode_jpeg(picture: np.ndarray, quality: int = 90) -> bytes:
+    """JPEG bytes of (H, W, 3) uint8; colours are as fine as the brightness, so that thin outlines keep theirs."""
     sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling])[1].tobytes()
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling])
+    return encoded.tobytes()

@@ -123,4 +123,4 @@ def strip(photos, probabilities, background: np.ndarray | None = None):
         for photo, probability in zip(photos, probabilities, strict=True)
     ]
     titles = ["photo"] * len(after) + ["cut out, its shadow kept"] * len(after)
-    return pictures.grid([*photos, *after], titles, columns=len(after))
+    return pictures.picture_grid([*photos, *after], titles, columns=len(after))

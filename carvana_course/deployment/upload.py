@@ -127,7 +127,7 @@ class PhotoUpload:
         """The example's three pictures in a row, for pages without a kernel."""
         probability = prediction.probability(self.model, self.photo, self.image_size, flip=self.flip)
         shown = views(self.photo, probability)
-        return pictures.grid(shown.values(), list(shown), columns=len(shown))
+        return pictures.picture_grid(shown.values(), list(shown), columns=len(shown))
 
     @property
     def widget(self):
@@ -187,7 +187,7 @@ class PhotoUpload:
         figures = ""
         for caption, picture in views(photo, prediction.sigmoid(logits), background).items():
             alt = html.escape(f"{name}: {caption}")
-            figures += FIGURE.format(alt, as_uri("jpeg", layers.encode(picture)), caption)
+            figures += FIGURE.format(alt, as_uri("jpeg", layers.encode_jpeg(picture)), caption)
         links = ""
         for kind, in_words in {"mask": "mask", "cutout": "cut-out"}.items():
             file = PurePath(f"{PurePath(name).stem}_{in_words}.png")

@@ -1,12 +1,12 @@
 """The checks behind the notebooks' exercises and quizzes: `check("iou", my_iou)`, `quiz("leak")`.
 
-One module for each notebook holds its exercises; `checks` runs an answer and finds the hint that fits.
+One module for each notebook, two for 04, holds its exercises; `checks` runs an answer and finds the hint that fits.
 """
 
 import difflib
 import textwrap
 
-from carvana_course.exercises import data, deployment, evaluation, model, training, tuning
+from carvana_course.exercises import data, deployment, evaluation, model, training, tuning, validation
 from carvana_course.exercises.checks import Exercise, judge
 from carvana_course.exercises.questions import QUESTIONS
 from carvana_course.exercises.quiz import Quiz
@@ -24,7 +24,7 @@ CHAPTERS: dict[str, list[Exercise]] = {
         model.RECEPTIVE_FIELD,
     ],
     "03_tuning": [tuning.TRIALS_SECONDS, tuning.LEARNING_RATES, tuning.STEP_LR, tuning.BCE, tuning.DICE_LOSS],
-    "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, training.VALIDATE],
+    "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, validation.VALIDATE],
     "05_evaluation": [evaluation.SHARE_ABOVE, evaluation.MICRO_IOU, evaluation.IOU, evaluation.BOOTSTRAP],
     "06_deployment": [deployment.ALPHA, deployment.PREDICT_PADDED, deployment.RLE],
 }

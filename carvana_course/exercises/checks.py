@@ -58,15 +58,16 @@ class Exercise:
 
 def judge(exercise: Exercise, answer) -> Verdict:
     """Run an answer on all cases and say what became of it. Never raises what the answer raises."""
-    got, expected = outcomes(exercise, answer), outcomes(exercise, exercise.answer)
+    got = outcomes(exercise, answer)
+    expected = outcomes(exercise, exercise.answer)
     if any(isinstance(outcome, Unanswered) for outcome in got.values()):
         return Verdict("not tried", "not tried yet")
     wrong = {case for case in got if not agree(got[case], expected[case], exercise.tolerance)}
     if not wrong:
         return Verdict("right", "right" if len(got) == 1 else f"right, on all {len(got)} cases")
-    name, all_of_it = closest_mistake(exercise, got, expected, wrong)
+    name, explains_all = closest_mistake(exercise, got, expected, wrong)
     if name:
-        also = "" if all_of_it else " (This explains some of the differences, not all.)"
+        also = "" if explains_all else " (This explains some of the differences, not all.)"
         return Verdict(name, f"not yet. {exercise.mistakes[name][1]}{also}")
     first = next(case for case in got if case in wrong)
     kind, sentence = describe(got[first], expected[first], exercise.tolerance, exercise.parts)
@@ -102,19 +103,22 @@ def closest_mistake(exercise: Exercise, got: dict, expected: dict, wrong: set) -
     Two mistakes at once look like neither. So where none fits as a whole, the first part of what is observed decides,
     the loss or the score; of mistakes that agree there, the one that agrees in most of the other parts.
     """
-    whole, partly = {"": (0, 0)}, {"": (0, 0)}
+    tolerance = exercise.tolerance
+    first_part_wrong = [case for case in wrong if agreeing_parts(got[case], expected[case], tolerance)[:1] == [False]]
+    whole = {"": (0, 0)}  # mistake -> (wrong cases that agree with it, all cases that do)
+    partly = {"": (0, 0)}  # mistake -> (wrong cases whose first part agrees with it, all parts of theirs that do)
     for name, (mistake, _) in exercise.mistakes.items():
         made = outcomes(exercise, mistake)
-        same = {case for case in got if agree(got[case], made[case], exercise.tolerance)}
-        whole[name] = len(same & wrong), len(same)
-        alike = {case: agreeing_parts(got[case], made[case], exercise.tolerance) for case in wrong}
-        off = {case for case in wrong if agreeing_parts(got[case], expected[case], exercise.tolerance)[:1] == [False]}
-        partly[name] = sum(alike[case][:1] == [True] for case in off), sum(map(sum, alike.values()))
-    for scores in (whole, partly):
-        best = max(scores, key=scores.get)
-        explained = scores[best][0]
+        same = {case for case in got if agree(got[case], made[case], tolerance)}
+        whole[name] = (len(same & wrong), len(same))
+        parts = {case: agreeing_parts(got[case], made[case], tolerance) for case in wrong}
+        first_parts = [case for case in first_part_wrong if parts[case][:1] == [True]]
+        partly[name] = (len(first_parts), sum(agreeing.count(True) for agreeing in parts.values()))
+    for fits in (whole, partly):
+        best = max(fits, key=fits.get)
+        explained = fits[best][0]
         if explained and 2 * explained >= len(wrong):
-            return best, scores is whole and explained == len(wrong)
+            return best, fits is whole and explained == len(wrong)
     return "", False
 
 
@@ -128,7 +132,8 @@ def agreeing_parts(got, expected, tolerance: float) -> list[bool]:
 def as_array(value) -> np.ndarray:
     """A tensor, Series, list, number or text as an array."""
     if isinstance(value, torch.Tensor):
-        return (value.detach().float() if value.is_floating_point() else value.detach()).cpu().numpy()
+        value = value.detach().cpu()
+        return value.float().numpy() if value.is_floating_point() else value.numpy()
     if isinstance(value, tuple | list) and any(isinstance(item, torch.Tensor) for item in value):
         value = [as_array(item) for item in value]
     try:
@@ -157,7 +162,8 @@ def agree(got, expected, tolerance: float) -> bool:
     if isinstance(expected, tuple):
         parts = agreeing_parts(got, expected, tolerance)
         return len(parts) == len(expected) and all(parts)
-    got, expected = as_array(got), as_array(expected)
+    got = as_array(got)
+    expected = as_array(expected)
     if got.shape != expected.shape or is_number(got) != is_number(expected):
         return False
     return bool(same_values(got, expected, tolerance).all())
@@ -180,7 +186,8 @@ def describe(got, expected, tolerance: float, names: tuple[str, ...] = ()) -> tu
         first = agreeing_parts(got, expected, tolerance).index(False)
         kind, sentence = describe(got[first], expected[first], tolerance)
         return kind, f"look at {names[first]}: {sentence}" if names else sentence
-    got, expected = as_array(got), as_array(expected)
+    got = as_array(got)
+    expected = as_array(expected)
     if got.shape != expected.shape:
         return "shape", f"the shape should be {expected.shape} and is {got.shape}."
     if is_number(got) != is_number(expected):

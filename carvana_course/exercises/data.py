@@ -11,8 +11,8 @@ from carvana_course.exercises.checks import Exercise
 from carvana_lib.model import MEAN, STD, Normalize
 
 RNG = np.random.default_rng(0)
-PHOTO = RNG.integers(0, 256, (4, 6, 3), dtype=np.uint8)  # RGB, height and width differ on purpose
-MASK = (PHOTO[..., 0] > 128).astype(np.uint8)
+TINY_PHOTO = RNG.integers(0, 256, (4, 6, 3), dtype=np.uint8)  # RGB, height and width differ on purpose
+TINY_MASK = (TINY_PHOTO[..., 0] > 128).astype(np.uint8)
 
 
 def areas(**of_car) -> pd.DataFrame:
@@ -46,7 +46,7 @@ LARGEST_CAR = Exercise(
 MIRROR = Exercise(
     "mirror",
     lambda photo, mask: (photo[:, ::-1], mask[:, ::-1]),
-    cases={"4 x 6 pixels": (PHOTO, MASK), "one row": (PHOTO[:1], MASK[:1])},
+    cases={"4 x 6 pixels": (TINY_PHOTO, TINY_MASK), "one row": (TINY_PHOTO[:1], TINY_MASK[:1])},
     mistakes={
         "photo only": (lambda p, m: (p[:, ::-1], m),
             "The photo was mirrored and its mask was not: from now on the mask lies beside the car."),
@@ -69,8 +69,8 @@ def chw(values) -> np.ndarray:
 NORMALISE = Exercise(
     "normalise",
     lambda photo: Normalize()(torch.from_numpy(chw(photo))[None])[0],
-    cases={"a photo": (PHOTO,), "another": (PHOTO[::-1, ::-1].copy(),), "black": (0 * PHOTO,),
-           "red": (PHOTO[:, :4] // 9 + np.uint8([200, 0, 0]),)},
+    cases={"a photo": (TINY_PHOTO,), "another": (TINY_PHOTO[::-1, ::-1].copy(),), "black": (0 * TINY_PHOTO,),
+           "red": (TINY_PHOTO[:, :4] // 9 + np.uint8([200, 0, 0]),)},
     mistakes={
         "bytes": (lambda x: chw((x - np.array(MEAN)) / STD),
             "The mean and standard deviation are those of values from 0 to 1; the photo still runs from 0 to 255."),
@@ -108,7 +108,7 @@ def car_ids(*pictures: int) -> np.ndarray:
     return np.random.default_rng(len(pictures)).permutation(ids)
 
 
-def traits_of_split(split, cars, fraction: float) -> tuple:
+def observe_split(split, cars, fraction: float) -> tuple:
     """What can be said of a random split without knowing its draws.
 
     (pictures of the test if a car is on both sides, most cars in a test, always as many?, the same when repeated?,
@@ -125,14 +125,17 @@ def traits_of_split(split, cars, fraction: float) -> tuple:
     sizes = {len(set(cars[test])) for test in (first, *others)}
     chosen = [np.isin(names, cars[test]).tolist() for test in (first, *others)]
     in_order = all(which in (sorted(which), sorted(which, reverse=True)) for which in chosen)
-    return (int(first.sum()) if leaks else 0, 0 if leaks else max(sizes), leaks or len(sizes) == 1,
-            all((first == test).all() for test in again), any((first != other).any() for other in others),
-            not leaks and in_order)
+    repeats = all((first == test).all() for test in again)
+    differs = any((first != other).any() for other in others)
+    if leaks:
+        return int(first.sum()), 0, True, repeats, differs, False
+    return 0, max(sizes), len(sizes) == 1, repeats, differs, in_order
 
 
-def deal(cars, fraction, seed, size=lambda wanted: max(1, round(wanted)), draw="permutation") -> np.ndarray:
+def draw_test_cars(cars, fraction, seed, size=lambda wanted: max(1, round(wanted)), draw="permutation") -> np.ndarray:
     """The right split: True for the pictures of randomly drawn test cars; with other arguments, wrong ones."""
-    names, rng = np.unique(cars), np.random.default_rng(seed)
+    names = np.unique(cars)
+    rng = np.random.default_rng(seed)
     n_test = size(fraction * len(names))
     drawn = {"permutation": lambda: rng.permutation(names)[:n_test], "none": lambda: names[:n_test],
              "with repeats": lambda: rng.choice(names, n_test),
@@ -140,11 +143,17 @@ def deal(cars, fraction, seed, size=lambda wanted: max(1, round(wanted)), draw="
     return np.isin(cars, drawn[draw]())
 
 
-def deal_until(cars, fraction, seed) -> np.ndarray:
+def draw_test_share(cars, fraction, seed) -> np.ndarray:
     """Cars are taken until the test has its share of the pictures."""
     names = np.random.default_rng(seed).permutation(np.unique(cars))
     pictures = np.cumsum([(cars == name).sum() for name in names])
     return np.isin(cars, names[: np.searchsorted(pictures, fraction * len(cars)) + 1])
+
+
+def one_picture_each(cars, fraction, seed) -> np.ndarray:
+    """The right cars, but only the first picture of each of them."""
+    _, first_pictures = np.unique(cars, return_index=True)
+    return draw_test_cars(cars, fraction, seed) & np.isin(np.arange(len(cars)), first_pictures)
 
 
 def first_rows(cars, fraction) -> np.ndarray:
@@ -155,7 +164,7 @@ def first_rows(cars, fraction) -> np.ndarray:
 SEEDS = itertools.count(1000)  # a seed that is never the same, for the mistake of using none
 
 SPLIT = Exercise(
-    "split", deal, observe=traits_of_split,
+    "split", draw_test_cars, observe=observe_split,
     parts=("how many pictures a test has whose car is in training too", "how many cars a test has",
            "whether every seed draws as many cars", "whether a seed draws the same cars again",
            "whether another seed draws other cars", "whether the cars are drawn in the order of their names"),
@@ -166,30 +175,31 @@ SPLIT = Exercise(
         "by image": (lambda c, f, s: np.random.default_rng(s).permutation(first_rows(c, f)),
             "Pictures were drawn, not cars: nearly every test car has its other views in training. Draw among the "
             "distinct cars, then take all pictures of the drawn ones."),
-        "one picture each": (lambda c, f, s: deal(c, f, s) & np.isin(range(len(c)), np.unique(c, return_index=True)[1]),
+        "one picture each": (one_picture_each,
             "The test has one picture of each of its cars, and training keeps the others. All of them must move."),
         "rows in order": (lambda c, f, s: first_rows(c, f),
             "The first rows are not a random draw, and where cars are mixed in the table they cut through cars."),
         "every so many": (lambda c, f, s: np.arange(len(c)) % round(1 / f) == 0,
             "Every so-many-th picture is a split by view: all test cars are in training, seen from the next angle."),
-        "first cars": (lambda c, f, s: deal(c, f, s, draw="none"),
+        "first cars": (lambda c, f, s: draw_test_cars(c, f, s, draw="none"),
             "Always the first cars by name. Names may follow date or maker: shuffle the cars by the seed first."),
-        "same seed": (lambda c, f, s: deal(c, f, 0),
+        "same seed": (lambda c, f, s: draw_test_cars(c, f, 0),
             "Another seed gives the same split: `seed` has to reach the random generator."),
-        "no seed": (lambda c, f, s: deal(c, f, next(SEEDS)),
+        "no seed": (lambda c, f, s: draw_test_cars(c, f, next(SEEDS)),
             "Called twice with one seed, it splits in two ways: a test car of today was a training car yesterday."),
-        "inverted": (lambda c, f, s: ~deal(c, f, s), "True should mark the test; yours marks everything else."),
-        "with repeats": (lambda c, f, s: deal(c, f, s, draw="with repeats"),
+        "inverted": (lambda c, f, s: ~draw_test_cars(c, f, s),
+            "True should mark the test; yours marks everything else."),
+        "with repeats": (lambda c, f, s: draw_test_cars(c, f, s, draw="with repeats"),
             "Some seeds give fewer test cars than others: the draw may take one car twice (replace=False)."),
-        "by coin": (lambda c, f, s: deal(c, f, s, draw="coins"),
+        "by coin": (lambda c, f, s: draw_test_cars(c, f, s, draw="coins"),
             "Each car throws a coin of its own, so the number of test cars is up to chance. Shuffle, then cut."),
-        "perhaps none": (lambda c, f, s: deal(c, f, s, round),
+        "perhaps none": (lambda c, f, s: draw_test_cars(c, f, s, round),
             "With few cars the share rounds to no test car at all; keep at least one."),
-        "truncated": (lambda c, f, s: deal(c, f, s, lambda wanted: max(1, int(wanted))),
+        "truncated": (lambda c, f, s: draw_test_cars(c, f, s, lambda wanted: max(1, int(wanted))),
             "int() cuts off: 3.9 cars become 3. Round to the nearest number."),
-        "rounded up": (lambda c, f, s: deal(c, f, s, lambda wanted: int(np.ceil(wanted))),
+        "rounded up": (lambda c, f, s: draw_test_cars(c, f, s, lambda wanted: int(np.ceil(wanted))),
             "3.3 cars become 4: rounded up. Round to the nearest number, but to one at least."),
-        "share of pictures": (deal_until,
+        "share of pictures": (draw_test_share,
             "The share is of the pictures, so the number of test cars depends on the draw. Here it is of the cars."),
     },
 )
@@ -206,7 +216,8 @@ def by_opencv(mask, factor: int, interpolation: int) -> np.ndarray:
     return cv2.resize(mask.astype(np.float32), size, interpolation=interpolation)
 
 
-DOTS, SLOPE = np.zeros((2, 8, 16), np.uint8)
+DOTS = np.zeros((8, 16), np.uint8)
+SLOPE = np.zeros((8, 16), np.uint8)
 DOTS[1::4, 2::4] = 1  # an antenna: car in one pixel of sixteen
 SLOPE[np.add.outer(np.arange(8), np.arange(16)) % 11 > 4] = 1
 
@@ -227,7 +238,7 @@ SHRINK = Exercise(
         "any": (lambda m, f: blocks(m, f) > 0, "One car pixel suffices, so cars grow. Half of them should agree."),
         "all": (lambda m, f: blocks(m, f) == 1, "Every pixel has to be car, so cars shrink. Half is enough."),
         "strict": (lambda m, f: blocks(m, f) > 0.5, "Almost: at exactly one half the pixel is car (at least half)."),
-        "0 and 255": (lambda m, f: 255 * (blocks(m, f) >= 0.5),
+        "0 and 255": (lambda m, f: np.where(blocks(m, f) >= 0.5, 255, 0),
             "The right pixels with the value 255; a mask in memory holds 0 and 1, 255 is for files to look at."),
         "scrambled": (lambda m, f: m.reshape(f, m.shape[0] // f, f, m.shape[1] // f).mean((0, 2)) >= 0.5,
             "Those blocks are no squares: reshape (H, W) to (H/f, f, W/f, f), the short axes after the long ones."),

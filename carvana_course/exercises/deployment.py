@@ -16,7 +16,7 @@ ALPHA = Exercise(
         "not scaled": (lambda p: p.astype(np.uint8), "All but 1.0 became 0: scale to 255 before you make it a byte."),
         "float": (lambda p: p, "Those are still probabilities; 8 bits of opacity run from 0 to 255."),
         "mask": (lambda p: p >= 0.5, "That is a mask of 0 and 1; opacity runs to 255 and keeps what lies between."),
-        "hard": (lambda p: 255 * (p >= 0.5),
+        "hard": (lambda p: np.where(p >= 0.5, 255, 0),
             "Thresholded: the outline becomes a staircase. Half-sure should be half-opaque."),
         "cut off": (lambda p: (255 * p).astype(np.uint8), "astype cuts off: 254.9 becomes 254. Round first."),
         "wrapped": (lambda p: (256 * p).astype(np.uint16).astype(np.uint8),

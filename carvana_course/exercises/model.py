@@ -106,38 +106,42 @@ DECODER_STEP = Exercise(
 )
 
 
-def field(layers, start=1, add=lambda kernel: kernel - 1, stride_first=False, strides=lambda a, b: a * b) -> int:
+def field_of(layers, start=1, add=lambda kernel: kernel - 1, stride_first=False, strides=lambda a, b: a * b) -> int:
     """The receptive field of (kernel, stride) layers, and, with other arguments, what goes wrong with it."""
-    pixels, jump = start, 1
+    pixels = start
+    distance = 1  # between neighbours, in pixels of the input
     for kernel, stride in layers:
-        jump = strides(jump, stride) if stride_first else jump
-        pixels += add(kernel) * jump
-        jump = jump if stride_first else strides(jump, stride)
+        if stride_first:
+            distance = strides(distance, stride)
+        pixels += add(kernel) * distance
+        if not stride_first:
+            distance = strides(distance, stride)
     return pixels
 
 
-CONV, POOL = (3, 1), (2, 2)
+CONV = (3, 1)  # kernel, stride
+POOL = (2, 2)
 
 RECEPTIVE_FIELD = Exercise(
-    "receptive_field", field,
+    "receptive_field", field_of,
     cases={"one 3x3 convolution": ([CONV],), "two of them": ([CONV] * 2,), "a pooling between": ([CONV, POOL, CONV],),
            "the U-Net down to its bottleneck": (([CONV] * 2 + [POOL]) * 4 + [CONV] * 2,),
            "ResNet's first layers": ([(7, 2), (3, 2), CONV, (1, 1)],), "no layer": ([],)},
     mistakes={
-        "kernel": (lambda layers: field(layers, add=lambda kernel: kernel),
+        "kernel": (lambda layers: field_of(layers, add=lambda kernel: kernel),
             "A 3x3 convolution adds 2 pixels, not 3: the one in the middle was seen already."),
-        "half": (lambda layers: field(layers, add=lambda kernel: kernel // 2),
+        "half": (lambda layers: field_of(layers, add=lambda kernel: kernel // 2),
             "A kernel reaches out to both sides: 3x3 adds one pixel on the left and one on the right."),
-        "from zero": (lambda layers: field(layers, start=0), "Start from 1: without any layer a pixel sees itself."),
-        "no stride": (lambda layers: field(layers, strides=lambda a, b: 1),
+        "from zero": (lambda layers: field_of(layers, start=0), "Start from 1: without any layer a pixel sees itself."),
+        "no stride": (lambda layers: field_of(layers, strides=lambda a, b: 1),
             "Behind a pooling, neighbours are two input pixels apart, so a kernel there reaches twice as far."),
-        "stride too early": (lambda layers: field(layers, stride_first=True),
+        "stride too early": (lambda layers: field_of(layers, stride_first=True),
             "A layer's own stride acts on the layers behind it: add its pixels first, then multiply."),
-        "strides added": (lambda layers: field(layers, strides=lambda a, b: a + b - 1),
+        "strides added": (lambda layers: field_of(layers, strides=lambda a, b: a + b - 1),
             "Strides multiply: behind two poolings of stride 2 neighbours are 4 pixels apart, behind four 16."),
-        "last stride": (lambda layers: field(layers, strides=lambda a, b: b),
+        "last stride": (lambda layers: field_of(layers, strides=lambda a, b: b),
             "You took the stride of the layer just before; all strides up to here count, multiplied."),
-        "no pooling": (lambda layers: field(layers, add=lambda kernel: kernel - 1 if kernel != 2 else 0),
+        "no pooling": (lambda layers: field_of(layers, add=lambda kernel: kernel - 1 if kernel != 2 else 0),
             "A pooling looks at more than one pixel too: it adds (kernel - 1) x stride like any layer."),
         "multiplied": (lambda layers: int(torch.tensor([k for k, _ in layers]).prod()),
             "Kernels do not multiply: each adds (kernel - 1) times the strides so far."),

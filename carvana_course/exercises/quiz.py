@@ -19,7 +19,10 @@ class Quiz:
     def __init__(self, question: str, options: dict[str, str], right: str):
         if right not in options:
             raise ValueError(f"'{right}' is none of the options {list(options)}")
-        self.question, self.options, self.right, self.controls = question, options, right, None
+        self.question = question
+        self.options = options
+        self.right = right
+        self.controls = None
 
     def __repr__(self):
         return "\n".join([f"Quiz: {self.question}", *(f"  ( ) {option}" for option in self.options)])
@@ -33,8 +36,11 @@ class Quiz:
         )
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        still = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        return still | self.widget._repr_mimebundle_() | {"text/plain": repr(self)} if is_live() else still
+        data = {"text/plain": repr(self), "text/html": self._repr_html_()}
+        if is_live():
+            data.update(self.widget._repr_mimebundle_())
+            data["text/plain"] = repr(self)
+        return data
 
     @property
     def widget(self):

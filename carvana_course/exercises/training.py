@@ -1,4 +1,4 @@
-"""Exercises of notebook 04: the loop, its validation and what surrounds it, with the mistakes typical of each."""
+"""Exercises of notebook 04: the step and what surrounds it, with the mistakes typical of each."""
 
 import numpy as np
 import pandas as pd
@@ -7,9 +7,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from carvana_course.exercises.checks import Exercise
-from carvana_course.exercises.evaluation import LEFT_EMPTY, UNDEFINED
 from carvana_lib.losses import bce_loss
-from carvana_lib.metrics import confusion_counts, dice, iou
 
 
 def history(*mious, start=0) -> pd.DataFrame:
@@ -96,43 +94,56 @@ def three_steps(train_step, rate: float, limit: float) -> tuple:
     What is compared: (losses, weights after each step, was any call of step() before backward()?, steps, backwards,
     does the loss still hold on to the graph?)
     """
-    model, log, kept = small_net(), [], False
+    model = small_net()
     optimizer = torch.optim.SGD(model.parameters(), rate)
+    log = []
     model[0].weight.register_hook(lambda gradient: log.append("backward"))
     optimizer.register_step_pre_hook(lambda *_: log.append("step"))
-    losses, weights, early = [], [], False
+    losses = []
+    weights = []
+    any_early = False
+    any_graph = False
     for _ in range(3):
-        images, masks = torch.randn(4, 3, 8, 8), torch.rand(4, 1, 8, 8).round()
+        images = torch.randn(4, 3, 8, 8)
+        masks = torch.rand(4, 1, 8, 8).round()
         model.eval()
         begin = len(log)
         value = train_step(model, optimizer, bce_loss, images, masks, limit)
-        early |= log[begin : begin + 1] == ["step"]
-        kept |= isinstance(value, torch.Tensor) and value.requires_grad
+        if log[begin : begin + 1] == ["step"]:
+            any_early = True
+        if isinstance(value, torch.Tensor) and value.requires_grad:
+            any_graph = True
         losses.append(torch.as_tensor(value).detach().float())
         weights.append(torch.cat([p.detach().flatten() for p in model.state_dict().values()]))
-    return torch.stack(losses), torch.stack(weights), early, log.count("step"), log.count("backward"), kept
+    return (torch.stack(losses), torch.stack(weights), any_early, log.count("step"), log.count("backward"),
+            any_graph)
 
 
-def step(model, optimizer, loss_function, images, masks, limit, order="predict zero backward clip step", train=True,
-         measure=None, clip=clip_grad_norm_, attached=False):
+def step_in_order(model, optimizer, loss_function, images, masks, limit, order="predict zero backward clip step",
+                  train=True, measure=None, clip=clip_grad_norm_, attached=False):
     """One step of training: the right one, and with other arguments those that go wrong."""
-    losses, measure = [], measure or loss_function
-    does = {"predict": lambda: losses.append(measure(model(images), masks)), "zero": optimizer.zero_grad,
-            "backward": lambda: losses[0].backward(), "clip": lambda: clip(model.parameters(), limit),
-            "step": optimizer.step}
+    measure = measure or loss_function
+    losses = []
+    actions = {
+        "predict": lambda: losses.append(measure(model(images), masks)),
+        "zero": optimizer.zero_grad,
+        "backward": lambda: losses[0].backward(),
+        "clip": lambda: clip(model.parameters(), limit),
+        "step": optimizer.step,
+    }
     model.train(train)
-    for action in order.split():
-        does[action]()
+    for name in order.split():
+        actions[name]()
     return losses[0] if attached else losses[0].item()
 
 
 def wrong_step(**changes):
     """A training step with one mistake."""
-    return lambda *arguments: step(*arguments, **changes)
+    return lambda *arguments: step_in_order(*arguments, **changes)
 
 
 TRAIN_STEP = Exercise(
-    "train_step", step, observe=three_steps,
+    "train_step", step_in_order, observe=three_steps,
     parts=("the losses of three steps", "the weights after each step", "whether step() came before backward()",
            "how often step() was called", "how often backward() was called", "whether the loss keeps its graph"),
     cases={"a high learning rate": (2.0, 0.05), "limit that is not reached": (0.5, 100.0)},
@@ -163,93 +174,5 @@ TRAIN_STEP = Exercise(
             "The loss takes the logits first and the masks second."),
         "attached": (wrong_step(attached=True),
             "All right but the return value: a loss that keeps its graph keeps the batch in memory. Use .item()."),
-    },
-)
-
-
-def observe_validation(validate, batches) -> tuple:
-    """(mIoU, did any forward pass record gradients?) of a one-layer net that comes from training."""
-    model, recorded = nn.Sequential(nn.BatchNorm2d(1)), []
-    model[0].running_mean.fill_(0.1), model[0].running_var.fill_(4.0)
-    model.register_forward_hook(lambda *_: recorded.append(torch.is_grad_enabled()))
-    return validate(model.train(), batches), any(recorded)
-
-
-def pictures(seed: int, *sizes: int) -> list:
-    """Batches of pictures (b, 1, 8, 8) that a threshold nearly segments; each with more car than the one before."""
-    generator, batches, share = torch.Generator().manual_seed(seed), [], 0.05
-    for size in sizes:
-        masks = torch.zeros(size, 1, 8, 8)
-        for mask in masks:
-            mask += torch.rand(mask.shape, generator=generator) < share
-            share *= 1.5
-        batches.append((2.4 * masks - 1 + torch.randn(masks.shape, generator=generator), masks.byte()))
-    return batches
-
-
-def score(model, batches, predict=lambda logits: logits >= 0, measure=iou, each=lambda x: x, mode=nn.Module.eval,
-          mean=lambda values: np.concatenate(values).mean(), grad=False) -> float:
-    """mIoU over batches, and, with other arguments, what goes wrong with it."""
-    mode(model)
-    values = []
-    with torch.set_grad_enabled(grad):
-        for images, masks in batches:
-            tp, fp, fn, tn = each(confusion_counts(predict(model(images)), masks).numpy()).T
-            values.append(measure(tp, fp, fn) if measure in (iou, dice) else measure(tp, fp, fn, tn))
-    return float(mean(values))
-
-
-def wrong_score(**changes):
-    """A validation with one mistake."""
-    return lambda model, batches: score(model, batches, **changes)
-
-
-def of_all_pixels(model, batches) -> float:
-    """One IoU from the pixels of all pictures."""
-    return score(model, [tuple(torch.cat(parts).reshape(1, 1, -1, 8) for parts in zip(*batches, strict=True))])
-
-
-def soft(model, batches) -> float:
-    """IoU of probabilities, picture by picture."""
-    model.eval()
-    with torch.no_grad():
-        pairs = [(model(x).sigmoid().flatten(1), y.flatten(1)) for x, y in batches]
-    return float(torch.cat([(p * y).sum(1) / (p + y - p * y).sum(1) for p, y in pairs]).mean())
-
-
-VALIDATE = Exercise(
-    "validate", score, observe=observe_validation, parts=("the mIoU", "whether gradients were recorded"),
-    cases={"batches of 4, 4 and 1": (pictures(0, 4, 4, 1),), "batches of 3 and 1": (pictures(1, 3, 1),),
-           "a picture without car": ([(torch.tensor([-3.0, 2.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4).clone(),
-                                       torch.tensor([0, 1]).view(2, 1, 1, 1).expand(2, 1, 4, 4).clone().byte())],)},
-    mistakes={
-        "no eval": (wrong_score(mode=nn.Module.train),
-            "The net is still in training mode: BatchNorm normalises by the batch, so a mask depends on its "
-            "neighbours. Call eval() first."),
-        "gradients": (wrong_score(grad=True),
-            "The score is right, but every pass was recorded for a backward() that never comes, which costs memory: "
-            "torch.no_grad() or inference_mode()."),
-        "0.5 on logits": (wrong_score(predict=lambda logits: logits >= 0.5),
-            "0.5 is the threshold of a probability. These are logits, where one half lies at 0."),
-        "all is car": (wrong_score(predict=lambda logits: logits.sigmoid() >= 0),
-            "Everything counts as car: a probability is never below 0, and a sigmoid of a sigmoid never below 0.5. "
-            "Threshold logits at 0 or probabilities at 0.5."),
-        "inverted": (wrong_score(predict=lambda logits: logits < 0), "You score the background as if it were the car."),
-        "one for a batch": (wrong_score(each=lambda counts: counts.sum(0, keepdims=True)),
-            "One IoU for each batch: the score then depends on batch_size. One for each picture, then the mean."),
-        "mean of means": (wrong_score(mean=lambda values: np.mean([v.mean() for v in values])),
-            "The mean of the batches' means: pictures of a short last batch count more. Collect all, average once."),
-        "all pixels": (of_all_pixels, "All pixels in one IoU: large cars count more. One a picture, then the mean."),
-        "soft": (soft, "Probabilities went into the IoU; decide for each pixel first."),
-        "last batch": (lambda model, batches: score(model, batches[-1:]),
-            "Only the last batch counts; collect the values of all of them before you average."),
-        "Dice": (wrong_score(measure=dice), "That is Dice: the hits are counted twice. IoU is hits over union."),
-        "accuracy": (wrong_score(measure=lambda tp, fp, fn, tn: (tp + tn) / (tp + fp + fn + tn)),
-            "That is the share of right pixels, flattered by the background; IoU leaves that out."),
-        "0/0": (wrong_score(measure=lambda tp, fp, fn, tn: tp / (tp + fp + fn)),
-            UNDEFINED),
-        "0/0 is 0": (wrong_score(measure=lambda tp, fp, fn, tn: tp / np.maximum(tp + fp + fn, 1)),
-            LEFT_EMPTY),
-        "sum": (wrong_score(mean=lambda values: np.concatenate(values).sum()), "That is the sum over pictures."),
     },
 )

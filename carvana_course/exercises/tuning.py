@@ -59,11 +59,12 @@ STEP_LR = Exercise(
 )
 
 
-def batch(seed: int, share: float, scale: float = 2.0, size=(3, 1, 6, 5)) -> tuple:
+def random_batch(seed: int, share: float, scale: float = 2.0, size=(3, 1, 6, 5)) -> tuple:
     """Random logits and a mask (uint8) whose pictures have `share`, half of it and a quarter of it as car."""
     generator = torch.Generator().manual_seed(seed)
-    limit = share / 2 ** torch.arange(float(size[0])).view(-1, 1, 1, 1)
-    return scale * torch.randn(size, generator=generator), (torch.rand(size, generator=generator) < limit).byte()
+    logits = scale * torch.randn(size, generator=generator)
+    shares = share / 2 ** torch.arange(float(size[0])).view(-1, 1, 1, 1)
+    return logits, (torch.rand(size, generator=generator) < shares).byte()
 
 
 def value_and_gradient(loss, logits, masks) -> tuple:
@@ -86,8 +87,9 @@ def cross_entropy(p, y, log=torch.log, car: float = 1, background: float = 1) ->
 
 
 BCE = Exercise(
-    "bce", losses.bce, observe=value_and_gradient, parts=VALUE_AND_GRADIENT,
-    cases={"three pictures": batch(0, 0.8), "three others": batch(1, 0.5), "sure, and half of it wrong": SURE},
+    "bce", losses.bce_loss, observe=value_and_gradient, parts=VALUE_AND_GRADIENT,
+    cases={"three pictures": random_batch(0, 0.8), "three others": random_batch(1, 0.5),
+           "sure, and half of it wrong": SURE},
     mistakes={
         "unstable": (lambda x, y: cross_entropy(x.sigmoid(), y).mean(),
             "Right for moderate logits. At 200 the sigmoid rounds to 1, log(1 - 1) is infinite, training ends in NaN: "
@@ -97,12 +99,12 @@ BCE = Exercise(
         "torch clamps": (lambda x, y: F.binary_cross_entropy(x.sigmoid(), y.float()),
             "After a sigmoid, torch cuts the log off at -100, and a net that is sure and wrong learns nothing from it. "
             "There is a version that takes logits."),
-        "sigmoid twice": (lambda x, y: losses.bce(x.sigmoid(), y),
+        "sigmoid twice": (lambda x, y: losses.bce_loss(x.sigmoid(), y),
             "Sigmoid twice: a function that says `with_logits` applies it by itself, so the net could never say 0."),
         "no sigmoid": (lambda x, y: cross_entropy(x, y).mean(),
             "Those are logits, not probabilities: their logarithm is NaN below 0. The sigmoid comes first."),
-        "sign": (lambda x, y: -losses.bce(x, y), "The sign is wrong: this loss grows as the net gets better."),
-        "sum": (lambda x, y: losses.bce(x, y) * y.numel(),
+        "sign": (lambda x, y: -losses.bce_loss(x, y), "The sign is wrong: this loss grows as the net gets better."),
+        "sum": (lambda x, y: losses.bce_loss(x, y) * y.numel(),
             "The sum over pixels grows with the picture's size, and so would the steps; take the mean."),
         "one a picture": (lambda x, y: (F.softplus(x) - x * y).mean((1, 2, 3)),
             "One loss a picture; backward() needs a single number: take the mean of them as well."),
@@ -112,63 +114,69 @@ BCE = Exercise(
             "Only car pixels count, so saying car everywhere costs nothing. Add the term of the background."),
         "background only": (lambda x, y: -((1 - y.float()) * F.logsigmoid(-x)).mean(),
             "Only background pixels count; add the term of the car."),
-        "log2": (lambda x, y: losses.bce(x, y) / np.log(2), "That is in bits; the course takes the natural logarithm."),
-        "inverted": (lambda x, y: losses.bce(x, 1 - y), "Car and background are exchanged: y belongs to log(p)."),
-        "detached": (lambda x, y: losses.bce(x.detach(), y),
+        "log2": (lambda x, y: losses.bce_loss(x, y) / np.log(2), "That is in bits; the course takes the natural logarithm."),
+        "inverted": (lambda x, y: losses.bce_loss(x, 1 - y), "Car and background are exchanged: y belongs to log(p)."),
+        "detached": (lambda x, y: losses.bce_loss(x.detach(), y),
             "The number is right but carries no gradient: .item(), .detach() or NumPy cut it off."),
     },
 )
 
 
-def overlap(p, y, smooth=1.0, dims=(1, 2, 3), below=None, two=2.0) -> torch.Tensor:
+def soft_dice_loss(p, y, smooth=1.0, dims=(1, 2, 3), areas=None, factor=2.0) -> torch.Tensor:
     """1 - soft Dice of probabilities, and, with other arguments, what goes wrong with it."""
     y = y.float()
-    below = (p.sum(dims) + y.sum(dims) if below is None else below) + smooth
-    return 1 - (two * (p * y).sum(dims) + smooth) / below
+    if areas is None:
+        areas = p.sum(dims) + y.sum(dims)
+    return 1 - (factor * (p * y).sum(dims) + smooth) / (areas + smooth)
 
 
-def part(x, y, dims=(1, 2, 3)) -> tuple:
-    """(hits, sum of both areas) of each picture, soft."""
-    p, y = x.sigmoid(), y.float()
-    return (p * y).sum(dims), p.sum(dims) + y.sum(dims)
+def soft_hits(x, y) -> torch.Tensor:
+    """Hits of each picture, from logits."""
+    return (x.sigmoid() * y.float()).sum((1, 2, 3))
+
+
+def soft_areas(x, y) -> torch.Tensor:
+    """Sum of both areas of each picture, from logits."""
+    return x.sigmoid().sum((1, 2, 3)) + y.float().sum((1, 2, 3))
 
 
 DICE_LOSS = Exercise(
-    "dice_loss", losses.dice, observe=value_and_gradient, parts=VALUE_AND_GRADIENT,
-    cases={"three pictures": batch(0, 0.8), "three others": batch(1, 0.5), "sure, and half of it wrong": SURE,
-           "no car, none claimed": EMPTY},
+    "dice_loss", losses.dice_loss, observe=value_and_gradient, parts=VALUE_AND_GRADIENT,
+    cases={"three pictures": random_batch(0, 0.8), "three others": random_batch(1, 0.5),
+           "sure, and half of it wrong": SURE, "no car, none claimed": EMPTY},
     mistakes={
-        "threshold": (lambda x, y: overlap((x > 0).float(), y).mean(),
+        "threshold": (lambda x, y: soft_dice_loss((x > 0).float(), y).mean(),
             "A threshold inside the loss (>, round): a step is flat, no gradient passes it, and nothing is learned. "
             "Use the probabilities as they are."),
-        "no smoothing": (lambda x, y: overlap(x.sigmoid(), y, 0).mean(),
+        "no smoothing": (lambda x, y: soft_dice_loss(x.sigmoid(), y, 0).mean(),
             "A picture without car, and none claimed, gives 0/0: NaN. Add `smooth` above and below."),
-        "tiny smoothing": (lambda x, y: overlap(x.sigmoid(), y, 1e-6).mean(),
+        "tiny smoothing": (lambda x, y: soft_dice_loss(x.sigmoid(), y, 1e-6).mean(),
             "The form is right; the smoothing of this exercise is 1, yours is next to nothing."),
-        "smooth below": (lambda x, y: (1 - 2 * part(x, y)[0] / (part(x, y)[1] + 1)).mean(),
+        "smooth below": (lambda x, y: (1 - 2 * soft_hits(x, y) / (soft_areas(x, y) + 1)).mean(),
             "With `smooth` only below the line, an empty picture rightly left empty has loss 1; it belongs above too."),
-        "smooth above": (lambda x, y: (1 - (2 * part(x, y)[0] + 1) / part(x, y)[1]).mean(),
+        "smooth above": (lambda x, y: (1 - (2 * soft_hits(x, y) + 1) / soft_areas(x, y)).mean(),
             "With `smooth` only above the line, an empty picture divides by 0; it belongs below too."),
-        "whole batch": (lambda x, y: overlap(x.sigmoid(), y, dims=(0, 1, 2, 3)),
+        "whole batch": (lambda x, y: soft_dice_loss(x.sigmoid(), y, dims=(0, 1, 2, 3)),
             "One Dice over the whole batch: large cars drown small ones. Sum over each picture, average at the end."),
-        "coefficient": (lambda x, y: 1 - losses.dice(x, y),
+        "coefficient": (lambda x, y: 1 - losses.dice_loss(x, y),
             "That is the Dice coefficient: 1 when all is right. A loss must fall as the net improves."),
-        "negative": (lambda x, y: losses.dice(x, y) - 1, "Falls as it should, but ends at -1: the loss is 1 - Dice."),
-        "no 2": (lambda x, y: overlap(x.sigmoid(), y, two=1).mean(),
+        "negative": (lambda x, y: losses.dice_loss(x, y) - 1, "Falls as it should, but ends at -1: the loss is 1 - Dice."),
+        "no 2": (lambda x, y: soft_dice_loss(x.sigmoid(), y, factor=1).mean(),
             "Without the factor 2 perfect overlap gives one half: the hits are in both areas, so count them twice."),
-        "no sigmoid": (lambda x, y: overlap(x, y).mean(),
+        "no sigmoid": (lambda x, y: soft_dice_loss(x, y).mean(),
             "Logits went into the sums: they are no areas, they may be negative. The sigmoid comes first."),
-        "sigmoid twice": (lambda x, y: overlap(x.sigmoid().sigmoid(), y).mean(),
+        "sigmoid twice": (lambda x, y: soft_dice_loss(x.sigmoid().sigmoid(), y).mean(),
             "Sigmoid twice: what lay between 0 and 1 now lies between 0.5 and 0.73, so background cannot be said."),
-        "IoU": (lambda x, y: (1 - (part(x, y)[0] + 1) / (part(x, y)[1] - part(x, y)[0] + 1)).mean(),
+        "IoU": (lambda x, y: (1 - (soft_hits(x, y) + 1) / (soft_areas(x, y) - soft_hits(x, y) + 1)).mean(),
             "That is the soft IoU loss: overlap over union. Dice divides twice the overlap by the sum of both areas."),
-        "squares": (lambda x, y: overlap(x.sigmoid(), y, below=(x.sigmoid() ** 2 + y).sum((1, 2, 3))).mean(),
+        "squares": (lambda x, y: soft_dice_loss(x.sigmoid(), y, areas=(x.sigmoid() ** 2 + y).sum((1, 2, 3))).mean(),
             "Squares below the line: that is V-Net's variant. Here the areas are plain sums."),
-        "sum": (lambda x, y: losses.dice(x, y) * len(y), "Summed over pictures; take the mean."),
-        "one a picture": (lambda x, y: overlap(x.sigmoid(), y), "One loss a picture; take their mean at the end."),
-        "axis": (lambda x, y: overlap(x.sigmoid(), y, dims=(1,)).mean(),
+        "sum": (lambda x, y: losses.dice_loss(x, y) * len(y), "Summed over pictures; take the mean."),
+        "one a picture": (lambda x, y: soft_dice_loss(x.sigmoid(), y),
+            "One loss a picture; take their mean at the end."),
+        "axis": (lambda x, y: soft_dice_loss(x.sigmoid(), y, dims=(1,)).mean(),
             "Summed over dimension 1 alone, which has length 1: that compares pixel by pixel. Flatten each picture."),
-        "detached": (lambda x, y: losses.dice(x.detach(), y),
+        "detached": (lambda x, y: losses.dice_loss(x.detach(), y),
             "The number is right but carries no gradient: .item(), .detach() or NumPy cut it off."),
     },
 )

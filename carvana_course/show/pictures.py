@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
-from carvana_course.show.plots import BLUE, ORANGE, PURPLE, DescribedFigure, figure
+from carvana_course.show.figures import BLUE, ORANGE, PURPLE, DescribedFigure, new_figure
 from carvana_lib.runs import atomic
 
 ERROR_COLORS = {"hit": BLUE, "missed": ORANGE, "false alarm": PURPLE}
@@ -16,14 +16,20 @@ ERROR_COLORS = {"hit": BLUE, "missed": ORANGE, "false alarm": PURPLE}
 def as_photo(photo) -> np.ndarray:
     """(H, W, 3) uint8 RGB from that or from grey (H, W) uint8. Raises ValueError for anything else."""
     photo = np.asarray(photo)
-    if photo.dtype != np.uint8 or photo.size == 0 or not (photo.ndim == 2 or photo.ndim == 3 and photo.shape[-1] == 3):
+    is_grey = photo.ndim == 2
+    is_rgb = photo.ndim == 3 and photo.shape[-1] == 3
+    if photo.dtype != np.uint8 or photo.size == 0 or not (is_grey or is_rgb):
         raise ValueError(f"a photo must be (H, W, 3) uint8, this one is {photo.shape} {photo.dtype}")
-    return np.ascontiguousarray(photo if photo.ndim == 3 else np.repeat(photo[..., None], 3, axis=-1))
+    if is_grey:
+        photo = np.repeat(photo[..., None], 3, axis=-1)
+    return np.ascontiguousarray(photo)
 
 
 def as_mask(mask) -> np.ndarray | None:
     """(H, W) uint8 {0, 1} from numbers of any type, also (1, H, W) or (H, W, 1); None stays None."""
-    return None if mask is None else (plane(mask, "mask") > 0).astype(np.uint8)
+    if mask is None:
+        return None
+    return (plane(mask, "mask") > 0).astype(np.uint8)
 
 
 def as_probability(probability) -> np.ndarray | None:
@@ -41,7 +47,7 @@ def as_probability(probability) -> np.ndarray | None:
 
 
 def plane(values, name: str) -> np.ndarray:
-    """(H, W) from (H, W), (1, H, W) or (H, W, 1). Raises ValueError for other shapes."""
+    """(H, W) from (H, W), (1, H, W) or (H, W, 1). Raises ValueError, naming `name`, for other shapes."""
     values = np.asarray(values)
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[-1]):
         values = values[0] if values.shape[0] == 1 else values[..., 0]
@@ -55,7 +61,8 @@ def stretch(values: np.ndarray, shape) -> np.ndarray:
     if values.shape == tuple(shape):
         return values
     shrinks = values.size > shape[0] * shape[1]
-    return cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(values, (shape[1], shape[0]), interpolation=interpolation)
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, color: str = ORANGE, opacity: float = 0.5) -> np.ndarray:
@@ -68,46 +75,43 @@ def overlay(image: np.ndarray, mask: np.ndarray, color: str = ORANGE, opacity: f
 def error_map(image: np.ndarray, mask: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """The photo in grey, with hit, missed and false-alarm pixels in three colours; (H, W, 3) uint8."""
     picture = np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
-    truth, said = mask > 0, predicted > 0
-    for name, where in {"hit": truth & said, "missed": truth & ~said, "false alarm": ~truth & said}.items():
-        opacity = 0.35 if name == "hit" else 0.9
-        picture = overlay(picture, where, ERROR_COLORS[name], opacity)
-    return picture
+    is_car = mask > 0
+    is_claimed = predicted > 0
+    picture = overlay(picture, is_car & is_claimed, ERROR_COLORS["hit"], 0.35)
+    picture = overlay(picture, is_car & ~is_claimed, ERROR_COLORS["missed"], 0.9)
+    return overlay(picture, ~is_car & is_claimed, ERROR_COLORS["false alarm"], 0.9)
 
 
-def grid(pictures, titles=None, columns: int = 4, width: float = 9, legend: dict | None = None, alt: str = ""):
+def picture_grid(pictures, titles=None, columns: int = 4, width: float = 9, legend: dict | None = None, alt: str = ""):
     """Pictures of one size in rows with a title above each; `legend` maps names to colours.
 
-    alt: what the pictures show, for readers who cannot see them; titles and legend are added to it.
+    pictures: (H, W, 3) uint8, or (H, W) of any type, shown in grey from 0 to their greatest value.
+    width: inches. alt: what the pictures show, for those who cannot see them; titles and legend are added to it.
     Returns a JPEG for the notebook to show: photographs as PNG would make it ten times larger.
     """
     pictures = list(pictures)
     rows = -(-len(pictures) // columns)
-    height, tall = pictures[0].shape[:2], 0.26 if titles is not None else 0.04
-    cell = width / columns
-    fig, axes = figure(
-        columns,
-        rows,
-        width=width,
-        height=rows * (cell * height[0] / height[1] + tall) + 0.35 * bool(legend),
-        squeeze=False,
-    )
-    for i, ax in enumerate(axes.flat):
-        ax.axis("off")
-        if i < len(pictures):
-            ax.imshow(pictures[i], cmap="gray", vmin=0, vmax=None if pictures[i].ndim == 3 else pictures[i].max() or 1)
-            if titles is not None:
-                ax.set_title(titles[i], fontsize=9, pad=3)
+    height, broad = pictures[0].shape[:2]
+    title_height = 0.04 if titles is None else 0.26
+    total_height = rows * (width / columns * height / broad + title_height)
     if legend:
-        fig.legend(
-            handles=[Patch(color=color, label=name) for name, color in legend.items()],
-            ncols=len(legend),
-            loc="outside lower center",
-            frameon=False,
-        )
-    marked = f"; in colour: {', '.join(legend)}" if legend else ""
-    named = f": {', '.join(dict.fromkeys(titles))}" if titles is not None else ""
-    fig.alt = f"{alt or f'{len(pictures)} pictures'}{named}{marked}."
+        total_height += 0.35
+    fig, axes = new_figure(columns, rows, width, total_height, squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, picture in enumerate(pictures):
+        ax = axes.flat[i]
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=None if picture.ndim == 3 else picture.max() or 1)
+        if titles is not None:
+            ax.set_title(titles[i], fontsize=9, pad=3)
+    fig.alt = alt or f"{len(pictures)} pictures"
+    if titles is not None:
+        fig.alt += f": {', '.join(dict.fromkeys(titles))}"
+    if legend:
+        handles = [Patch(color=color, label=name) for name, color in legend.items()]
+        fig.legend(handles=handles, ncols=len(legend), loc="outside lower center", frameon=False)
+        fig.alt += f"; in colour: {', '.join(legend)}"
+    fig.alt += "."
     return as_jpeg(fig)
 
 
@@ -120,7 +124,7 @@ def as_jpeg(fig: DescribedFigure):
     return Image(buffer.getvalue(), format="jpeg", alt=fig.alt or fig.describe())
 
 
-def save(picture, path) -> None:
-    """Write what `grid` or `as_jpeg` returned to a file."""
+def save_picture(picture, path) -> None:
+    """Write what `picture_grid` or `as_jpeg` returned to a file."""
     with atomic(path) as temporary:
         temporary.write_bytes(picture.data)

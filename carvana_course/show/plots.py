@@ -1,79 +1,35 @@
 """Every chart of the notebooks. Pictures with masks are drawn in `pictures.py`.
 
-Functions return a Figure; as the last line of a cell it is shown once. Colours are Okabe and Ito's eight, which
-people with any colour vision can tell apart; `alt` says in a sentence what there is to see, for those who see none.
+Functions return a Figure; as the last line of a cell it is shown once. Its `alt` says in a sentence what there is to
+see, for those who see none.
 """
+
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+from carvana_course.show.figures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    describe_extremes,
+    describe_range,
+    new_figure,
+)
 from carvana_lib.progress import is_live
 
-BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
 SPLIT_COLORS = {"train": BLUE, "val": ORANGE, "test": GREEN}
-plt.rcParams.update(
-    {
-        "figure.dpi": 90,
-        "font.size": 12,
-        "axes.grid": True,
-        "grid.alpha": 0.3,
-        "axes.axisbelow": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "figure.constrained_layout.use": True,
-    }
-)
-
-
-class DescribedFigure(Figure):
-    """A Figure whose `alt` text goes with its picture into the notebook, where IPython and nbconvert look for it."""
-
-    alt = ""
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        """No data of its own, since Matplotlib draws the picture; and {'image/png': {'alt': ...}} as its metadata."""
-        return {}, {"image/png": {"alt": self.alt or self.describe()}}
-
-    def describe(self) -> str:
-        """For a figure that was given no `alt`: its titles, its axes' names and its legends."""
-        named = [(ax.get_title(), ax.get_ylabel(), ax.get_xlabel()) for ax in self.axes]
-        labels = [label for ax in self.axes for label in ax.get_legend_handles_labels()[1]]
-        words = [", ".join(filter(None, names)) for names in named] + labels
-        return "Figure: " + "; ".join(filter(None, words)) + "."
-
-
-def figure(columns: int = 1, rows: int = 1, width: float = 8, height: float = 3.6, **kwargs):
-    """A Figure and its axes; closed for pyplot, so that a notebook shows it only where a cell returns it."""
-    fig, axes = plt.subplots(rows, columns, figsize=(width, height), FigureClass=DescribedFigure, **kwargs)
-    plt.close(fig)
-    return fig, axes
-
-
-def course(values, places=None) -> str:
-    """'from 0.1 to 0.9, at most 1 at 5': how some numbers run over `places`, for an `alt` text."""
-    values = np.asarray(values, float)
-    first, last, low, high = (f"{v:.3g}" for v in (values[0], values[-1], np.nanmin(values), np.nanmax(values)))
-    if low == high:
-        return low if len(values) == 1 else f"{low} throughout"
-    words = [f"{first} at both ends" if first == last else f"from {first} to {last}"]
-    for word, value, place in (("least", low, np.nanargmin(values)), ("most", high, np.nanargmax(values))):
-        at = "" if places is None else f" at {np.asarray(places)[place]:.3g}"
-        words += [] if value in (first, last) else [f"at {word} {value}{at}"]
-    return ", ".join(words)
-
-
-def extremes(by_view) -> str:
-    """The lowest and the highest of a Series over views, for an `alt` text."""
-    low, high = by_view.idxmin(), by_view.idxmax()
-    return f"least {by_view[low]:.3f} in view {low}, most {by_view[high]:.3f} in view {high}"
 
 
 def area_by_view(table):
-    """Car area as a share of the picture, by view: every picture as a dot, medians as a line."""
-    fig, ax = figure()
+    """Columns `area` (share of the picture, 0 to 1) by `view` (1 to 16): pictures as dots, medians as a line."""
+    fig, ax = new_figure()
     shift = np.random.default_rng(0).uniform(-0.2, 0.2, len(table))
     ax.scatter(table["view"] + shift, table["area"], s=8, color=SKY, label="one picture")
     medians = table.groupby("view")["area"].median()
@@ -81,57 +37,51 @@ def area_by_view(table):
     ax.set(xlabel="view (22.5 degrees a step)", ylabel="car area, % of the picture", xticks=range(1, 17))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.legend()
-    fig.alt = f"Car area by view as a share of the picture, a dot each, and a line of medians: {extremes(medians)}."
+    extremes = describe_extremes(medians)
+    fig.alt = f"Car area by view as a share of the picture, a dot each, and a line of medians: {extremes}."
     return fig
 
 
 def split_bars(table):
-    """Pictures and cars in train, val and test."""
-    fig, axes = figure(2, height=2.4)
-    for ax, counts, unit in zip(
-        axes,
-        (table["split"].value_counts(), table.groupby("split")["car_id"].nunique()),
-        ("pictures", "cars"),
-        strict=True,
-    ):
-        bars = ax.barh(list(SPLIT_COLORS), [counts[name] for name in SPLIT_COLORS], color=SPLIT_COLORS.values())
-        ax.bar_label(bars, padding=3)
+    """Pictures and cars in train, val and test, from the columns `split` and `car_id`."""
+    fig, (left, right) = new_figure(2, height=2.4)
+    pictures = table["split"].value_counts()
+    cars = table.groupby("split")["car_id"].nunique()
+    for ax, counts, unit in ((left, pictures, "pictures"), (right, cars, "cars")):
+        drawn = ax.barh(list(SPLIT_COLORS), [counts[name] for name in SPLIT_COLORS], color=SPLIT_COLORS.values())
+        ax.bar_label(drawn, padding=3)
         ax.set(xlabel=unit, xlim=(0, 1.15 * counts.max()))
         ax.invert_yaxis()
         ax.grid(False)
-    cars = table.groupby("split")["car_id"].nunique()
-    sizes = [f"{name} {n} pictures of {cars[name]} cars" for name, n in table["split"].value_counts().items()]
+    sizes = [f"{name} {n} pictures of {cars[name]} cars" for name, n in pictures.items()]
     fig.alt = f"Bars of pictures and of cars in each part of the split: {', '.join(sizes)}."
     return fig
 
 
 def unet_diagram(stages):
-    """The U, drawn from `model.trace_shapes`: a box a stage, with its channels and its size."""
-    fig, ax = figure(width=9, height=5)
-    sizes = sorted({row["size"] for row in stages}, reverse=True)
+    """The U, drawn from what `trace_shapes` returns: a box a stage, with its channels and its size."""
     down = [row for row in stages if row["stage"].startswith("encoder")]
     bottom = [row for row in stages if row["stage"] == "bottleneck"]
     up = [row for row in stages if row["stage"].startswith("decoder")]
-    columns = {**{row["stage"]: i for i, row in enumerate(down + bottom + up)}}
-    for row in down + bottom + up:
-        x, y = columns[row["stage"]], -sizes.index(row["size"])
-        color = BLUE if row in down else ORANGE if row in bottom else GREEN
+    sizes = sorted({row["size"] for row in stages}, reverse=True)
+    places = {row["stage"]: (x, -sizes.index(row["size"])) for x, row in enumerate(down + bottom + up)}
+    fig, ax = new_figure(width=9, height=5)
+    for rows, color in ((down, BLUE), (bottom, ORANGE), (up, GREEN)):
         box = {"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": "none"}
-        label = f"{row['channels']} ch\n{row['size']} px"
-        ax.text(x, y, label, ha="center", va="center", color="white", fontsize=10, bbox=box)
-    arrow = {"arrowstyle": "-|>", "shrinkA": 24, "shrinkB": 24, "linewidth": 1.4}
-    path = [(columns[row["stage"]], -sizes.index(row["size"])) for row in down + bottom + up]
-    for start, end in zip(path[:-1], path[1:], strict=True):
-        ax.annotate("", end, start, arrowprops=arrow | {"color": BLACK})
+        for row in rows:
+            label = f"{row['channels']} ch\n{row['size']} px"
+            ax.text(*places[row["stage"]], label, ha="center", va="center", color="white", fontsize=10, bbox=box)
+    step = {"arrowstyle": "-|>", "shrinkA": 24, "shrinkB": 24, "linewidth": 1.4, "color": BLACK}
+    for start, end in pairwise(places.values()):
+        ax.annotate("", end, start, arrowprops=step)
+    skip = {"arrowstyle": "-|>", "shrinkA": 30, "shrinkB": 30, "linewidth": 1.4, "color": PURPLE, "linestyle": "--"}
     for left, right in zip(down, reversed(up), strict=True):
-        start, end = ((columns[row["stage"]], -sizes.index(row["size"])) for row in (left, right))
-        ax.annotate(
-            "", end, start, arrowprops=arrow | {"color": PURPLE, "linestyle": "--", "shrinkA": 30, "shrinkB": 30}
-        )
+        ax.annotate("", places[right["stage"]], places[left["stage"]], arrowprops=skip)
     ax.text(len(down), 0.18, "skip connections", color=PURPLE, ha="center", fontsize=11)
-    ax.set(xlim=(-0.7, len(path) - 0.3), ylim=(-len(sizes) + 0.5, 0.55))
+    ax.set(xlim=(-0.7, len(places) - 0.3), ylim=(-len(sizes) + 0.5, 0.55))
     ax.axis("off")
-    top, low = down[0], bottom[0]
+    top = down[0]
+    low = bottom[0]
     fig.alt = (
         f"Diagram of the U: {len(down)} stages down, from {top['channels']} channels at {top['size']} pixels to "
         f"{low['channels']} at {low['size']}, {len(up)} stages up, and a skip connection across each level."
@@ -140,14 +90,15 @@ def unet_diagram(stages):
 
 
 def receptive_fields(photo, stages):
-    """What one output of each stage depends on, from `model.receptive_field`, as squares on a photo (S, S, 3)."""
-    fig, ax = figure(width=4.6, height=4.6)
+    """What one output of each stage depends on, from `receptive_field`, as squares on a photo (S, S, 3)."""
+    fig, ax = new_figure(width=4.6, height=4.6)
     ax.imshow(photo)
     middle = len(photo) / 2
     for stage, color in zip(stages, (BLUE, ORANGE, GREEN, RED, PURPLE), strict=True):
-        pixels, name = stage["pixels"], f"{stage['stage']}: {stage['pixels']} px"
-        low = middle - pixels / 2
-        ax.add_patch(plt.Rectangle((low, low), pixels, pixels, fill=False, color=color, linewidth=2, label=name))
+        pixels = stage["pixels"]
+        name = f"{stage['stage']}: {pixels} px"
+        corner = middle - pixels / 2
+        ax.add_patch(plt.Rectangle((corner, corner), pixels, pixels, fill=False, color=color, linewidth=2, label=name))
     reach = max(middle, *(stage["pixels"] / 2 for stage in stages)) + 3
     ax.set(xlim=(middle - reach, middle + reach), ylim=(middle + reach, middle - reach))
     ax.set(xlabel="pixels", ylabel="pixels")
@@ -160,7 +111,7 @@ def receptive_fields(photo, stages):
 
 def bars(names, values, xlabel: str, label_format: str = "{:,.1f}", color=BLUE, height: float | None = None):
     """Horizontal bars with their values written beside them."""
-    fig, ax = figure(height=height or 0.42 * len(names) + 1)
+    fig, ax = new_figure(height=height or 0.42 * len(names) + 1)
     drawn = ax.barh(list(names), list(values), color=color)
     ax.bar_label(drawn, labels=[label_format.format(v) for v in values], padding=3)
     ax.set(xlabel=xlabel, xlim=(0, 1.2 * max(values)))
@@ -172,8 +123,8 @@ def bars(names, values, xlabel: str, label_format: str = "{:,.1f}", color=BLUE, 
 
 
 def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False, marker: str = ""):
-    """Lines by name, {name: (x, y)}, told apart by colour and by dash; `marker="o"` where single points count."""
-    fig, ax = figure()
+    """Up to five lines, {name: (x, y)}, told apart by colour and by dash; `marker="o"` where single points count."""
+    fig, ax = new_figure()
     styles = zip((BLUE, ORANGE, GREEN, PURPLE, RED), ("-", "--", "-.", ":", "-"), strict=True)
     for (name, (x, y)), (color, dash) in zip(lines.items(), styles, strict=False):
         ax.plot(x, y, dash, marker=marker, color=color, linewidth=2, label=name)
@@ -184,18 +135,21 @@ def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bo
         ax.xaxis.set_minor_formatter(NullFormatter())
     if len(lines) > 1:
         ax.legend()
-    reaches = [course(x) for x, _ in lines.values()]
-    alike, parts = len(set(reaches)) == 1, []
-    for (name, (x, y)), reach in zip(lines.items(), reaches, strict=True):
-        parts.append(f"{name}{'' if alike else f' ({reach})'} {course(y, x)}")
-    fig.alt = f"{ylabel} over {xlabel}{f' {reaches[0]}' if alike else ''}: {'; '.join(parts)}."
+    ranges = [describe_range(x) for x, _ in lines.values()]
+    one_range = len(set(ranges)) == 1
+    parts = []
+    for (name, (x, y)), x_range in zip(lines.items(), ranges, strict=True):
+        label = name if one_range else f"{name} ({x_range})"
+        parts.append(f"{label} {describe_range(y, x)}")
+    over = f"{xlabel} {ranges[0]}" if one_range else xlabel
+    fig.alt = f"{ylabel} over {over}: {'; '.join(parts)}."
     return fig
 
 
 def heat_map(table):
     """Validation mIoU over learning rate and loss, from the table of `tuning.search`."""
     grid = table.pivot(index="loss", columns="learning_rate", values="val_miou")
-    fig, ax = figure(width=6, height=2.6)
+    fig, ax = new_figure(width=6, height=2.6)
     shown = ax.imshow(grid, cmap="cividis", aspect="auto")
     middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
@@ -216,8 +170,8 @@ def heat_map(table):
 
 
 def learning_curves(history):
-    """Loss of training and validation, and validation mIoU, by epoch."""
-    fig, (left, right) = figure(2)
+    """Loss of training and validation, and validation mIoU, by epoch, from the table of history.csv."""
+    fig, (left, right) = new_figure(2)
     left.plot(history["epoch"], history["train_loss"], "o-", color=BLUE, label="train")
     left.plot(history["epoch"], history["val_loss"], "s--", color=ORANGE, label="val")
     left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
@@ -226,14 +180,14 @@ def learning_curves(history):
     right.set(xlabel="epoch", ylabel="val mIoU")
     for ax in (left, right):
         ax.set_xticks(history["epoch"])
-    train, val, miou = (course(history[name]) for name in ("train_loss", "val_loss", "val_miou"))
+    train, val, miou = (describe_range(history[name]) for name in ("train_loss", "val_loss", "val_miou"))
     fig.alt = f"Epochs 1 to {len(history)}: train loss {train}; val loss {val}; val mIoU {miou}."
     return fig
 
 
 def iou_histogram(ious, mean: float):
-    """Distribution of the IoU over images, with its mean."""
-    fig, ax = figure()
+    """Distribution of the IoU over images (0 to 1), with its mean."""
+    fig, ax = new_figure()
     ax.hist(ious, bins=30, color=SKY, edgecolor="white")
     ax.axvline(mean, color=RED, linestyle="--", label=f"mean {mean:.3f}")
     ax.set(xlabel="IoU of one image", ylabel="images")
@@ -243,10 +197,10 @@ def iou_histogram(ious, mean: float):
 
 
 def polar_by_view(table):
-    """Mean IoU over the 16 angles of the turntable; view 1 at the top, clockwise."""
+    """Mean of the column `iou` over the 16 views of the turntable; view 1 at the top, clockwise."""
     means = table.groupby("view")["iou"].mean()
     angles = (np.asarray(means.index) - 1) * 2 * np.pi / 16
-    fig, ax = figure(width=5, height=4.6, subplot_kw={"projection": "polar"})
+    fig, ax = new_figure(width=5, height=4.6, subplot_kw={"projection": "polar"})
     ax.set_theta_zero_location("N")
     ax.set_theta_direction(-1)
     ax.plot([*angles, angles[0]], [*means, means.iloc[0]], "o-", color=BLUE)
@@ -256,7 +210,7 @@ def polar_by_view(table):
     ax.tick_params(axis="y", labelsize=9)
     ax.yaxis.set_major_locator(MaxNLocator(4))
     ax.set_title("mean IoU by view", fontsize=12)
-    fig.alt = f"Mean IoU by view, drawn around the turntable: {extremes(means)}."
+    fig.alt = f"Mean IoU by view, drawn around the turntable: {describe_extremes(means)}."
     return fig
 
 

@@ -16,7 +16,8 @@ from carvana_lib import DataError
 from carvana_lib.runs import ROOT, remove, runs_folder, stale
 
 PYTHON = (3, 11)
-GIGABYTES_FREE, GIGABYTES_OF_MEMORY = 2, 2  # the cache of all real pictures at 256 pixels takes 1.3 of the first
+GIGABYTES_FREE = 2  # the cache of all real pictures at 256 pixels takes 1.3 of them
+GIGABYTES_OF_MEMORY = 2
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # as runs.atomic names what is not finished yet
 
 
@@ -34,28 +35,39 @@ class Finding(NamedTuple):
 
 def look(clean: bool = False) -> Iterator[Finding]:
     """Yield a finding for each thing, the quick ones first; `clean` removes stale temporary files."""
-    for check in (python, packages, disk, memory, writing, sample, token, device):
-        yield check()
-    yield leftovers(clean)
+    yield check_python()
+    yield check_packages()
+    yield check_disk()
+    yield check_memory()
+    yield check_writing()
+    yield check_sample()
+    yield check_kaggle()
+    yield check_device()
+    yield check_leftovers(clean)
 
 
-def python() -> Finding:
+def check_python() -> Finding:
     """Is Python new enough?"""
-    needed = ".".join(map(str, PYTHON))
-    remedy = "" if sys.version_info >= PYTHON else f"install Python {needed} or newer, then 'make .venv/installed'"
+    remedy = ""
+    if sys.version_info < PYTHON:
+        needed = ".".join(map(str, PYTHON))
+        remedy = f"install Python {needed} or newer, then 'make .venv/installed'"
     return Finding("Python", platform.python_version(), remedy)
 
 
-def packages() -> Finding:
+def check_packages() -> Finding:
     """Does everything have the version that requirements.txt names? torch and torchvision fit in exact pairs alone."""
     text = (ROOT / "requirements.txt").read_text(encoding="utf8")
     pins = dict(re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", text, re.M))
-    here = {name: version(name) for name in pins}
-    other = [f"{name} is {here[name] or 'missing'}, not {pin}" for name, pin in pins.items() if here[name] != pin]
-    if other:
-        more = f" and {len(other) - 3} more" * bool(other[3:])
-        return Finding("packages", ", ".join(other[:3]) + more, "run 'pip install -r requirements.txt'")
-    return Finding("packages", f"torch {here['torch']}, torchvision {here['torchvision']}, all {len(pins)} as tested")
+    versions = {name: version(name) for name in pins}
+    wrong = [name for name, pin in pins.items() if versions[name] != pin]
+    if wrong:
+        found = ", ".join(f"{name} is {versions[name] or 'missing'}, not {pins[name]}" for name in wrong[:3])
+        if len(wrong) > 3:
+            found += f" and {len(wrong) - 3} more"
+        return Finding("packages", found, "run 'pip install -r requirements.txt'")
+    found = f"torch {versions['torch']}, torchvision {versions['torchvision']}, all {len(pins)} as tested"
+    return Finding("packages", found)
 
 
 def version(name: str) -> str:
@@ -66,23 +78,26 @@ def version(name: str) -> str:
         return ""
 
 
-def disk() -> Finding:
+def check_disk() -> Finding:
     """Is there room where runs are written?"""
     place = next(path for path in (runs_folder(), *runs_folder().parents) if path.exists())
     free = shutil.disk_usage(place).free / 1e9
-    remedy = f"free {GIGABYTES_FREE} GB, or let the environment variable CARVANA_RUNS name another place"
-    return Finding("disk", f"{free:.1f} GB free in {place}", remedy * (free < GIGABYTES_FREE))
+    remedy = ""
+    if free < GIGABYTES_FREE:
+        remedy = f"free {GIGABYTES_FREE} GB, or let the environment variable CARVANA_RUNS name another place"
+    return Finding("disk", f"{free:.1f} GB free in {place}", remedy)
 
 
-def memory() -> Finding:
+def check_memory() -> Finding:
     """Is there memory for a notebook's kernel and its training?"""
     usage = psutil.virtual_memory()
-    found = f"{usage.available / 1e9:.1f} of {usage.total / 1e9:.1f} GB available"
-    remedy = "close other programs, or lower batch_size and image_size"
-    return Finding("memory", found, remedy * (usage.available < GIGABYTES_OF_MEMORY * 1e9))
+    remedy = ""
+    if usage.available < GIGABYTES_OF_MEMORY * 1e9:
+        remedy = "close other programs, or lower batch_size and image_size"
+    return Finding("memory", f"{usage.available / 1e9:.1f} of {usage.total / 1e9:.1f} GB available", remedy)
 
 
-def writing() -> Finding:
+def check_writing() -> Finding:
     """May runs be written?"""
     folder = runs_folder()
     try:
@@ -95,23 +110,25 @@ def writing() -> Finding:
     return Finding("runs", f"can be written to {folder}")
 
 
-def sample() -> Finding:
+def check_sample() -> Finding:
     """Is every picture and mask of the sample there, as its metadata says?"""
-    folder, remedy = ROOT / "sample", "fetch the repository again"
+    folder = ROOT / "sample"
+    remedy = "fetch the repository again"
     try:
         rows = (folder / "metadata.csv").read_text(encoding="utf8").splitlines()[1:]
     except OSError as error:
         return Finding("sample", f"{folder / 'metadata.csv'} cannot be read: {error.strerror}", remedy)
     ids = [f"{row.split(',')[0]}_{view:02d}" for row in rows for view in range(1, 17)]
-    files = {path.stem.removesuffix("_mask") for path in (folder / "train_masks").glob("*") if path.stat().st_size}
-    files &= {path.stem for path in (folder / "train").glob("*") if path.stat().st_size}
-    missing = [image_id for image_id in ids if image_id not in files]
+    masks = {path.stem.removesuffix("_mask") for path in (folder / "train_masks").glob("*") if path.stat().st_size}
+    photos = {path.stem for path in (folder / "train").glob("*") if path.stat().st_size}
+    missing = [image_id for image_id in ids if image_id not in photos & masks]
     if missing or not ids:
-        return Finding("sample", f"{len(missing)} of {len(ids)} pairs missing, first {(missing or ['all'])[0]}", remedy)
+        first = missing[0] if missing else "all"
+        return Finding("sample", f"{len(missing)} of {len(ids)} pairs missing, first {first}", remedy)
     return Finding("sample", f"{len(rows)} cars, {len(ids)} pictures with masks")
 
 
-def token() -> Finding:
+def check_kaggle() -> Finding:
     """Is there a Kaggle token, and can it be read? Only `download` needs one."""
     from carvana_course.upkeep.download import check_token
 
@@ -120,11 +137,12 @@ def token() -> Finding:
     except DataError as error:
         if "no Kaggle token" in str(error):
             return Finding("Kaggle", "no token, which only 'download' needs")
-        return Finding("Kaggle", *str(error).removeprefix("token: ").split("; ", 1))
+        fault, remedy = str(error).removeprefix("token: ").split("; ", 1)
+        return Finding("Kaggle", fault, remedy)
     return Finding("Kaggle", "a token is there")
 
 
-def device() -> Finding:
+def check_device() -> Finding:
     """Which device and precision 'auto' chooses. Imports torch, which takes some seconds."""
     try:
         from carvana_lib.config import Params
@@ -136,9 +154,9 @@ def device() -> Finding:
         return Finding("device", f"torch fails: {reason}", "run 'pip install -r requirements.txt'")
 
 
-def leftovers(clean: bool) -> Finding:
+def check_leftovers(clean: bool) -> Finding:
     """Are there temporary files of killed runs? With `clean` they are removed."""
-    left = stale(temporary(runs_folder()))
+    left = stale(temporary_files(runs_folder()))
     size = sum(file.lstat().st_size for path in left for file in (path, *path.rglob("*"))) / 1e6
     found = f"{len(left)} of killed runs, {size:.1f} MB" if left else "none of killed runs"
     if clean:
@@ -148,6 +166,6 @@ def leftovers(clean: bool) -> Finding:
     return Finding("leftovers", found, "remove them with 'carvana doctor --clean'" if left else "")
 
 
-def temporary(folder: Path) -> list[Path]:
+def temporary_files(folder: Path) -> list[Path]:
     """The files and folders below a folder of runs that bear a temporary name."""
     return [path for path in folder.rglob(".*") if TEMPORARY.fullmatch(path.name)]

@@ -43,7 +43,7 @@ def download(target: Path) -> Path:
         try:
             zips.append(Path(kagglehub.competition_download(COMPETITION, path=name)))
         except (OSError, DataCorruptionError) as error:  # whatever requests raises is an OSError
-            raise DataError(explain(name, error)) from None
+            raise DataError(explain_failure(name, error)) from None
     unpack(zips, target)
     return target
 
@@ -57,7 +57,8 @@ def check_token() -> None:
 
     fault = "no Kaggle token on this machine"
     try:
-        if token := get_kaggle_credentials():
+        token = get_kaggle_credentials()
+        if token:
             if all(re.fullmatch(r"[!-~]+", str(value)) for value in vars(token).values() if value):
                 return
             fault = "the Kaggle token here holds a blank, a line break or a strange letter"
@@ -66,7 +67,7 @@ def check_token() -> None:
     raise DataError(f"token: {fault}; make one at {TOKENS} and save it as ~/.kaggle/access_token, or {BY_HAND}")
 
 
-def explain(name: str, error: Exception) -> str:
+def explain_failure(name: str, error: Exception) -> str:
     """One sentence on why `name` did not arrive: the step that failed and the remedy."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 401:
@@ -90,14 +91,16 @@ def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
     members = {}  # place in the layout -> (zip, member)
     with ExitStack() as stack:
         for file in map(Path, zips):
-            with readable(file):
+            with reading_zip(file):
                 archive = stack.enter_context(zipfile.ZipFile(file))
             for info in archive.infolist():
-                if (place := place_of(info, file)) in members:
+                place = place_of(info, file)
+                if place in members:
                     raise DataError(f"unpack: {place} of {file} comes twice; name each zip once")
                 if place:
                     members[place] = archive, info
-        if (total := sum(info.file_size for _, info in members.values())) > limit:
+        total = sum(info.file_size for _, info in members.values())
+        if total > limit:
             raise DataError(f"unpack: {', '.join(map(str, zips))}: {total:,} bytes, over {limit:,}; {BY_HAND}")
         for leftover in stale([*target.glob(".metadata.csv.*.csv"), *target.glob("train*/.*.???.*.???")]):
             remove(leftover)
@@ -105,12 +108,13 @@ def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
             path = target / place
             if path.is_file() and path.stat().st_size == info.file_size:
                 continue
-            with readable(archive.filename), archive.open(info) as source, atomic(path) as part, part.open("wb") as out:
-                shutil.copyfileobj(source, out, 1 << 20)  # never past info.file_size; checks the CRC
+            with reading_zip(archive.filename), archive.open(info) as source, atomic(path) as temporary:
+                with temporary.open("wb") as out:
+                    shutil.copyfileobj(source, out, 1 << 20)  # never past info.file_size; checks the CRC
 
 
 @contextmanager
-def readable(file):
+def reading_zip(file):
     """Turn what zipfile raises for a missing or damaged zip into a DataError."""
     try:
         yield
@@ -122,8 +126,10 @@ def place_of(info: zipfile.ZipInfo, file: Path) -> str:
     """Where in the layout a member belongs ('train/x_01.jpg'), or '' for junk; DataError for any other member."""
     path = PurePosixPath(info.filename)
     leaves = path.is_absolute() or ".." in path.parts or "\\" in info.filename
-    strange = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 0x61  # encrypted
-    if leaves or strange or stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):  # a link
+    is_link = stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR)
+    is_packed_otherwise = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    is_encrypted = info.flag_bits & 0x61
+    if leaves or is_link or is_packed_otherwise or is_encrypted:
         reason = f"its member {info.filename!r} leads out of the folder, is a link or is not packed as Kaggle does"
         raise DataError(f"unpack: {file} is not safe: {reason}; {BY_HAND}")
     if info.filename.endswith("/") or JUNK.fullmatch(info.filename):
@@ -140,23 +146,31 @@ def verify(target: Path, cars: int = 318, views: int = 16, size: tuple[int, int]
     Takes seconds: only headers and last bytes are read (and masks decoded whose colour table has more than two
     entries); the audit of notebook 01 decodes all. Raises DataError that lists whatever is missing or wrong.
     """
-    images, masks = by_id(target / "train"), by_id(target / "train_masks")
+    images = by_id(target / "train")
+    masks = by_id(target / "train_masks")
     car_ids = sorted({image_id.rpartition("_")[0] for image_id in images | masks})
     expected = [f"{car}_{view:02d}" for car in car_ids for view in range(1, views + 1)]
     wrong = defaultdict(list)  # fault -> names
     wrong["image(s) missing"] = [image_id for image_id in expected if image_id not in images]
     wrong["image(s) without mask"] = [image_id for image_id in images if image_id not in masks]
     wrong[f"picture(s) of a view other than 1 to {views}"] = sorted((images | masks).keys() - set(expected))
-    table = target / "metadata.csv"
-    table = table.read_text(encoding="utf8", errors="replace") if table.is_file() else ""
-    wrong["file(s) missing or empty"] = [] if table else ["metadata.csv"]
-    wrong["car(s) without a row in metadata.csv"] = [car for car in car_ids if table and car not in table]
+    metadata = ""
+    if (target / "metadata.csv").is_file():
+        metadata = (target / "metadata.csv").read_text(encoding="utf8", errors="replace")
+    if metadata:
+        wrong["car(s) without a row in metadata.csv"] = [car for car in car_ids if car not in metadata]
+    else:
+        wrong["file(s) missing or empty"] = ["metadata.csv"]
     for file in progress([*images.values(), *masks.values()], "checking pictures"):
-        wrong[fault_of(file, size)].append(file.name)
-    faults = [f"{len(car_ids)} of {cars} cars"] if len(car_ids) != cars else []
+        fault = fault_of(file, size)
+        if fault:
+            wrong[fault].append(file.name)
+    faults = []
+    if len(car_ids) != cars:
+        faults.append(f"{len(car_ids)} of {cars} cars")
     for fault, names in wrong.items():
-        if fault and names:
-            more = f" and {len(names) - 3} more" if names[3:] else ""
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             faults.append(f"{len(names)} {fault}: {', '.join(names[:3])}{more}")
     if faults:
         remedy = "delete any faulty file and run the command again with all zips, it writes what is not there"
@@ -166,8 +180,12 @@ def verify(target: Path, cars: int = 318, views: int = 16, size: tuple[int, int]
 
 def by_id(folder: Path) -> dict[str, Path]:
     """image_id -> file, for the files of train/ or train_masks/ that are named as in the challenge."""
-    named = ((LAYOUT[folder.name].fullmatch(file.name), file) for file in sorted(folder.glob("*")))
-    return {name["image_id"]: file for name, file in named if name}
+    files = {}
+    for file in sorted(folder.glob("*")):
+        match = LAYOUT[folder.name].fullmatch(file.name)
+        if match:
+            files[match["image_id"]] = file
+    return files
 
 
 def fault_of(path: Path, size: tuple[int, int]) -> str:
@@ -183,4 +201,5 @@ def fault_of(path: Path, size: tuple[int, int]) -> str:
             end = file.read().rstrip(b"\0")
     except Exception:  # Pillow raises OSError, SyntaxError, ValueError, DecompressionBombError ... by format
         return "file(s) that cannot be read"
-    return "" if (end.endswith(b";") if path.suffix == ".gif" else b"\xff\xd9" in end) else "file(s) cut off"
+    is_whole = end.endswith(b";") if path.suffix == ".gif" else b"\xff\xd9" in end
+    return "" if is_whole else "file(s) cut off"

@@ -15,7 +15,8 @@ from nbconvert import HTMLExporter
 from carvana_lib import DataError
 from carvana_lib.runs import ROOT, atomic
 
-SITE, DESIGN = ROOT / "site", ROOT / "docs" / "site"
+SITE = ROOT / "site"
+DESIGN = ROOT / "docs" / "site"
 WORDS = {
     "en": {"contents": "Contents", "neighbours": "previous and next page"},
     "ru": {"contents": "Содержание", "neighbours": "предыдущая и следующая страницы"},
@@ -52,19 +53,20 @@ def build(target: Path = SITE) -> list[Page]:
     pages = find_pages()
     template = Environment(autoescape=False).from_string((DESIGN / "page.html.j2").read_text(encoding="utf8"))
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
-    written, assets = {}, set()
+    written = {}  # address -> text
+    assets = set()
     for number, page in enumerate(pages):
         body, resources = exporter.from_notebook_node(page.notebook)
-        body, found = connect(body, page, pages)
-        assets |= found
+        connected, needed = connect_links(body, page, pages)
+        assets.update(needed)
         written[page.address] = template.render(
-            body=body,
+            body=connected,
             page=page,
             pages=pages,
             before=pages[number - 1] if number else None,
             after=pages[number + 1] if number + 1 < len(pages) else None,
             root="../" * (len(page.source.parts) - 1),
-            sections=re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', body),
+            sections=re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', connected),
             words=WORDS[page.language],
         )
     written["style.css"] = (DESIGN / "style.css").read_text(encoding="utf8") + "\n".join(resources["inlining"]["css"])
@@ -82,10 +84,10 @@ def build(target: Path = SITE) -> list[Page]:
 def find_pages() -> list[Page]:
     """The pages in reading order: start, notebooks, solutions, glossaries, notes for teachers, and all in Russian."""
     notebooks = [*ROOT.glob("notebooks/[0-9]*.ipynb"), *ROOT.glob("notebooks/solutions/[0-9]*.ipynb")]
-    order = sorted(notebooks, key=lambda path: (len(path.parts), path.name))
+    notebooks.sort(key=lambda path: (len(path.parts), path.name))
     texts = ("README.md", "docs/glossary.md", "TEACHING.md", "README.ru.md", "docs/glossary.ru.md")
-    start, *others = [Page(Path(name), as_notebook(ROOT / name)) for name in texts]
-    return [start, *(Page(path.relative_to(ROOT), nbformat.read(path, 4)) for path in order), *others]
+    readme, *others = [Page(Path(name), as_notebook(ROOT / name)) for name in texts]
+    return [readme, *(Page(path.relative_to(ROOT), nbformat.read(path, 4)) for path in notebooks), *others]
 
 
 def as_notebook(path: Path):
@@ -102,9 +104,10 @@ def address_of(link: str) -> str:
     return re.sub(r"\.(ipynb|md)(?=#|$)", ".html", re.sub(r"(^|/)README(?=\.)", r"\1index", link))
 
 
-def connect(body: str, page: Page, pages: list[Page]) -> tuple[str, set[Path]]:
+def connect_links(body: str, page: Page, pages: list[Page]) -> tuple[str, set[Path]]:
     """The page's HTML with links to pages instead of sources, and the pictures it needs, relative to the repository."""
-    known, assets = {(ROOT / other.source).resolve() for other in pages}, set()
+    known = {(ROOT / other.source).resolve() for other in pages}
+    assets = set()
 
     def replace(match) -> str:
         attribute, link = match.groups()
@@ -115,6 +118,8 @@ def connect(body: str, page: Page, pages: list[Page]) -> tuple[str, set[Path]]:
             assets.add(path.relative_to(ROOT))
         elif path not in known:
             raise DataError(f"{page.source}: the link to {link} leads to no page of the site")
-        return f'{attribute}="{address_of(link) if attribute == "href" else link}"'
+        if attribute == "href":
+            link = address_of(link)
+        return f'{attribute}="{link}"'
 
     return re.sub(r'\b(href|src)="([^"]+)"', replace, body), assets

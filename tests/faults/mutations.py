@@ -34,7 +34,7 @@ def whole(rng) -> tuple[np.ndarray, np.ndarray, bytes, bytes]:
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[16:48, 24 : 60 + int(rng.integers(12))] = 255
     noise = rng.integers(0, 90, (HEIGHT, WIDTH, 3))
-    photo = (noise + 150 * (mask[..., None] > 0)).astype(np.uint8)
+    photo = (noise + np.where(mask[..., None] > 0, 150, 0)).astype(np.uint8)
     return photo, mask, save(photo, "JPEG"), save(mask, "GIF", "1")
 
 

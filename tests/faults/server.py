@@ -71,7 +71,8 @@ class Server:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close(), self.process.stdout.close()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 def serve() -> None:

@@ -1,0 +1,127 @@
+"""The controls of the mask browser: what each is, how wide it is and in which row. What they do is in `widget.py`."""
+
+import html
+
+import ipywidgets as W
+
+from carvana_course.browser import layers
+from carvana_course.browser.album import LARGE_IS_BAD, NONE
+
+ALL = "all"
+TABLE_ORDER = "table order"
+ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 16px", "width": "100%"}
+CHIP = "<span style='display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 .9em;background:{}'></span>{}"
+
+
+class Controls:
+    """Every control of one album's browser, with the values it starts from; `page` holds them all, row by row."""
+
+    def __init__(self, album):
+        table = album.table
+        start = album.start
+        makes = sorted(set(table["make"].dropna().astype(str))) if "make" in table else []
+
+        self.title = W.HTML()
+        size = {"width": f"{album.width}px", "max_width": "100%"}
+        self.images = [W.Image(format="jpeg", layout=size) for _ in range(2)]
+        self.captions = [W.HTML() for _ in range(2)]
+        pairs = zip(self.images, self.captions, strict=True)
+        self.frames = [W.VBox(pair, layout={"max_width": "100%"}) for pair in pairs]
+
+        self.previous = W.Button(description="previous", icon="arrow-left", layout={"width": "100px"})
+        self.next = W.Button(description="next", icon="arrow-right", layout={"width": "100px"})
+        self.number = W.IntSlider(min=1, max=1, continuous_update=False)
+        self.number_field = W.BoundedIntText(min=1, max=1)
+        number = labelled(self.number, self.number_field, "picture", "place in the order that is set below")
+        self.count = W.HTML()
+        side = {"options": [("", 0)], "tooltip": "the side from which the car is seen"}
+        self.view = sized(100, W.Dropdown(description="view", **side))
+        self.view_slider = W.SelectionSlider(readout=False, layout={"width": "150px"}, **side)
+        self.spin = W.ToggleButton(description="spin", icon="refresh", layout={"width": "90px"})
+        self.play = W.Play(interval=200, repeat=True, layout={"display": "none"})
+        W.link((self.spin, "value"), (self.play, "playing"))
+
+        self.layer = sized(190, W.Dropdown(description="layer", options=album.layers, value=start.layer))
+        others = [NONE, *album.layers]
+        self.beside = sized(210, W.Dropdown(description="beside it", options=others, value=start.beside))
+        self.opacity = W.FloatSlider(value=start.opacity, max=1, step=0.05)
+        self.opacity_field = W.BoundedFloatText(max=1, step=0.05)
+        opacity = labelled(self.opacity, self.opacity_field, "opacity", "of masks and heat map")
+        self.threshold = W.FloatSlider(value=start.threshold, max=1, step=0.01)
+        threshold_field = W.BoundedFloatText(max=1, step=0.01)
+        threshold = labelled(self.threshold, threshold_field, "threshold", "car from this probability on")
+        hide_unless(layers.PREDICTED in album.layers, threshold)
+
+        self.car = sized(250, W.Combobox(description="find car", options=list(album.cars()), continuous_update=False))
+        self.car.placeholder = "id, make or model"
+        self.car.tooltip = "type a part of a car's id, make or model, then Enter"
+        orders = [TABLE_ORDER, *table]
+        self.sort = sized(200, W.Dropdown(description="sort by", options=orders, value=start.sort or TABLE_ORDER))
+        largest_first = start.sort in LARGE_IS_BAD
+        self.largest = sized(110, W.Checkbox(description="largest first", value=largest_first, indent=False))
+        views = [ALL, *sorted(set(table["view"]))]
+        self.only_view = sized(130, W.Dropdown(description="only view", options=views))
+        self.only_make = sized(190, W.Dropdown(description="only make", options=[ALL, *makes]))
+        hide_unless(makes, self.only_make)
+        self.below = W.FloatSlider(value=1, max=1, step=0.005)
+        below = labelled(self.below, W.BoundedFloatText(max=1, step=0.005), "IoU below", "1 shows all")
+        hide_unless("iou" in table, below)
+
+        self.mark = sized(130, W.Checkbox(description="mark for review", indent=False))
+        self.note = sized(360, W.Text(description="note", placeholder="what is wrong?", continuous_update=False))
+        self.save = sized(120, W.Button(description="save marks", icon="save"))
+        self.save.tooltip = f"write the marked pictures to {album.review}"
+        self.status = W.HTML()
+
+        rows = [
+            self.frames,
+            [self.previous, self.next, number, self.count, self.view, self.view_slider, self.spin, self.play],
+            [self.layer, self.beside, opacity, threshold],
+            [self.car, self.sort, self.largest, self.only_view, self.only_make, below],
+            [self.mark, self.note, self.save, self.status],
+        ]
+        self.page = W.VBox([self.title, *(W.Box(row, layout=ROW) for row in rows)])
+
+
+def sized(pixels: int, control):
+    """The control, so many pixels wide where the page is not narrower, with room for all of its label."""
+    control.layout.width = f"{pixels}px"
+    control.layout.max_width = "100%"
+    if hasattr(control.style, "description_width"):
+        control.style.description_width = "initial"
+    return control
+
+
+def labelled(slider, field, description: str, tooltip: str) -> W.HBox:
+    """A slider behind a number field that says the same; the field carries the label that screen readers read."""
+    field.description = description
+    field.style.description_width = "initial"
+    field.layout.width = "130px"
+    slider.layout.width = "140px"
+    slider.readout = False
+    for control in (field, slider):
+        control.tooltip = tooltip
+    W.link((slider, "value"), (field, "value"))
+    return W.HBox([field, slider], layout={"grid_gap": "8px"})
+
+
+def hide_unless(is_of_use, control) -> None:
+    """Take a control off the page where there is nothing for it to choose or to change."""
+    if not is_of_use:
+        control.layout.display = "none"
+
+
+def caption(layer: str, has_mask: bool, has_probability: bool) -> str:
+    """The layer's name and its colours as HTML."""
+    colors = layers.legend(layer, has_mask, has_probability)
+    return html.escape(layer) + "".join(CHIP.format(color, html.escape(name)) for name, color in colors.items())
+
+
+def close_widget(widget) -> None:
+    """Close an ipywidget and all that is inside it; ipywidgets keeps every part that nobody closes."""
+    for child in getattr(widget, "children", ()):
+        close_widget(child)
+    for part in ("layout", "style"):
+        if hasattr(widget, part):
+            getattr(widget, part).close()
+    widget.close()

@@ -1,0 +1,233 @@
+"""The mask browser's widget: what happens when a person presses, chooses or types.
+
+`MaskBrowser` as the last line of a cell is a widget where a person watches, and a strip of pictures elsewhere
+(papermill, nbconvert, a saved notebook on the web). What a picture looks like is decided in `layers.py`.
+"""
+
+import base64
+import html
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from carvana_course.browser import layers
+from carvana_course.browser.album import LARGE_IS_BAD, NONE, Album, arrange
+from carvana_course.browser.controls import ALL, TABLE_ORDER, Controls, caption, close_widget
+from carvana_lib import RunError
+from carvana_lib.progress import is_live
+
+
+class MaskBrowser(Album):
+    """An album to look through; takes what `Album` takes. Show it as the last line of a cell."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.position = int(self.order[0])  # of the shown picture in the table; None where none passes the filters
+        self.controls = None
+        self.updating = False
+        self.executor = None
+        self.lock = threading.RLock()  # of `prepare`
+        self.prefetched = []  # futures
+
+    def __repr__(self):
+        return f"MaskBrowser of {len(self.table)} pictures"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        strip = self.strip()
+        data = {"text/plain": repr(self), "image/jpeg": base64.b64encode(strip.data).decode()}
+        if is_live():
+            data.update(self.widget._repr_mimebundle_())
+            data["text/plain"] = repr(self)
+        return data, {"image/jpeg": {"alt": strip.alt}}
+
+    @property
+    def widget(self):
+        """The widget itself, made when it is first asked for; to put into a layout of your own."""
+        if self.controls is None:
+            self.controls = Controls(self)
+            self.connect()
+            self.executor = ThreadPoolExecutor(1)
+            self.show_status()
+            self.show(self.position)
+        return self.controls.page
+
+    def connect(self):
+        """Say what each control does."""
+        c = self.controls
+        c.previous.on_click(lambda _: self.step(-1))
+        c.next.on_click(lambda _: self.step(1))
+        c.save.on_click(lambda _: self.save_marks())
+        self.on_change(self.show_number, c.number)
+        self.on_change(self.show, c.view, c.view_slider)
+        self.on_change(self.show_view, c.play)
+        self.on_change(self.find_car, c.car)
+        self.on_change(lambda _: self.draw(), c.layer, c.beside, c.opacity, c.threshold)
+        self.on_change(lambda column: self.update(largest={"value": column in LARGE_IS_BAD}), c.sort)
+        self.on_change(lambda _: self.reorder(), c.sort, c.largest, c.only_view, c.only_make, c.below)
+        self.on_change(lambda _: self.mark(), c.mark, c.note)
+
+    def close(self):
+        """Take it off the page; give back its thread and its widgets, which ipywidgets would keep."""
+        if self.controls is not None:
+            self.executor.shutdown(cancel_futures=True)
+            close_widget(self.controls.page)
+            self.controls = None
+
+    def on_change(self, handler, *controls):
+        """Call `handler` with the new value when a person changes one of the controls, not when `update` does."""
+
+        def heard(change):
+            if not self.updating:
+                handler(change.new)
+
+        for control in controls:
+            control.observe(heard, "value")
+
+    def update(self, **traits):
+        """Set traits of controls, {control: {trait: value}}, without the handlers of `on_change`."""
+        self.updating = True
+        try:
+            for name, values in traits.items():
+                for trait, value in values.items():
+                    setattr(getattr(self.controls, name), trait, value)
+        finally:
+            self.updating = False
+
+    def find_car(self, text: str):
+        """Show the first car whose id, make or model holds the text, from the same side if it is in the order."""
+        wanted = text.strip().lower()
+        if not wanted:
+            return
+        found = [car for label, car in self.cars().items() if wanted in label.lower()]
+        shown = self.table.loc[self.order]
+        shown = shown[shown["car_id"].isin(found)]
+        if shown.empty:
+            self.show_status(f"no car with '{text}' among the pictures shown")
+        else:
+            self.show_status()
+            views = shown[shown["car_id"] == shown["car_id"].iloc[0]]
+            same_side = views[views["view"] == self.table.loc[self.position, "view"]]
+            self.show(int(views.index[0] if same_side.empty else same_side.index[0]))
+        self.update(car={"value": ""})
+
+    def place(self) -> int:
+        """Where in the order the shown picture is, counted from 0."""
+        return int(np.flatnonzero(self.order == self.position)[0])
+
+    def step(self, by: int):
+        """Go forward or back in the order, around its end."""
+        if self.position is not None:
+            self.show_number(self.place() + 1 + by)
+
+    def show_number(self, number: int):
+        """Show the picture of this number in the order, counted from 1."""
+        if len(self.order):
+            self.show(int(self.order[(number - 1) % len(self.order)]))
+
+    def show_view(self, number: int):
+        """Show the view of this number, counted from 0, of the car that is shown."""
+        views = self.controls.view_slider.options
+        self.show(views[number % len(views)][1])
+
+    def reorder(self):
+        """Sort and filter anew; go to the first picture."""
+        c = self.controls
+        sort = None if c.sort.value == TABLE_ORDER else c.sort.value
+        view = None if c.only_view.value == ALL else c.only_view.value
+        make = None if c.only_make.value == ALL else c.only_make.value
+        self.order = arrange(self.table, sort, c.largest.value, view, make, c.below.value)
+        self.show(int(self.order[0]) if len(self.order) else None)
+
+    def show(self, position: int | None):
+        """Turn to a row of the table, or to nothing where no picture passes the filters; all controls follow."""
+        self.position = position
+        self.draw()  # first, since each control that follows costs the page some milliseconds
+        if position is not None:
+            self.follow()
+        self.update(count={"value": f"of {len(self.order)}"})
+        self.prefetch()
+
+    def follow(self):
+        """Let every control say which picture is shown."""
+        image_id = str(self.table.loc[self.position, "image_id"])
+        shown = self.table.loc[self.order]
+        car = shown[shown["car_id"] == self.table.loc[self.position, "car_id"]].sort_values("view", kind="stable")
+        views = {"options": [(str(view), index) for index, view in car["view"].items()], "value": self.position}
+        self.update(view=views, view_slider=views)
+        self.update(number_field={"max": len(shown)}, number={"max": len(shown), "value": self.place() + 1})
+        self.update(play={"max": len(car) - 1, "value": car.index.get_loc(self.position)})
+        self.update(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
+
+    def chosen_layers(self) -> list[str]:
+        """The layer, and the one beside it where there is one."""
+        return [name for name in (self.controls.layer.value, self.controls.beside.value) if name != NONE]
+
+    def draw(self):
+        """Compose and show the picture, its title and the meaning of its colours."""
+        c = self.controls
+        chosen = self.chosen_layers()
+        title = "no picture passes these filters"
+        pictures = []
+        if self.position is not None:
+            try:
+                title, pictures = self.prepare(self.position, chosen, c.opacity.value, c.threshold.value)
+            except Exception as error:  # the caller's functions may raise anything; one bad file must not end it all
+                title = f"{self.table.loc[self.position, 'image_id']} cannot be shown: {error}"
+        for i, frame in enumerate(c.frames):
+            frame.layout.display = "" if i < len(pictures) else "none"
+        for i, picture in enumerate(pictures):
+            c.images[i].value = picture
+            c.captions[i].value = caption(chosen[i], self.has_mask, self.has_probability)
+        c.title.value = f"<b role='status'>{html.escape(title)}</b>"
+        c.opacity.disabled = not {layers.TRUE, layers.PREDICTED, layers.HEAT} & set(chosen)
+        c.opacity_field.disabled = c.opacity.disabled
+
+    def prefetch(self):
+        """Prepare the pictures before and after this one, and the next view, in a thread of their own."""
+        for future in self.prefetched:
+            future.cancel()
+        if self.position is None:
+            return
+        c = self.controls
+        after = int(self.order[(self.place() + 1) % len(self.order)])
+        before = int(self.order[self.place() - 1])
+        views = c.view_slider.options
+        next_view = views[(c.play.value + 1) % len(views)][1]
+        settings = (self.chosen_layers(), c.opacity.value, c.threshold.value)
+        near = [position for position in (after, before, next_view) if position != self.position]
+        self.prefetched = [self.executor.submit(self.prepare, position, *settings) for position in near]
+
+    def prepare(self, position: int, names, opacity: float, threshold: float) -> tuple[str, list[bytes]]:
+        """(title, a JPEG for each layer), one thread at a time: the caller's functions may not be safe for two."""
+        with self.lock:
+            pictures = [self.cached_jpeg(position, name, opacity, threshold) for name in names]
+            return self.cached_title(position, threshold), pictures
+
+    def mark(self):
+        """Keep the mark and the note of the picture; a note alone marks it too."""
+        if self.position is None:
+            return
+        image_id = str(self.table.loc[self.position, "image_id"])
+        note = self.controls.note.value
+        if self.controls.mark.value or (note and image_id not in self.marks):
+            self.marks[image_id] = note
+        else:
+            self.marks.pop(image_id, None)
+        self.update(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
+        self.show_status("not saved yet")
+
+    def save_marks(self):
+        """Write the marks, and say where they are or why they could not be written."""
+        try:
+            self.write_marks()
+            self.show_status(f"saved to {self.review}")
+        except RunError as error:
+            self.show_status(str(error))
+
+    def show_status(self, message: str = ""):
+        """One line beside the save button: how many are marked, and what just happened."""
+        text = f"{len(self.marks)} marked"
+        if message:
+            text += f", {message}"
+        self.controls.status.value = f"<span role='status'>{html.escape(text)}</span>"
