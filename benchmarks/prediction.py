@@ -12,7 +12,7 @@ from benchmarks import textbook
 from benchmarks.measure import Findings, Plan, alternate_fresh, fresh
 from benchmarks.pictures import repeat
 from benchmarks.training import make_trainer
-from carvana_course.deployment import export, folders, predictions
+from carvana_course.deployment import comparison, export, folders, predictions
 from carvana_course.deployment.ways import square_logits
 from carvana_lib import prediction
 from carvana_lib.checkpoints import load_model, save_checkpoint
@@ -93,7 +93,7 @@ def nets_alone(folder: Path, size: int, repeats: int) -> dict[str, float]:
         "ONNX Runtime, float32": export.predictor(folder / f"net-{size}.onnx"),
         "four at a time": lambda _: square_logits(net, squares, size),
     }
-    table = export.latency(engines, np.ascontiguousarray(squares[:1].transpose(0, 3, 1, 2)), repeats)
+    table = comparison.latency(engines, np.ascontiguousarray(squares[:1].transpose(0, 3, 1, 2)), repeats)
     found = dict(zip(table["net"], table["median_ms"], strict=True))
     return found | {"four at a time": found["four at a time"] / 4}
 

@@ -51,7 +51,7 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(f"{path} does not exist; run notebook 04 with this run_name first")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if PARTS <= set(state):
+        if set(state) >= PARTS:
             return state
     except OSError as error:
         reason = f"cannot be read ({error.strerror or error}); name the file of a net, as runs/quick/checkpoints/best"

@@ -10,14 +10,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 SHIFT = (-0.0625, 0.0625)  # of the side
-MIRROR = cv2.BORDER_REFLECT_101  # what a shift or turn brings in from outside is the picture, mirrored at its edge
+REFLECT = cv2.BORDER_REFLECT_101  # what a shift or turn brings in from outside is the picture, mirrored at its edge
 
 # The protocol's three augmentations. Its ShiftScaleRotate is deprecated in albumentations; Affine is the same map.
 # Ranges are ours, since the protocol names none: shift 6 %, zoom 10 %, turn 15 degrees, brightness and contrast 20 %.
 AUGMENTATIONS = {
     "HorizontalFlip": A.HorizontalFlip(p=0.5),
     "ShiftScaleRotate": A.Affine(
-        scale=(0.9, 1.1), translate_percent=SHIFT, rotate=(-15, 15), border_mode=MIRROR, p=0.5
+        scale=(0.9, 1.1), translate_percent=SHIFT, rotate=(-15, 15), border_mode=REFLECT, p=0.5
     ),
     "RandomBrightnessContrast": A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
 }

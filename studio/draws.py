@@ -80,17 +80,17 @@ def vary_proportions(spec, rng):
     stretch = float(np.clip(rng.normal(1, 0.014), 0.975, 1.025))
     lengths = ("length", "wheelbase", "front_overhang", "cowl", "roof_front", "roof_rear", "screen_foot")
     changes = {name: getattr(spec, name) * stretch for name in lengths}
-    spread = dict(
-        height=0.018,
-        width=0.012,
-        nose_height=0.015,
-        hood_height=0.012,
-        deck_height=0.012,
-        tumblehome=0.015,
-        wheel_radius=0.006,
-        nose_lean=0.015,
-        roof_rear=0.04,
-    )
+    spread = {
+        "height": 0.018,
+        "width": 0.012,
+        "nose_height": 0.015,
+        "hood_height": 0.012,
+        "deck_height": 0.012,
+        "tumblehome": 0.015,
+        "wheel_radius": 0.006,
+        "nose_lean": 0.015,
+        "roof_rear": 0.04,
+    }
     for name, sigma in spread.items():
         changes[name] = changes.get(name, getattr(spec, name)) + float(
             np.clip(rng.normal(0, sigma), -2 * sigma, 2 * sigma)

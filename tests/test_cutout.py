@@ -88,7 +88,7 @@ def test_cut_out_keeps_the_car_and_nothing_else():
 def test_the_shadow_is_the_one_that_was_there():
     photo, mask, truth = scene()
     found = cutout.floor_shadow(photo, mask.astype(np.float32))
-    assert found.shape == mask.shape and found.dtype == np.float32 and 0 <= found.min() and found.max() <= 1
+    assert found.shape == mask.shape and found.dtype == np.float32 and found.min() >= 0 and found.max() <= 1
     below = np.zeros(mask.shape, bool)
     below[174:200, 100:260] = True
     assert np.abs(found - truth)[below].mean() < 0.08 and truth[below].min() < 0.6

@@ -4,6 +4,7 @@ Most of these fork: torch is imported once, so that four processes start as fast
 machines, need torchrun itself.
 """
 
+import itertools
 import os
 import re
 import shlex
@@ -365,7 +366,7 @@ def documented() -> list[tuple[int, str, dict]]:
             at = words.index("carvana")
             before, name, after = words[:at], words[at + 1], [word for word in words[at + 2 :] if word != "&"]
             options = {"--nnodes": 1, "--nproc-per-node": 1, "--num_processes": 1}
-            options |= {key: int(value) for key, value in zip(before, before[1:], strict=False) if key in options}
+            options |= {key: int(value) for key, value in itertools.pairwise(before) if key in options}
             chosen = get_command(app).commands[name].make_context(name, join_pairs(after)).params
             found.append((int(np.prod(list(options.values()))), name, chosen))
     return found

@@ -1,5 +1,6 @@
 """Exercise and solution never drift: every check in a notebook has its exercise, its solution, and an open stub."""
 
+import itertools
 import re
 
 import nbformat
@@ -51,7 +52,7 @@ def test_every_solution_passes_the_check_that_the_learner_calls(path, capsys):
 def test_stubs_are_open_and_pass_nothing(path):
     cells = code_cells(path)
     found = 0
-    for stub, checked in zip(cells, cells[1:], strict=False):
+    for stub, checked in itertools.pairwise(cells):
         for name, answer in CHECK.findall(checked.source):
             namespace = {"np": np, "MEAN": 0, "STD": 1}  # what the notebook has imported for its stubs
             exec(stub.source, namespace)
@@ -74,7 +75,7 @@ def test_solutions_are_committed_executed_and_quiet(path):
 @each_solution
 def test_every_solution_says_why(path):
     cells = nbformat.read(path, 4).cells
-    for before, cell in zip(cells, cells[1:], strict=False):
+    for before, cell in itertools.pairwise(cells):
         for name, _ in CHECK.findall(cell.source):
             assert before.source.startswith(f"## {name}\n\n") and len(before.source) > 80
 

@@ -1,3 +1,4 @@
+import itertools
 import os
 import pickle
 import subprocess
@@ -91,7 +92,7 @@ def test_fewer_cars_are_part_of_more_cars_and_fill_an_epoch(data, params):
     rows = [training_rows(data, params.replace(train_cars=count)) for count in (1, 3, 5, None)]
     cars = [set(data.table["car_id"].iloc[chosen]) for chosen in rows]
     assert [len(found) for found in cars] == [1, 3, 5, 6]
-    assert all(fewer < more for fewer, more in zip(cars, cars[1:], strict=False))
+    assert all(fewer < more for fewer, more in itertools.pairwise(cars))
     assert {len(chosen) for chosen in rows} == {24} and len(set(rows[0])) == 4
     assert max(Counter(rows[2].tolist()).values()) - min(Counter(rows[2].tolist()).values()) <= 1
 

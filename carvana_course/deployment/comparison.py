@@ -1,6 +1,7 @@
-"""The ways to predict a photo's mask, compared at the photos' own size."""
+"""The ways to predict a photo's mask, compared at the photos' own size; and how long nets take, in turns."""
 
 import itertools
+import statistics
 import time
 
 import cv2
@@ -51,3 +52,18 @@ def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
             rows.append((way, flip, *score_mask(predicted, mask), ms))
     columns = ["way", "flip", "iou", "dice", "boundary_iou", "ms"]
     return pd.DataFrame(rows, columns=columns).groupby(["way", "flip"], sort=False).mean().reset_index()
+
+
+def latency(predictors: dict, pictures: np.ndarray, repeats: int = 15) -> pd.DataFrame:
+    """Time functions by name on the same pictures, taking turns, so that a busy moment meets all of them.
+
+    Returns name, median and least time in milliseconds for a picture. The first two rounds are not counted.
+    """
+    seconds = {name: [] for name in predictors}
+    for _ in range(repeats + 2):
+        for name, predict in predictors.items():
+            started = time.perf_counter()
+            predict(pictures)
+            seconds[name].append((time.perf_counter() - started) / len(pictures))
+    rows = [(name, 1000 * statistics.median(s[2:]), 1000 * min(s[2:])) for name, s in seconds.items()]
+    return pd.DataFrame(rows, columns=["net", "median_ms", "least_ms"])

@@ -7,12 +7,9 @@ least twice that, and give the probability of car, (B, 1, H, W) float32: normali
 import copy
 import importlib.metadata
 import json
-import statistics
-import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
@@ -236,18 +233,3 @@ def parity(model: nn.Module, path: Path, pictures: np.ndarray, tolerance: float 
         "pixels_that_differ": int(((exported >= 0.5) != (expected >= 0.5)).sum()),
         "pixels_that_could": int((np.abs(expected - 0.5) < TOLERANCE).sum()),
     }
-
-
-def latency(predictors: dict, pictures: np.ndarray, repeats: int = 15) -> pd.DataFrame:
-    """Time functions by name on the same pictures, taking turns, so that a busy moment meets all of them.
-
-    Returns name, median and least time in milliseconds for a picture. The first two rounds are not counted.
-    """
-    seconds = {name: [] for name in predictors}
-    for _ in range(repeats + 2):
-        for name, predict in predictors.items():
-            started = time.perf_counter()
-            predict(pictures)
-            seconds[name].append((time.perf_counter() - started) / len(pictures))
-    rows = [(name, 1000 * statistics.median(s[2:]), 1000 * min(s[2:])) for name, s in seconds.items()]
-    return pd.DataFrame(rows, columns=["net", "median_ms", "least_ms"])

@@ -19,11 +19,10 @@ from carvana_lib import DataError
 from carvana_lib.device import cores
 from carvana_lib.metrics import dice
 from carvana_lib.progress import progress
-from carvana_lib.reading import read_mask, visible
+from carvana_lib.reading import MASK_SUFFIXES, read_mask, visible
 from carvana_lib.runs import atomic
 
 SUBMISSION_COLUMNS = ["img", "rle_mask"]
-MASK_SUFFIXES = (".png", ".gif")
 
 
 def rle_encode(mask: np.ndarray) -> str:

@@ -28,7 +28,7 @@ from carvana_lib.device import cores, make_accelerator, pick_device
 from carvana_lib.runs import ROOT, Run
 from carvana_lib.tuning import with_best
 
-LOOK_EVERY = 0.2  # seconds between looks at what the processes have written
+POLL_SECONDS = 0.2  # between looks at what the processes have written
 
 
 def in_worker() -> bool:
@@ -145,7 +145,7 @@ def start_processes(params, on_epoch=None) -> None:
         try:
             ended = False
             while not ended:
-                time.sleep(LOOK_EVERY)
+                time.sleep(POLL_SECONDS)
                 ended = child.poll() is not None  # asked before the look at the file, so that no epoch is missed
                 if on_epoch and last_change(run.history) != seen:
                     seen = last_change(run.history)
