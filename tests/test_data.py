@@ -9,7 +9,7 @@ import pytest
 from conftest import write_pair
 from PIL import Image
 
-from carvana_course.evidence.facts import is_rendered
+from carvana_course.facts import is_rendered
 from carvana_lib import DataError, cache, reading
 from carvana_lib import data as D
 from carvana_lib.config import Params

@@ -32,6 +32,7 @@ from carvana_course.scaling.processes import (
     check_processes,
     process_group,
     train,
+    train_run,
     why_stopped,
 )
 from carvana_course.scaling.search import finished_search
@@ -226,14 +227,20 @@ def test_a_loss_that_is_not_finite_stops_all_processes_with_the_same_pictures_na
     assert len(first.split("(pictures ")[1].split(")")[0].split(", ")) == 8
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(data, params):
+def test_a_batch_that_cannot_be_shared_is_refused(data, params, tmp_path):
     with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by num_processes=3"):
         params.replace(num_processes=3)
-    with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by num_processes=3"):
-        check_batch(data, params, processes=3)
     with pytest.raises(ParameterError, match="7 training pictures do not fill batch_size=8, which 2 processes"):
-        check_batch(data, params.replace(subset=7), processes=2)
-    check_batch(data, params, processes=4)
+        check_batch(data, params.replace(subset=7, num_processes=2))
+    check_batch(data, params.replace(num_processes=4))
+
+    def run():
+        os.environ["CARVANA_RUNS"] = str(tmp_path / os.environ["RANK"])
+        with pytest.raises(ParameterError, match="batch_size=8 cannot be shared evenly by num_processes=3"):
+            train_run(params)
+        return True
+
+    assert in_processes(3, run, tmp_path) == [True] * 3
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):

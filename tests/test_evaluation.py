@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from carvana_course.headless.scores import score_run
 from carvana_lib import evaluation
 from carvana_lib.checkpoints import make_model
 from carvana_lib.metrics import iou
+from carvana_lib.model import count_parameters
 from carvana_lib.training import train
 
 
@@ -95,3 +97,12 @@ def test_metrics_have_the_promised_names(data, params):
     assert found["test_iou_min"] <= found["test_miou"] <= found["test_iou_max"]
     low, high = found["test_miou_ci95"]
     assert low <= found["test_miou"] <= high and (found["n_val"], found["n_test"]) == (len(val), len(test))
+
+
+def test_fewer_cars_are_counted_once_wherever_a_run_is_scored(data, params):
+    """Their pictures are repeated to fill an epoch; the card and the results count each once."""
+    few = params.replace(train_cars=2, epochs=1)
+    model, history = train(data, few)
+    _, numbers = score_run(model, data, few, history)
+    assert numbers["n_train"] == 8 and numbers["images_seen"] == 24
+    assert numbers["parameters"] == count_parameters(model)

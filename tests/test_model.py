@@ -1,9 +1,14 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from carvana_course.show.anatomy import count_gflops, receptive_field, trace_shapes
+from carvana_lib import CheckpointError
+from carvana_lib.checkpoints import load_model, save_checkpoint
 from carvana_lib.model import MEAN, STD, Normalize, UNet, count_parameters
+from carvana_lib.prediction import fast, net_logits
+from carvana_lib.runs import BEST, LAST
 
 
 def test_parameters_are_the_published_number():
@@ -92,3 +97,43 @@ def test_fewer_levels_ask_for_less_divisible_sides():
     assert UNet(4, levels=2)(torch.zeros(1, 3, 20, 12)).shape == (1, 1, 20, 12)
     with pytest.raises(ValueError, match="divisible by 4"):
         UNet(4, levels=2)(torch.zeros(1, 3, 18, 12))
+
+
+VARIANTS = [
+    {},
+    {"skips": False},
+    {"norm": False},
+    {"levels": 2},
+    {"levels": 5},
+    {"bilinear": True},
+    {"skips": False, "norm": False, "levels": 1, "bilinear": True},
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_every_variant_is_folded_saved_and_loaded(variant, params, tmp_path):
+    torch.manual_seed(0)
+    net = UNet(4, **variant).eval()
+    for layer in net.modules():  # statistics as after training: not 0 and 1
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.uniform_(-0.1, 0.1)
+            layer.running_var.uniform_(0.5, 2)
+    photo = np.random.default_rng(0).integers(0, 256, (1, 70, 50, 3), dtype=np.uint8)
+    expected = net_logits(net, photo)
+    assert expected.shape == (1, 70, 50) and expected.std() > 0
+    folded = fast(net, "cpu", "float32")
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+    assert np.abs(net_logits(folded, photo) - expected).max() < 1e-4
+    save_checkpoint(tmp_path, net, {}, [{"val_miou": 0.5}], params, "pictures")
+    for name in (LAST, BEST):
+        loaded = load_model(tmp_path / name)
+        assert loaded.architecture == {**UNet(4).architecture, **variant}
+        assert (net_logits(loaded, photo) == expected).all()
+
+
+def test_weights_of_another_net_are_called_so(params, tmp_path):
+    save_checkpoint(tmp_path, UNet(4), {}, [{"val_miou": 0.5}], params, "pictures")
+    state = torch.load(tmp_path / BEST, weights_only=True)
+    torch.save(state | {"architecture": UNet(4, levels=2).architecture}, tmp_path / BEST)
+    with pytest.raises(CheckpointError, match="do not fit its own architecture .*'levels': 2"):
+        load_model(tmp_path / BEST)

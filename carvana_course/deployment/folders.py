@@ -20,6 +20,7 @@ from accelerate.utils import gather_object
 from carvana_course.deployment.predictions import Failure, Predictions
 from carvana_course.deployment.threads import bounded_map
 from carvana_course.deployment.ways import input_side, square_logits
+from carvana_course.scaling.processes import check_processes
 from carvana_lib import DataError, ParameterError, prediction
 from carvana_lib.checkpoints import load_checkpoint, load_model
 from carvana_lib.device import cores, pick_device
@@ -84,6 +85,7 @@ def predict_folder(
     """
     images = Path(images)
     device = pick_device(device)
+    check_processes(device, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if way not in FOLDER_WAYS:
         raise ParameterError(f"way='{way}' cannot be used for a folder; choose one of {', '.join(FOLDER_WAYS)}")
     part, parts = shard

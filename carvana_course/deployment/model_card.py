@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from jinja2 import Environment, StrictUndefined
 
-from carvana_course.evidence.facts import cars_on_two_sides, is_rendered
+from carvana_course.facts import cars_on_two_sides, is_rendered
 from carvana_course.show.tables import markdown_table
 from carvana_lib import RunError
 from carvana_lib.checkpoints import load_checkpoint

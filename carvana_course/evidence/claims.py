@@ -3,9 +3,9 @@
 import pandas as pd
 
 from carvana_course.evidence.document import CLAIMS, DOCUMENT_RESULTS
-from carvana_course.evidence.facts import cars_on_two_sides
 from carvana_course.evidence.judges import JUDGES, averaging_moves, holds, too_few_seeds
 from carvana_course.evidence.results import results_by_seed
+from carvana_course.facts import cars_on_two_sides
 
 
 def claimed_and_measured(measured: dict) -> pd.DataFrame:

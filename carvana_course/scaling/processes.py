@@ -51,14 +51,13 @@ def check_processes(device: str, processes: int) -> None:
         )
 
 
-def check_batch(data, params, processes: int) -> None:
-    """Raise ParameterError for a batch that the processes cannot share evenly, or that no training picture fills."""
-    params.replace(num_processes=processes)  # torchrun may have started another number than the parameters say
+def check_batch(data, params) -> None:
+    """Raise ParameterError for training pictures that do not fill a batch for the processes to share."""
     pictures = len(training_rows(data, params))
     if pictures < params.batch_size:
         raise ParameterError(
-            f"{pictures} training pictures do not fill batch_size={params.batch_size}, which {processes} processes "
-            "would share; lower it, or train in one process"
+            f"{pictures} training pictures do not fill batch_size={params.batch_size}, which "
+            f"{params.num_processes} processes would share; lower it, or train in one process"
         )
 
 
@@ -102,7 +101,8 @@ def train_run(params, on_epoch=None) -> pd.DataFrame | None:
         with accelerator.local_main_process_first():  # the others of a machine then find the cache
             data = open_data(params)
         check_pictures(data)
-        check_batch(data, params, accelerator.num_processes)
+        params = params.replace(num_processes=accelerator.num_processes)  # the launcher's number counts
+        check_batch(data, params)
         best = with_best(params, data, finished_search) if is_main() else None
         (best,) = broadcast_object_list([best])
         history = training.train(data, best, on_epoch)[1]
@@ -118,7 +118,7 @@ def train(data, params, on_epoch=None):
     if params.num_processes == 1 or in_worker():
         return training.train(data, params, on_epoch)
     check_processes(pick_device(params.device), params.num_processes)
-    check_batch(data, params, params.num_processes)
+    check_batch(data, params)
     start_processes(params, on_epoch)
     run = Run(params.run_name)
     return load_model(run.last), pd.read_csv(run.history)
