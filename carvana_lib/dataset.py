@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-SHIFT = (-0.0625, 0.0625)  # of the side
 REFLECT = cv2.BORDER_REFLECT_101  # what a shift or turn brings in from outside is the picture, mirrored at its edge
 
 # The protocol's three augmentations. Its ShiftScaleRotate is deprecated in albumentations; Affine is the same map.
@@ -17,7 +16,7 @@ REFLECT = cv2.BORDER_REFLECT_101  # what a shift or turn brings in from outside 
 AUGMENTATIONS = {
     "HorizontalFlip": A.HorizontalFlip(p=0.5),
     "ShiftScaleRotate": A.Affine(
-        scale=(0.9, 1.1), translate_percent=SHIFT, rotate=(-15, 15), border_mode=REFLECT, p=0.5
+        scale=(0.9, 1.1), translate_percent=(-0.0625, 0.0625), rotate=(-15, 15), border_mode=REFLECT, p=0.5
     ),
     "RandomBrightnessContrast": A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0.2, p=0.5),
 }

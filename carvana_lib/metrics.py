@@ -32,9 +32,7 @@ def iou(tp, fp, fn):
 
 
 def dice(tp, fp, fn):
-    """Dice coefficient (the F1 score of pixels) from pixel counts; always at least the IoU. Used by `score_images` in
-    05.
-    """
+    """Dice coefficient (F1 of pixels) from pixel counts; at least the IoU. Used by `score_images` in 05."""
     tp, fp, fn = map(np.asarray, (tp, fp, fn))
     return ratio(2 * tp, 2 * tp + fp + fn)
 
@@ -71,15 +69,12 @@ def averagings(table: pd.DataFrame, batch_size: int) -> pd.DataFrame:
     total = counts.sum()
     batches = counts.groupby(np.arange(len(table)) // batch_size).sum()
     car = iou(counts.tp, counts.fp, counts.fn)
+    by_batch = iou(batches.tp, batches.fp, batches.fn)
     background = iou(counts.tn, counts.fn, counts.fp)
     rows = [
         ("per image", car.mean(), "IoU of the car for each image, then the mean over images (the course's mIoU)"),
         ("micro", iou(total.tp, total.fp, total.fn), "pixels of all images added up, then one IoU"),
-        (
-            "batch mean",
-            iou(batches.tp, batches.fp, batches.fn).mean(),
-            f"one IoU per {batch_size} images, then the mean",
-        ),
+        ("batch mean", by_batch.mean(), f"one IoU for each {batch_size} images, then the mean"),
         ("both classes", ((car + background) / 2).mean(), "mean of car and background IoU, then over images"),
         ("soft", ratio(table.soft_tp, table.soft_union).mean(), "probabilities instead of a yes or no for each pixel"),
     ]

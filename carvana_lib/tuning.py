@@ -51,24 +51,28 @@ def read_trials(data, params) -> list[dict]:
     return [json.loads(line) for line in lines if line.endswith("\n")]  # a last one without was cut off
 
 
-def write_trials(trials: list[dict], data, params) -> None:
-    """Keep the finished trials of a search in the run, a line of JSON for each. Used by `search` in 03."""
-    with atomic(study_file(data, params)) as temporary:
-        temporary.write_text("".join(json.dumps(trial) + "\n" for trial in trials), encoding="utf8")
-
-
 def tabulate(trials: list[dict]) -> pd.DataFrame:
     """Trials as a table, best first: learning_rate, loss, val_miou, seconds. Taught in 05."""
     table = pd.DataFrame(trials, columns=TRIAL_COLUMNS)
     return table.sort_values("val_miou", ascending=False, ignore_index=True, kind="stable")
 
 
-def search(data, params, on_trial=None) -> pd.DataFrame:
-    """Score each point of the grid; the table of trials, best by validation mIoU first. Writes tuning.csv and
-    best.json. Finished trials are kept and not repeated. `on_trial(table)` is called after each. Raises RunError where
-    another search is at work on this study, or where it cannot be written. Taught in 03.
-    """
+def write_trials(trials: list[dict], data, params) -> pd.DataFrame:
+    """Keep finished trials in the run, with tuning.csv and best.json; the table of them. Used by `search` in 03."""
     run = Run(params.run_name)
+    with atomic(study_file(data, params)) as temporary:
+        temporary.write_text("".join(json.dumps(trial) + "\n" for trial in trials), encoding="utf8")
+    table = tabulate(trials)
+    write_csv(run.tuning, table)
+    write_json(run.best, table[[*GRID, "val_miou"]].iloc[0].to_dict() | {"trials": len(table)})
+    return table
+
+
+def search(data, params, on_trial=None) -> pd.DataFrame:
+    """Score each point of the grid; the table of trials, best by validation mIoU first. Finished trials are kept and
+    not repeated. `on_trial(table)` is called after each. Raises RunError where another search is at work on this study,
+    or where it cannot be written. Taught in 03.
+    """
     file = study_file(data, params)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,13 +89,10 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
             started = time.perf_counter()
             score = score_point(point, data, params)
             trials.append(point | {"val_miou": score, "seconds": time.perf_counter() - started})
-            write_trials(trials, data, params)
+            table = write_trials(trials, data, params)
             if on_trial:
-                on_trial(tabulate(trials))
-    table = tabulate(trials)
-    write_csv(run.tuning, table)
-    write_json(run.best, table[[*GRID, "val_miou"]].iloc[0].to_dict() | {"trials": len(table)})
-    return table
+                on_trial(table)
+    return write_trials(trials, data, params)
 
 
 def with_best(params, data, search=search):

@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from carvana_course.cli import app
 from carvana_course.scaling import study
-from carvana_course.scaling.search import database, search, shown
+from carvana_course.scaling.database import database, shown
+from carvana_course.scaling.search import search
 from carvana_lib import RunError, tuning
 from carvana_lib.config import Params
 from carvana_lib.data import open_data

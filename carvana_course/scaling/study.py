@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import optuna
 from optuna.trial import TrialState
 
-from carvana_course.scaling.search import database, shown
+from carvana_course.scaling.database import database, shown
 from carvana_lib import RunError
 from carvana_lib.tuning import GRID, POINTS, study_file, tabulate
 
