@@ -142,7 +142,7 @@ def _unfinished(net: UNet, data, params, last: Path) -> dict | None:
     if not last.exists():
         return None
     state = load_checkpoint(last)
-    if state["architecture"] != net.architecture:
+    if UNet(**state["architecture"]).architecture != net.architecture:
         raise CheckpointError(
             f"{last} holds a U-Net with {state['architecture']}, the parameters ask for {net.architecture}; "
             "choose another run_name, or set resume=False to replace it"
