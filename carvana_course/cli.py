@@ -235,6 +235,6 @@ def main() -> None:
     except CarvanaError as error:
         sys.exit(f"error: {error}")
     except ModuleNotFoundError as error:
-        if error.name.startswith("carvana_"):
+        if not error.name or error.name.startswith("carvana_"):
             raise
         sys.exit(f"error: this needs the package {error.name}; run 'pip install -r requirements.txt'")

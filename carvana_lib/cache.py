@@ -19,6 +19,7 @@ from carvana_lib.progress import progress
 from carvana_lib.reading import find_pairs, open_photo, read_mask, resize
 from carvana_lib.runs import atomic, remove, runs_folder, stale
 
+FORMAT = 2  # of the cache: another number where reading changes, so that what an earlier version read is not used
 AUDIT_COLUMNS = ["image_id", "car_id", "view", "image", "mask", "width", "height", "area", "problem"]
 
 
@@ -52,7 +53,7 @@ def inspect(folder: Path, pair: dict, size: int) -> tuple[dict, np.ndarray | Non
 
 def _stamp(folder: Path, pairs: pd.DataFrame) -> str:
     """12 hex digits that change when any file is added, removed, renamed or written, known without reading them."""
-    changes = hashlib.sha256()
+    changes = hashlib.sha256(bytes([FORMAT]))
     for name in filter(None, [*pairs["image"], *pairs["mask"]]):
         path = folder / name
         status = path.stat() if path.exists() else path.lstat()  # a link to nowhere

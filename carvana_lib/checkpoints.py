@@ -1,6 +1,5 @@
 """What a training leaves on disk: checkpoints of tensors and plain types, and how they are read back."""
 
-import io
 import pickle
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from carvana_lib.model import UNet
 from carvana_lib.runs import BEST, LAST, Run, atomic, environment
 
 STARTS = {}  # what start_from may name beside runs -> a function that gives a new U-Net its weights, and returns it
-PARTS = {"architecture", "model", "params", "fingerprint", "history"}  # of a checkpoint, at least
+KEYS = {"architecture", "model", "params", "fingerprint", "history"}  # of a checkpoint, at least
 
 
-def save_checkpoint(folder: Path, scored: UNet, parts: dict, history: list[dict], params, fingerprint: str) -> None:
+def save_checkpoint(folder: Path, scored: UNet, learner: dict, history: list[dict], params, fingerprint: str) -> None:
     """Write `last`, and `best` if the newest epoch has the highest validation mIoU. `scored` is the net that was
-    validated, `parts` what training needs to go on. Raises RunError where writing fails. Used by `fit` in 04.
+    validated, `learner` what training needs to go on. Raises RunError where writing fails. Used by `fit` in 04.
     """
     state = {
         "architecture": scored.architecture,
@@ -33,16 +32,17 @@ def save_checkpoint(folder: Path, scored: UNet, parts: dict, history: list[dict]
     }
     if history[-1]["val_miou"] >= max(row["val_miou"] for row in history):
         _write(state, folder / BEST)
-    training = {name: part.state_dict() for name, part in parts.items()}
+    training = {name: part.state_dict() for name, part in learner.items()}
     _write(state | {"training": training, "rng": torch.get_rng_state()}, folder / LAST)
 
 
 def _write(state: dict, path: Path) -> None:
-    """Write tensors and plain types. Through memory: torch would hide the system's reason for a failure."""
-    content = io.BytesIO()
-    torch.save(state, content)
-    with atomic(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    """Write tensors and plain types; a failure has the system's reason, which torch would hide."""
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            raise (error.__context__ or error) from None
 
 
 def load_checkpoint(path: Path) -> dict:
@@ -51,8 +51,8 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(f"{path} does not exist; run notebook 04 with this run_name first")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if set(state) >= PARTS:
-            return state
+        if set(state) >= KEYS:
+            return state | {"architecture": UNet(1).architecture | state["architecture"]}  # an old one names less
     except OSError as error:
         reason = f"cannot be read ({error.strerror or error}); name the file of a net, as runs/quick/checkpoints/best"
         raise CheckpointError(f"{path} {reason}") from None
@@ -68,11 +68,12 @@ def load_model(path: Path) -> UNet:
     try:
         model = UNet(**state["architecture"])
         model.load_state_dict(state["model"])
-    except (RuntimeError, TypeError):
-        raise CheckpointError(
-            f"the weights in {path} do not fit its own architecture {state['architecture']}; "
-            "the file was changed: train again with resume=False"
-        ) from None
+    except TypeError:
+        net = f"{path} is a net of a later version, {state['architecture']}"
+        raise CheckpointError(f"{net}; update the course") from None
+    except RuntimeError:
+        fault = f"the weights in {path} do not fit its own architecture {state['architecture']}"
+        raise CheckpointError(f"{fault}; the file was changed: train again with resume=False") from None
     return model.eval()
 
 
@@ -86,6 +87,9 @@ def make_model(params) -> UNet:
         return model
     if params.start_from in STARTS:
         return STARTS[params.start_from](model)
+    if "/" in params.start_from:
+        known = ", ".join(STARTS) or "nothing"
+        raise CheckpointError(f"start_from='{params.start_from}' is no run, and beside runs there is {known} here")
     start = load_model(Run(params.start_from).best_checkpoint).train()
     for name, asked in model.architecture.items():
         if start.architecture[name] != asked:
@@ -120,18 +124,18 @@ def load_trained(data, params) -> tuple[UNet, Params, pd.DataFrame]:
     return load_model(run.best_checkpoint), used.replace(**here), pd.DataFrame(last["history"])
 
 
-def resume(parts: dict, data, params, folder: Path | None) -> list[dict]:
+def resume(learner: dict, data, params, folder: Path | None) -> list[dict]:
     """Bring back an unfinished training and return its history, empty where training starts: anew where it has
     finished, had other parameters, or with resume=False. Of several processes the main one reads the file and tells the
     rest. Raises CheckpointError for another architecture's, which would be overwritten. Used by `fit` in 04.
     """
     state = None
     if folder is not None and params.resume and PartialState().is_main_process:
-        state = _unfinished(parts["net"], data, params, folder / LAST)
+        state = _unfinished(learner["net"], data, params, folder / LAST)
     (state,) = broadcast_object_list([state])
     if state is None:
         return []
-    for name, part in parts.items():
+    for name, part in learner.items():
         part.load_state_dict(state["training"][name])
     torch.set_rng_state(state["rng"])
     return state["history"]
@@ -142,7 +146,7 @@ def _unfinished(net: UNet, data, params, last: Path) -> dict | None:
     if not last.exists():
         return None
     state = load_checkpoint(last)
-    if UNet(**state["architecture"]).architecture != net.architecture:
+    if state["architecture"] != net.architecture:
         raise CheckpointError(
             f"{last} holds a U-Net with {state['architecture']}, the parameters ask for {net.architecture}; "
             "choose another run_name, or set resume=False to replace it"

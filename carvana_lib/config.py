@@ -95,9 +95,9 @@ class Params(BaseModel):
         return self.model_dump(exclude=FREE | epochs | {"tuning_epochs", "tuning_subset"})
 
     def of_search(self) -> dict:
-        """The parameters that decide what a search finds; a new one is one of them unless a trial sets it itself."""
-        set_by_trial = {"epochs", "learning_rate", "loss", "scheduler", "ema", "train_cars", "subset"}
-        return self.model_dump(exclude=FREE | set_by_trial)
+        """The parameters that decide what a search finds; a new one is one unless a trial sets or ignores it."""
+        without_effect = {"epochs", "learning_rate", "loss", "scheduler", "ema", "train_cars", "subset"}
+        return self.model_dump(exclude=FREE | without_effect)
 
 
 def unknown_parameter(name: str) -> str:

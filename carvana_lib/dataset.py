@@ -29,9 +29,8 @@ def augmentation(*names: str) -> A.Compose:
 
 
 def draw_anew(transform: A.Compose, *key: int) -> None:
-    """Let the augmentations draw what follows from the numbers in `key`, each for itself. albumentations' own
-    `Compose.set_random_seed` (2.0.8) gives all of them one seed, and with it one coin: a picture would get all three or
-    none. Taught in 01.
+    """Let each augmentation draw what follows from the numbers in `key`, since `Compose.set_random_seed` of
+    albumentations 2.0.8 gives all of them one seed, and with it one coin. Taught in 01.
     """
     seeds = np.random.SeedSequence(key).generate_state(len(transform.transforms))
     for one, seed in zip(transform.transforms, seeds, strict=True):
@@ -99,8 +98,7 @@ def subsample(rows: np.ndarray, size: int | None, seed: int) -> np.ndarray:
 
 def training_rows(data, params) -> np.ndarray:
     """The training pictures of a run: all, those of `params.train_cars` cars, or `params.subset` that the seed draws.
-    Fewer cars are a part of more cars, so that a learning curve adds cars and changes none; their pictures are
-    repeated, so that an epoch has as many steps as with all cars. Used by `train` in 04.
+    Fewer cars are a part of more, and their pictures are repeated for as many steps. Used by `train` in 04.
     """
     rows = data.rows("train")
     if params.train_cars is not None:
@@ -111,9 +109,8 @@ def training_rows(data, params) -> np.ndarray:
 
 
 def make_loader(data, rows, params, train: bool = False) -> DataLoader:
-    """Batches (images, masks, rows) of the pictures at `rows`; shuffled and augmented when training. A training's last
-    batch is left out where it is not full: another few pictures wait in each epoch. Of fewer pictures than a batch one
-    short batch is made. Taught in 01.
+    """Batches (images, masks, rows) of the pictures at `rows`; for training shuffled, augmented, and without a last
+    batch that is not full, unless it is the only one. Taught in 01.
     """
     names = CHOICES[params.augment]
     dataset = SegmentationDataset(data, rows, train and bool(names), params.seed, names)

@@ -60,7 +60,7 @@ def find_pairs(folder: Path) -> pd.DataFrame:
 
 
 @contextmanager
-def _opened(path_or_file):
+def _opened(path_or_file, formats: str):
     """Yield Pillow's picture; DataError for what is none, is cut off, or has more than PIXEL_LIMIT pixels."""
     name = path_or_file if isinstance(path_or_file, str | Path) else getattr(path_or_file, "name", None)
     name = name if isinstance(name, str | Path) else "the picture"  # a temporary file's name may be a number
@@ -77,7 +77,7 @@ def _opened(path_or_file):
         reason = "no known format"
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... by format
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    raise DataError(f"{name} is not a readable picture ({reason}); save it anew as JPEG or PNG")
+    raise DataError(f"{name} is not a readable picture ({reason}); save it anew as {formats}")
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
@@ -94,14 +94,14 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 def open_photo(path_or_file, at_least: int = 0) -> tuple[np.ndarray, tuple[int, int]]:
     """(a photo as `read_photo` gives it, the (H, W) that it has in the file). Used by `read_photo` in 01."""
-    with _opened(path_or_file) as image:
+    with _opened(path_or_file, "JPEG or PNG") as image:
         size = image.size
         if at_least:
             image.draft(None, (at_least, at_least))
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        height, width = size if upright.size != image.size else size[::-1]  # a quarter turn has swapped them
-        return np.asarray(_as_rgb(upright)), (height, width)
+        turned = image.getexif().get(0x0112) in (5, 6, 7, 8)  # EXIF's orientations that swap width and height
+        height, width = size if turned else size[::-1]
+        return np.asarray(_as_rgb(ImageOps.exif_transpose(image))), (height, width)
 
 
 def read_photo(path_or_file, at_least: int = 0) -> np.ndarray:
@@ -117,7 +117,7 @@ def read_mask(path: Path) -> np.ndarray:
     """(H, W) uint8 {0, 1}. Palette masks are read as indices, so that no colour table can change them. Raises DataError
     for a mask with other than two values, and as `read_photo` does. Taught in 01.
     """
-    with _opened(path) as image:
+    with _opened(path, "GIF or PNG") as image:
         values = np.asarray(image if image.mode in ("P", "L", "1") else image.convert("L"), dtype=np.uint8)
     if cv2.sumElems(values)[0] != int(values.max()) * cv2.countNonZero(values):
         raise DataError(f"{Path(path).name}: {len(np.unique(values))} values in the mask instead of two")

@@ -84,13 +84,13 @@ def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, o
     model.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, params)
     scheduler = make_scheduler(optimizer, params, len(train_loader))
-    parts = {"net": model, "optimizer": optimizer, "scheduler": scheduler}
+    learner = {"net": model, "optimizer": optimizer, "scheduler": scheduler}
     scored = model
     if params.ema:
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(params.ema), use_buffers=True)
-        parts["average"] = average
+        learner["average"] = average
         scored = average.module
-    history = resume(parts, data, params, folder)
+    history = resume(learner, data, params, folder)
     net, optimizer = accelerator.prepare(model, optimizer)
     scored_net = accelerator.prepare_model(scored, evaluation_mode=True) if params.ema else net
     image_ids = data.table["image_id"].iloc[train_rows]
@@ -118,7 +118,7 @@ def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, o
         history.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
         if accelerator.is_main_process:
             if folder:
-                save_checkpoint(folder, scored, parts, history, params, data.fingerprint)
+                save_checkpoint(folder, scored, learner, history, params, data.fingerprint)
             if on_epoch:
                 on_epoch(pd.DataFrame(history))
     for used in (net, scored_net):  # the caller's model computes in float32 again

@@ -28,7 +28,7 @@ TRIAL_COLUMNS = [*GRID, "val_miou", "seconds"]
 
 def study_file(data, params) -> Path:
     """Where the run keeps its finished trials with these pictures and parameters. Used by `search` in 03."""
-    decisive = json.dumps(params.of_search() | {"data": data.fingerprint})
+    decisive = json.dumps(params.of_search() | {"data": data.fingerprint}, sort_keys=True)
     name = hashlib.sha256(decisive.encode()).hexdigest()[:12]
     return Run(params.run_name).studies / f"{name}.jsonl"
 
@@ -47,8 +47,11 @@ def score_point(point: dict, data, params) -> float:
 def read_trials(data, params) -> list[dict]:
     """The finished trials of the run's search with these pictures and parameters, as they came. Taught in 05."""
     file = study_file(data, params)
-    lines = file.read_text(encoding="utf8").splitlines(keepends=True) if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]  # a last one without was cut off
+    try:
+        lines = file.read_text(encoding="utf8").splitlines(keepends=True) if file.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]  # a last one without was cut off
+    except ValueError:
+        raise RunError(f"{file} is damaged; delete it and search again") from None
 
 
 def tabulate(trials: list[dict]) -> pd.DataFrame:
@@ -76,7 +79,7 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
     file = study_file(data, params)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(f"{file}.lock").acquire(timeout=0)
+        lock = FileLock(file.parent / ".lock").acquire(timeout=0)
     except Timeout:
         remedy = "wait for its end, or let both share one study (CARVANA_STORAGE)"
         raise RunError(f"another search is at work on {file}; {remedy}") from None

@@ -113,6 +113,16 @@ def test_photos_are_turned_upright(orientation, format):
     assert (small.shape[0] < size[0]) == (format == "JPEG") and min(small.shape[:2]) >= 64
 
 
+def test_a_photo_that_is_nearly_square_keeps_its_sides_when_it_is_turned():
+    """Reduced to an eighth it is square, and its pixels no longer tell that it was turned."""
+    image = Image.new("RGB", (1000, 999))
+    exif = image.getexif()
+    exif[0x0112] = 6
+    file = saved(image, "JPEG", exif=exif)
+    _, size = open_photo(file, at_least=100)
+    assert size == (1000, 999) == read_photo(file).shape[:2]
+
+
 def test_reading_is_quiet(tmp_path):
     """Even where the EXIF data are damaged; in a fresh interpreter, since pytest sets filters of its own."""
     saved_exif = saved(RGB, "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05").getvalue()

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ from carvana_course.scaling.processes import (
     train_run,
     why_stopped,
 )
-from carvana_course.scaling.search import finished_search
+from carvana_course.scaling.search import search
 from carvana_lib import CheckpointError, ParameterError, RunError, TrainingError, checkpoints, training, tuning
 from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_model, make_model
 from carvana_lib.config import Params
@@ -233,6 +234,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(data, params, tmp_path):
     with pytest.raises(ParameterError, match="7 training pictures do not fill batch_size=8, which 2 processes"):
         check_batch(data, params.replace(subset=7, num_processes=2))
     check_batch(data, params.replace(num_processes=4))
+    check_batch(data, params.replace(subset=7))  # alone, a short batch is a batch
 
     def run():
         os.environ["CARVANA_RUNS"] = str(tmp_path / os.environ["RANK"])
@@ -252,36 +254,31 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
 
 
 def test_batchnorm_is_shared_on_gpus_alone(data, params, monkeypatch):
-    seen = []
-    monkeypatch.setattr(torch.nn.SyncBatchNorm, "convert_sync_batchnorm", seen.append)
-
-    class Elsewhere:
-        """An accelerator that says it is another one; nothing is trained, since the learning rate is asked first."""
-
-        def __init__(self, device, processes):
-            self.device = torch.device(device)
-            self.num_processes = processes
-
-        def prepare(self, loader):
-            return loader
-
-    for device, processes, expected in (("cuda", 2, 1), ("cuda", 1, 0), ("cpu", 2, 0)):
-        seen.clear()
-        monkeypatch.setattr(training, "make_accelerator", lambda *_, at=(device, processes): Elsewhere(*at))
-        model = make_model(params)
-        monkeypatch.setattr(model, "to", lambda *_, **__: (_ for _ in ()).throw(InterruptedError))
-        with pytest.raises(InterruptedError):
-            fit(model, data, data.rows("train"), data.rows("val"), params)
-        assert len(seen) == expected
+    """An accelerator that only says that it is elsewhere; the net goes nowhere, and nothing is trained."""
+    for device, processes, expected in (("cuda", 2, 18), ("cuda", 1, 0), ("cpu", 2, 0)):
+        elsewhere = SimpleNamespace(num_processes=processes, device=torch.device(device), prepare=lambda loader: loader)
+        monkeypatch.setattr(training, "make_accelerator", lambda *_, at=elsewhere: at)
+        monkeypatch.setattr(training, "make_optimizer", lambda *_: pytest.fail("no optimizer here"))
+        net = make_model(params)
+        monkeypatch.setattr(net, "to", lambda *_, **__: None)
+        with pytest.raises(pytest.fail.Exception, match="no optimizer here"):
+            fit(net, data, data.rows("train"), data.rows("val"), params)
+        assert sum(isinstance(layer, torch.nn.SyncBatchNorm) for layer in net.modules()) == expected
 
 
-def test_search_asks_to_be_run_before_a_training_in_many_processes(data, params, monkeypatch):
+def test_search_asks_to_be_run_before_a_training_in_many_processes(data, params, tmp_path, monkeypatch):
     asked = params.replace(loss=None, learning_rate=None)
-    with pytest.raises(ParameterError, match="run 'carvana search'"):
-        finished_search(data, asked)
     monkeypatch.setattr(tuning, "score_point", lambda point, *_: point["learning_rate"])
-    table = tuning.search(data, asked)
-    assert finished_search(data, asked).equals(table)
+    for storage in ("", f"sqlite:///{tmp_path / 'study.db'}"):
+        monkeypatch.setenv("CARVANA_STORAGE", storage)
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        with pytest.raises(ParameterError, match="run 'carvana search'"):
+            tuning.with_best(asked, data, search)
+        monkeypatch.delenv("WORLD_SIZE")
+        table = search(data, asked)
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        assert search(data, asked).equals(table) and len(table) == 6
+        shutil.rmtree(Run("tiny").studies)
 
 
 def children(pid: int) -> list[int]:
@@ -391,7 +388,7 @@ def test_the_plans_seconds_follow_from_its_formula_and_the_counted_operations(mo
         cards, batch, steps, milliseconds, share, seconds = map(int, numbers)
         computing = batch / cards * flops(64, 256 if size == "256 px" else 1568) / 100e12
         step = computing + 10e-3 + 2 * (cards - 1) / cards * gradient / (200e9 if cards <= 8 else 25e9)
-        assert steps == -(-pictures // batch)
+        assert steps == pictures // batch
         assert (milliseconds, share) == (round(1000 * step), round(100 * computing / step)), (size, numbers)
         assert seconds == pytest.approx(5 * steps * step, abs=1), (size, numbers)
 

@@ -15,6 +15,7 @@ from conftest import ROOT
 from carvana_course.exercises import CHAPTERS, EXERCISES, QUESTIONS, check, quiz
 from carvana_course.exercises.checks import Exercise, agree, judge
 from carvana_course.exercises.quiz import Quiz
+from carvana_lib import ParameterError
 
 FALLBACKS = {"raised", "nothing", "shape", "type", "differs"}
 each_exercise = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
@@ -995,7 +996,7 @@ def test_a_long_hint_is_broken_between_words(capsys):
 
 
 def test_a_check_of_nothing_names_the_closest_exercise():
-    with pytest.raises(match="there is no exercise 'dice_los'; did you mean 'dice_loss'?"):
+    with pytest.raises(ParameterError, match="there is no exercise 'dice_los'; did you mean 'dice_loss'?"):
         check("dice_los", ...)
 
 
@@ -1056,7 +1057,7 @@ def test_a_quiz_escapes_and_refuses_what_is_no_option():
     assert "<b>x" not in Quiz("<b>x", {"a": "b", "c": "d"}, "a")._repr_html_()
     with pytest.raises(ValueError, match="'z' is none of the options"):
         Quiz("?", {"a": "b"}, "z")
-    with pytest.raises(match="did you mean 'leak'"):
+    with pytest.raises(ParameterError, match="did you mean 'leak'"):
         quiz("leek")
 
 

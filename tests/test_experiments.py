@@ -330,7 +330,7 @@ def test_what_the_page_says_of_ingredients():
 def test_each_result_belongs_to_its_parameter_file(path):
     record, (name, _, seed) = read_json(path), path.stem.rpartition("-seed")
     experiment = experiments.read_experiment(RESULTS / "params" / f"{name}.yaml")
-    elsewhere = dict.fromkeys(experiments.MACHINE_PARAMS)
+    elsewhere = dict.fromkeys(experiments.PLACE)
     assert int(seed) in experiment.seeds
     assert record["params"] | elsewhere == experiment.params(int(seed)).model_dump() | elsewhere
 

@@ -137,3 +137,16 @@ def test_weights_of_another_net_are_called_so(params, tmp_path):
     torch.save(state | {"architecture": UNet(4, levels=2).architecture}, tmp_path / BEST)
     with pytest.raises(CheckpointError, match="do not fit its own architecture .*'levels': 2"):
         load_model(tmp_path / BEST)
+
+
+def test_a_net_of_a_later_version_is_called_so_and_one_of_an_earlier_is_read(params, tmp_path):
+    net = UNet(4)
+    save_checkpoint(tmp_path, net, {}, [{"val_miou": 0.5}], params, "pictures")
+    state = torch.load(tmp_path / BEST, weights_only=True)
+    torch.save(state | {"architecture": {"base_channels": 4, "skips": True}}, tmp_path / BEST)
+    assert load_model(tmp_path / BEST).architecture == net.architecture
+    torch.save(state | {"architecture": {"base_channels": 4, "encoder": "resnet"}}, tmp_path / BEST)
+    with pytest.raises(
+        CheckpointError, match="is a net of a later version, .*'encoder': 'resnet'.*; update the course"
+    ):
+        load_model(tmp_path / BEST)

@@ -38,6 +38,11 @@ def test_another_width_is_refused_before_anything_is_fetched(monkeypatch):
         pretrained.take_encoder(UNet(16))
 
 
+def test_a_name_that_is_no_run_and_nothing_known_is_refused(params):
+    with pytest.raises(CheckpointError, match="start_from='torchvision/vgg16' is no run, .* torchvision/vgg13_bn here"):
+        make_model(params.replace(start_from="torchvision/vgg16"))
+
+
 def test_without_network_one_sentence_says_what_is_needed(monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise urllib.error.URLError("no network")

@@ -146,6 +146,8 @@ def test_workers_share_a_study_one_is_killed_and_each_point_is_finished_once(
     assert seen == sorted(seen) and seen[-1] == 6 == len(table) == len(pd.read_csv(Run(params.run_name).tuning))
     assert (table["learning_rate"].iloc[0], table["loss"].iloc[0]) == (5e-4, "bce")
     assert with_best(params, open_data(params)).loss == "bce" and len(noted(log)) == 13, "finished: nothing runs"
+    fresh = params.replace(run_name="fresh")
+    assert with_best(fresh, open_data(fresh), search).loss == "bce" and len(noted(log)) == 13, "nor elsewhere"
 
     words = [f"{name}={getattr(params, name)}" for name in ("image_size", "base_channels", "precision", "device")]
     found = CliRunner().invoke(app, ["search", *(w for word in words for w in ("-p", word)), "-p", f"data_dir={copy}"])

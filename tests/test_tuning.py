@@ -68,6 +68,14 @@ def test_other_parameters_are_another_search(data, params, quick, change):
     assert len(quick) == 12
 
 
+def test_a_damaged_study_is_named(data, params, quick):
+    search(data, params)
+    file = tuning.study_file(data, params)
+    file.write_text("{" + file.read_text())
+    with pytest.raises(RunError, match=f"{file.name} is damaged; delete it and search again"):
+        search(data, params)
+
+
 def test_each_finished_trial_is_reported_once(data, params, quick):
     seen = []
     search(data, params, lambda table: seen.append(len(table)))

@@ -21,7 +21,7 @@ LEAST_STRIDES = 2  # of a side; torch.export takes a size of 1 (at the bottlenec
 TOLERANCE = 1e-3  # of a probability; in float32 the order of additions alone makes about 1e-6
 INPUT = "images"
 OUTPUT = "probability"
-FACTS = "facts.json"  # name of the facts inside a file of torch.export
+FACTS_FILE = "facts.json"  # name of the facts inside a file of torch.export
 
 
 class Probability(nn.Module):
@@ -47,7 +47,7 @@ def stride_of(model: nn.Module) -> int:
     return stride
 
 
-def facts(model: nn.Module, image_size: int) -> dict[str, str]:
+def describe_file(model: nn.Module, image_size: int) -> dict[str, str]:
     """What both kinds of file say about themselves: how they were made, and what they take and give."""
     stride = stride_of(model)
     values = {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")}
@@ -62,13 +62,13 @@ def facts(model: nn.Module, image_size: int) -> dict[str, str]:
     return {name: str(value) for name, value in values.items()}
 
 
-def stride_in(facts: dict[str, str], path: Path) -> int:
-    """The stride that a file's facts name. Raises CheckpointError where they do not."""
-    if "stride" not in facts:
+def stride_in(said: dict[str, str], path: Path) -> int:
+    """The stride that a file says. Raises CheckpointError where they do not."""
+    if "stride" not in said:
         raise CheckpointError(
             f"{path} does not say by what the sides of its pictures must be divisible; export the net again"
         )
-    return int(facts["stride"])
+    return int(said["stride"])
 
 
 def dynamic_shapes(stride: int) -> tuple[dict]:
@@ -113,7 +113,7 @@ def to_onnx(model: nn.Module, path: Path, image_size: int) -> None:
     proto = program.model_proto
     for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
         del part.metadata_props[:]  # stack traces with this machine's folders in them
-    onnx.helper.set_model_props(proto, facts(model, image_size))
+    onnx.helper.set_model_props(proto, describe_file(model, image_size))
     onnx.checker.check_model(proto, full_check=True)
     with atomic(path) as temporary:
         onnx.save_model(proto, temporary)
@@ -132,7 +132,7 @@ def to_torch_export(model: nn.Module, path: Path, image_size: int) -> None:
         node.meta.pop("stack_trace", None)
     program.example_inputs = None
     with atomic(path) as temporary:
-        torch.export.save(program, temporary, extra_files={FACTS: json.dumps(facts(model, image_size))})
+        torch.export.save(program, temporary, extra_files={FACTS_FILE: json.dumps(describe_file(model, image_size))})
 
 
 def check_input(pictures: np.ndarray, stride: int) -> np.ndarray:
@@ -182,9 +182,9 @@ def load_onnx(path: Path):
 
 def load_torch_export(path: Path):
     """(the net of a .pt2 file, its stride). Raises CheckpointError for another net, and what PyTorch does."""
-    extra_files = {FACTS: ""}
+    extra_files = {FACTS_FILE: ""}
     program = torch.export.load(path, extra_files=extra_files)
-    return program.module(), stride_in(json.loads(extra_files[FACTS] or "{}"), path)
+    return program.module(), stride_in(json.loads(extra_files[FACTS_FILE] or "{}"), path)
 
 
 def with_torch(net: nn.Module, stride: int):

@@ -119,7 +119,8 @@ def open_mask(file: Path) -> np.ndarray:
     try:
         return read_mask(file)
     except Exception as error:  # DataError, and by format what Pillow raises
-        raise DataError(f"mask {file} cannot be read ({error}); delete it and run predict again") from None
+        reason = str(error).partition("; ")[0]
+        raise DataError(f"mask {file} cannot be read ({reason}); delete it and run predict again") from None
 
 
 def score_submission(path: Path, masks_folder: Path) -> pd.Series:

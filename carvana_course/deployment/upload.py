@@ -45,7 +45,7 @@ LINK = (
 def read_upload(name: str, content: bytes) -> np.ndarray:
     """The bytes of a chosen file -> (H, W, 3) uint8 RGB. Its kind is told by its content, never by its name.
 
-    Raises DataError for another kind, too many bytes or pixels; DataError for a damaged file.
+    Raises DataError for another kind, too many bytes or pixels, and a damaged file.
     """
     if len(content) > 1e6 * MAX_MEGABYTES:
         raise DataError(f"{name} has {len(content) / 1e6:.1f} MB, at most {MAX_MEGABYTES} are taken; make it smaller")

@@ -17,15 +17,14 @@ from carvana_course.scaling.processes import train
 from carvana_course.scaling.search import search
 from carvana_lib import DataError, ParameterError
 from carvana_lib.checkpoints import load_checkpoint
-from carvana_lib.config import Params
+from carvana_lib.config import PLACE, Params
 from carvana_lib.data import Carvana, open_data
 from carvana_lib.evaluation import score_images, trained
 from carvana_lib.metrics import bootstrap_by_car, summary
 from carvana_lib.runs import Run, write_json
-from carvana_lib.tuning import read_trials, tabulate
+from carvana_lib.tuning import read_trials, tabulate, with_best
 
 RENDERS = Params().data_dir
-MACHINE_PARAMS = {"data_dir", "device", "num_workers", "num_processes"}  # what another machine may need otherwise
 
 
 @dataclass
@@ -78,15 +77,15 @@ def run_experiment(experiment: Experiment, seed: int, /, **overrides) -> Path:
 
     Where learning_rate or loss is not set, the grid of notebook 03 is searched first. A training that was interrupted
     goes on, one that has finished is only scored, and an experiment whose JSON is there is not run again. Overrides
-    say where it runs (MACHINE_PARAMS), `data_dir` where the photos are: renders stay renders. Raises ParameterError for
+    say where it runs (PLACE), `data_dir` where the photos are: renders stay renders. Raises ParameterError for
     others, since an experiment is what its file says, and DataError, before any training, for a folder that is not
     there.
     """
-    wrong = overrides.keys() - MACHINE_PARAMS
+    wrong = overrides.keys() - PLACE
     if wrong:
         raise ParameterError(
             f"an experiment is what its file says: {', '.join(sorted(wrong))} cannot be changed here, only "
-            f"{', '.join(sorted(MACHINE_PARAMS))}; copy results/params/{experiment.name}.yaml and change the copy"
+            f"{', '.join(sorted(PLACE))}; copy results/params/{experiment.name}.yaml and change the copy"
         )
     path = experiment.result(seed)
     if path.exists():
@@ -105,11 +104,12 @@ def run_experiment(experiment: Experiment, seed: int, /, **overrides) -> Path:
     if experiment.native and seed == experiment.seeds[0]:  # predicting takes minutes, and one net shows it
         native = open_also(asked, "native", experiment.native)
 
-    model, params, history = trained(data, asked, train, search)
+    searched = None in (asked.learning_rate, asked.loss)
+    model, params, history = trained(data, with_best(asked, data, search), train)
 
     record = {"about": experiment.about, "params": asked.model_dump(), "seed": seed}
     record.update(load_checkpoint(Run(asked.run_name).best_checkpoint)["made_with"])
-    if params != asked:
+    if searched:
         record["grid"] = tabulate(read_trials(data, asked)).to_dict("records")
     test, record["metrics"] = score_run(model, data, params, history)
     record["val_miou_each_epoch"] = history["val_miou"].tolist()

@@ -43,9 +43,11 @@ papermill_engines.register("one-bar", BarEngine)
 def find_notebooks(start: str | None = None, only: list[str] | None = None) -> list[Path]:
     """The numbered notebooks in order; from `start` on, or just those in `only` ('03' or '03_tuning').
 
-    Raises ParameterError for a number that no notebook has.
+    Raises ParameterError for a number that no notebook has, RunError where there are none at all.
     """
     paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
+        raise RunError(f"{NOTEBOOKS} holds no notebooks; clone the repository and run 'pip install -e .' in it")
     numbers = [path.stem[:2] for path in paths]
     names = [path.stem for path in paths]
     wanted = list(only or [])

@@ -19,7 +19,8 @@ import torch
 import yaml
 from accelerate.utils import broadcast_object_list, gather_object
 
-from carvana_course.scaling.search import finished_search, search
+from carvana_course.scaling import in_worker
+from carvana_course.scaling.search import search
 from carvana_lib import ParameterError, RunError, TrainingError, training
 from carvana_lib.checkpoints import load_model
 from carvana_lib.data import open_data
@@ -29,16 +30,6 @@ from carvana_lib.runs import ROOT, Run
 from carvana_lib.tuning import with_best
 
 POLL_SECONDS = 0.2  # between looks at what the processes have written
-
-
-def in_worker() -> bool:
-    """True in a process that torchrun or accelerate launch started."""
-    return "WORLD_SIZE" in os.environ
-
-
-def is_main() -> bool:
-    """True in the one process that speaks and writes."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def check_processes(device: str, processes: int) -> None:
@@ -52,9 +43,9 @@ def check_processes(device: str, processes: int) -> None:
 
 
 def check_batch(data, params) -> None:
-    """Raise ParameterError for training pictures that do not fill a batch for the processes to share."""
+    """Raise ParameterError for training pictures that do not fill a batch for several processes to share."""
     pictures = len(training_rows(data, params))
-    if pictures < params.batch_size:
+    if params.num_processes > 1 and pictures < params.batch_size:
         raise ParameterError(
             f"{pictures} training pictures do not fill batch_size={params.batch_size}, which "
             f"{params.num_processes} processes would share; lower it, or train in one process"
@@ -86,6 +77,20 @@ def process_group():
         torch.distributed.destroy_process_group()
 
 
+def check_worker(data, params):
+    """The parameters with the number of processes that the launcher started, which counts.
+
+    Raises ParameterError where they cannot share a batch or this machine, TrainingError for other pictures than those
+    of the main process.
+    """
+    processes = make_accelerator(params.device, params.precision).num_processes
+    check_processes(pick_device(params.device), int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    check_pictures(data)
+    params = params.replace(num_processes=processes)
+    check_batch(data, params)
+    return params
+
+
 def train_run(params, on_epoch=None) -> pd.DataFrame | None:
     """Open the pictures and train: alone, in `num_processes` new processes, or as one of those of a launcher.
 
@@ -97,25 +102,24 @@ def train_run(params, on_epoch=None) -> pd.DataFrame | None:
         return train(data, with_best(params, data, search), on_epoch)[1]
     with process_group():
         accelerator = make_accelerator(params.device, params.precision)
-        check_processes(pick_device(params.device), int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+        is_main = accelerator.is_main_process
         with accelerator.local_main_process_first():  # the others of a machine then find the cache
             data = open_data(params)
-        check_pictures(data)
-        params = params.replace(num_processes=accelerator.num_processes)  # the launcher's number counts
-        check_batch(data, params)
-        best = with_best(params, data, finished_search) if is_main() else None
+        best = with_best(params, data, search) if is_main else None
         (best,) = broadcast_object_list([best])
-        history = training.train(data, best, on_epoch)[1]
-    return history if is_main() else None
+        history = train(data, best, on_epoch)[1]
+    return history if is_main else None
 
 
 def train(data, params, on_epoch=None):
     """As `carvana_lib.training.train`, which it calls, but in `params.num_processes` processes where that is above 1.
 
     `on_epoch(history)` is called after each epoch, in the process that called. Raises TrainingError with the reason
-    where the processes fail.
+    where the processes fail, and what `check_worker` does in a launcher's process.
     """
-    if params.num_processes == 1 or in_worker():
+    if in_worker():
+        return training.train(data, check_worker(data, params), on_epoch)
+    if params.num_processes == 1:
         return training.train(data, params, on_epoch)
     check_processes(pick_device(params.device), params.num_processes)
     check_batch(data, params)

@@ -6,6 +6,7 @@ run.
 
 import pandas as pd
 
+from carvana_course.scaling import in_worker
 from carvana_course.scaling.database import database
 from carvana_lib import ParameterError, tuning
 from carvana_lib.progress import progress
@@ -16,8 +17,10 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
     """As `carvana_lib.tuning.search`, which it calls, but together with all who share the database, if there is one.
 
     `on_trial(table)` is called when there are more trials, also for others'. Raises RunError where the database cannot
-    be reached.
+    be reached, and ParameterError in a process of a launcher where no search has finished: a trial takes one process.
     """
+    if in_worker():
+        return finished_search(data, params)
     if not database():
         return tuning.search(data, params, on_trial)
     from carvana_course.scaling.study import finished, open_study, work  # Optuna's, which few need
@@ -34,10 +37,7 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
 
 
 def finished_search(data, params) -> pd.DataFrame:
-    """The table of a search that has finished, here or in the database. Raises ParameterError where none has.
-
-    For trainings in many processes, all of which would wait for a trial.
-    """
+    """The table of a search that has finished, here or in the database. Raises ParameterError where none has."""
     if database():
         from carvana_course.scaling.study import finished, open_study
 

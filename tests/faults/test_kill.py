@@ -48,7 +48,7 @@ def test_a_lock_that_a_killed_search_held_stops_nobody(server, tiny, tally, tmp_
     assert server("tune_quickly", params=tiny, runs=tmp_path).value == 6
     (study,) = (tmp_path / "tiny" / "studies").glob("*.jsonl")
     study.unlink()
-    study.with_name(f"{study.name}.lock").touch()
+    study.with_name(".lock").touch()
     outcome = server("tune_quickly", params=tiny, runs=tmp_path, timeout=25)
     assert outcome.ended == "done", outcome
     tally("search beside the locks of a killed one", 1, f"it waited and went on; {outcome.seconds:.0f} s in all")
