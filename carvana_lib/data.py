@@ -32,7 +32,7 @@ class Carvana:
 
 
 def data_folder(data_dir: str) -> Path:
-    """Resolve `data_dir`; relative paths start at the repository. Used by `open_data` in 01."""
+    """Resolve `data_dir`; relative paths start at ROOT, the repository. Used by `open_data` in 01."""
     folder = (ROOT / data_dir).resolve()
     for name in ("train", "train_masks"):
         if not (folder / name).is_dir():

@@ -1,7 +1,4 @@
-"""Where a run keeps its results: every artefact has its name here and nowhere else.
-
-Files are written under a temporary name and renamed: a killed process or a full disk never leaves half a file behind.
-"""
+"""Every artefact of a run has its name here and nowhere else, and is written whole or not at all."""
 
 import importlib.metadata
 import importlib.util
@@ -17,7 +14,8 @@ from pathlib import Path
 
 from carvana_lib import RunError
 
-ROOT = Path(__file__).resolve().parent.parent
+CODE = Path(__file__).resolve().parent.parent
+ROOT = CODE if (CODE / "pyproject.toml").exists() else Path.cwd()  # of the library alone, paths start where you work
 PACKAGES = ("torch", "torchvision", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
 LAST = "last"  # of a training's checkpoints, that after the newest epoch, with all it takes to go on
 BEST = "best"  # and that of the epoch with the highest validation mIoU
@@ -25,7 +23,7 @@ STALE = 86_400  # seconds, a day
 
 
 def runs_folder() -> Path:
-    """The folder of all runs: `runs/` in the repository, or what CARVANA_RUNS names. Used by `Run` in 01."""
+    """The folder of all runs: `runs/` under ROOT, or what CARVANA_RUNS names. Used by `Run` in 01."""
     return Path(os.environ.get("CARVANA_RUNS") or ROOT / "runs").resolve()
 
 
@@ -80,6 +78,8 @@ def environment() -> dict:
 
 def commit() -> str:
     """The commit of this code, or 'unknown'; "-dirty" where a file differs from it. Used by `Run` in 01."""
+    if ROOT != CODE:
+        return "unknown"
     page = ":!results/README.md"  # which `carvana experiment` writes: the next training uses the same code
     quiet = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 10}
     try:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -19,7 +20,8 @@ def test_start_records_parameters_versions_commit_and_device(runs):
 
 
 def test_a_commit_is_dirty_where_code_differs_but_not_for_the_page_of_results(tmp_path, monkeypatch):
-    monkeypatch.setattr("carvana_lib.runs.ROOT", tmp_path)
+    for name in ("CODE", "ROOT"):
+        monkeypatch.setattr(f"carvana_lib.runs.{name}", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert commit() == "unknown", "no repository"
     (tmp_path / "results").mkdir()
@@ -36,6 +38,26 @@ def test_a_commit_is_dirty_where_code_differs_but_not_for_the_page_of_results(tm
     assert commit() == clean
     code.write_text("two\n")
     assert commit() == f"{clean}-dirty"
+
+
+def test_installed_without_its_repository_paths_start_where_one_works(tmp_path):
+    here = tmp_path / "project"  # somebody's own repository, with the packages in its virtual environment
+    packages = here / ".venv" / "packages"
+    for name in ("carvana_lib", "carvana_course"):
+        shutil.copytree(ROOT / name, packages / name)
+    git = ["git", "-C", str(here), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    environment = os.environ | {"PYTHONPATH": str(packages)}
+    del environment["CARVANA_RUNS"]
+    work = {"capture_output": True, "text": True, "cwd": here, "env": environment}
+    code = "from carvana_lib import runs; print(runs.runs_folder(), runs.commit())"
+    done = subprocess.run([sys.executable, "-c", code], **work)
+    assert done.stdout.split() == [str(here.resolve() / "runs"), "unknown"], done.stderr
+    for words in (["run"], ["site"], ["doctor"]):
+        done = subprocess.run([sys.executable, "-P", "-m", "carvana_course", *words], **work)
+        assert done.returncode == 1 and "clone the repository" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_atomic_leaves_the_old_file_when_the_writer_fails(tmp_path):

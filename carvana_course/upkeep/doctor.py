@@ -57,7 +57,10 @@ def check_python() -> Finding:
 
 def check_packages() -> Finding:
     """Does everything have the version that requirements.txt names? torch and torchvision fit in exact pairs alone."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf8")
+    file = ROOT / "requirements.txt"
+    if not file.exists():
+        return Finding("packages", f"{file} is not there", "clone the repository and run 'pip install -e .' in it")
+    text = file.read_text(encoding="utf8")
     pins = dict(re.findall(r"^([\w.-]+)(?:\[\w+\])?==(\S+)", text, re.M))
     versions = {name: version(name) for name in pins}
     wrong = [name for name, pin in pins.items() if versions[name] != pin]

@@ -12,6 +12,7 @@ import nbformat
 from jinja2 import Environment
 from nbconvert import HTMLExporter
 
+from carvana_course.headless.notebooks import find_notebooks
 from carvana_lib import DataError
 from carvana_lib.runs import ROOT, atomic
 
@@ -83,7 +84,7 @@ def build(target: Path = SITE) -> list[Page]:
 
 def find_pages() -> list[Page]:
     """The pages in reading order: start, notebooks, solutions, glossaries, notes for teachers, and all in Russian."""
-    notebooks = [*ROOT.glob("notebooks/[0-9]*.ipynb"), *ROOT.glob("notebooks/solutions/[0-9]*.ipynb")]
+    notebooks = [*find_notebooks(), *ROOT.glob("notebooks/solutions/[0-9]*.ipynb")]
     notebooks.sort(key=lambda path: (len(path.parts), path.name))
     texts = ("README.md", "docs/glossary.md", "TEACHING.md", "README.ru.md", "docs/glossary.ru.md")
     readme, *others = [Page(Path(name), as_notebook(ROOT / name)) for name in texts]
