@@ -39,8 +39,7 @@ def draw_anew(transform: A.Compose, *key: int) -> None:
 
 class SegmentationDataset(Dataset):
     """Pictures (S, S, 3) uint8 RGB with masks (S, S) uint8 {0, 1}, by position in `rows`. Index it with a position, or
-    with (epoch, position) to have the epoch decide the augmentation's draws. `names` are of AUGMENTATIONS; none means
-    all. Taught in 01.
+    with (epoch, position), where the epoch decides the augmentation's draws; no `names` means all. Taught in 01.
     """
 
     def __init__(self, data, rows, augment: bool = False, seed: int = 0, names=()):

@@ -40,9 +40,8 @@ def pick_device(device: str) -> str:
 
 
 def pick_precision(precision: str, device: str) -> str:
-    """'float32', 'bf16' or 'fp16'; 'auto' takes bf16 where the hardware computes with it, and not where a CPU would
-    emulate it. Raises ParameterError for fp16 without CUDA, whose gradients need a scaler. Used by `make_accelerator`
-    in 02.
+    """'float32', 'bf16' or 'fp16'; 'auto' takes bf16 where the hardware computes with it, not where a CPU emulates it.
+    Raises ParameterError for fp16 without CUDA, whose gradients need a scaler. Used by `make_accelerator` in 02.
     """
     if precision == "fp16" and device != "cuda":
         raise ParameterError(f"precision='fp16' needs device 'cuda', not '{device}'; use precision='auto'")

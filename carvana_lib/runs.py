@@ -91,33 +91,39 @@ def commit() -> str:
 
 
 @contextmanager
-def atomic(path: Path, folder: bool = False):
-    """Yield a temporary path beside `path`, and rename it to `path` once the block has ended well. With `folder=True`
-    the temporary path is a new folder; if another process has made `path` meanwhile, its copy stays. Raises RunError
-    with the system's reason where writing fails; what stood at `path` is then untouched. Used by `write_json` in 02.
-    """
-    path = Path(path)
-    temporary = None
+def writing(path: Path):
+    """Make the folder of `path`; RunError with the reason if the block cannot write. Used by `write_json` in 02."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if folder:
-            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        else:
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-            os.close(handle)
-            temporary = Path(name)
-        yield temporary
-        temporary.chmod(0o755 if folder else 0o644)
-        try:
-            os.replace(temporary, path)
-        except OSError:
-            if not (folder and path.is_dir()):  # which another process has made meanwhile
-                raise
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunError(f"cannot write {path}: {reason}; free or change that place and run again") from error
-    finally:
-        if temporary is not None:
+
+
+@contextmanager
+def atomic(path: Path, folder: bool = False):
+    """Yield a temporary path beside `path`, and rename it to `path` once the block has ended well. With `folder=True`
+    the temporary path is a new folder; if another process has made `path` meanwhile, its copy stays. Raises RunError
+    as `writing` does; what stood at `path` is then untouched. Used by `write_json` in 02.
+    """
+    path = Path(path)
+    with writing(path):
+        if folder:
+            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        else:
+            place = {"prefix": f".{path.name}.", "suffix": path.suffix, "dir": path.parent}
+            with tempfile.NamedTemporaryFile(**place, delete=False) as file:
+                temporary = Path(file.name)
+        try:
+            yield temporary
+            temporary.chmod(0o755 if folder else 0o644)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                if not (folder and path.is_dir()):  # which another process has made meanwhile
+                    raise
+        finally:
             remove(temporary)
 
 

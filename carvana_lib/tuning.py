@@ -18,7 +18,7 @@ from carvana_lib.device import make_accelerator
 from carvana_lib.diagnosis import enough_memory
 from carvana_lib.losses import LOSSES
 from carvana_lib.progress import progress
-from carvana_lib.runs import Run, atomic, write_csv, write_json
+from carvana_lib.runs import Run, atomic, write_csv, write_json, writing
 from carvana_lib.training import fit, make_optimizer, train_step
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
@@ -34,9 +34,7 @@ def study_file(data, params) -> Path:
 
 
 def score_point(point: dict, data, params) -> float:
-    """Train a point of the grid for `tuning_epochs` on at most `tuning_subset` pictures: its val mIoU. Used by `search`
-    in 03.
-    """
+    """A point's val mIoU after `tuning_epochs` with at most `tuning_subset` pictures. Used by `search` in 03."""
     rows = subsample(data.rows("train"), params.tuning_subset, params.seed)
     choice = params.replace(epochs=params.tuning_epochs, scheduler="none", ema=0.0, **point)
     with enough_memory(choice):
@@ -77,14 +75,12 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
     or where it cannot be written. Taught in 03.
     """
     file = study_file(data, params)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(file.parent / ".lock").acquire(timeout=0)
-    except Timeout:
-        remedy = "wait for its end, or let both share one study (CARVANA_STORAGE)"
-        raise RunError(f"another search is at work on {file}; {remedy}") from None
-    except OSError as error:
-        raise RunError(f"cannot write {file}: {error.strerror}; free or change that place and run again") from None
+    with writing(file):
+        try:
+            lock = FileLock(file.parent / ".lock").acquire(timeout=0)
+        except Timeout:
+            remedy = "wait for its end, or let both share one study (CARVANA_STORAGE)"
+            raise RunError(f"another search is at work on {file}; {remedy}") from None
     with lock:
         trials = read_trials(data, params)
         tried = [{name: trial[name] for name in GRID} for trial in trials]

@@ -118,7 +118,7 @@ def open_mask(file: Path) -> np.ndarray:
     """(H, W) uint8 {0, 1}. Raises DataError that names the file."""
     try:
         return read_mask(file)
-    except Exception as error:  # DataError, and by format what Pillow raises
+    except DataError as error:
         reason = str(error).partition("; ")[0]
         raise DataError(f"mask {file} cannot be read ({reason}); delete it and run predict again") from None
 

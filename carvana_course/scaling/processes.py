@@ -21,12 +21,12 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from carvana_course.scaling import in_worker
 from carvana_course.scaling.search import search
-from carvana_lib import ParameterError, RunError, TrainingError, training
+from carvana_lib import ParameterError, TrainingError, training
 from carvana_lib.checkpoints import load_model
 from carvana_lib.data import open_data
 from carvana_lib.dataset import training_rows
 from carvana_lib.device import cores, make_accelerator, pick_device
-from carvana_lib.runs import ROOT, Run
+from carvana_lib.runs import ROOT, Run, writing
 from carvana_lib.tuning import with_best
 
 POLL_SECONDS = 0.2  # between looks at what the processes have written
@@ -139,7 +139,9 @@ def start_processes(params, on_epoch=None) -> None:
     environment = {"OMP_NUM_THREADS": str(max(1, cores() // params.num_processes))} | os.environ
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment.pop("JPY_SESSION_NAME", None)  # nobody watches the children themselves
-    with tempfile.TemporaryDirectory() as folder, new_log(run.train_log) as output:
+    with writing(run.train_log):
+        output = run.train_log.open("wb")
+    with output, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "params.yaml"
         file.write_text(yaml.safe_dump(params.model_dump()), encoding="utf8")
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -164,15 +166,6 @@ def start_processes(params, on_epoch=None) -> None:
             f"training in {params.num_processes} processes stopped: {why} (see {run.train_log}); "
             "checkpoints are kept, and the same command goes on from the last one"
         )
-
-
-def new_log(path: Path):
-    """Open a log to be written from its beginning. Raises RunError where it cannot be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("wb")
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror}; free or change that place and run again") from None
 
 
 def last_change(path: Path) -> int:
