@@ -21,7 +21,8 @@ from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
 from carvana_lib.device import cores, keep_memory
-from carvana_lib.reading import find_pairs, read_mask, read_photo, resize
+from carvana_lib.pairs import find_pairs
+from carvana_lib.reading import read_mask, read_photo, resize
 
 WORKERS = 2
 

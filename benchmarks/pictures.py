@@ -6,7 +6,8 @@ from pathlib import Path
 import cv2
 from PIL import Image
 
-from carvana_lib.reading import find_pairs, read_mask, read_photo
+from carvana_lib.pairs import find_pairs
+from carvana_lib.reading import read_mask, read_photo
 from carvana_lib.runs import ROOT
 
 NATIVE = (1918, 1280)  # width, height

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from carvana_lib.dataset import AUGMENTATIONS
 from carvana_lib.losses import bce_dice_loss
 from carvana_lib.model import MEAN, STD, UNet
-from carvana_lib.reading import find_pairs
+from carvana_lib.pairs import find_pairs
 
 
 def transform(size: int, augment: bool = False) -> A.Compose:

@@ -24,16 +24,22 @@ def load_params(*files, **overrides) -> Params:
 def notebook_params(namespace: dict) -> Params:
     """What a notebook's parameters cell, and papermill's injected one, assigned: call it in the cell after them.
 
-    Both begin with the comment "# Parameters", so a misspelt name in either is refused here rather than ignored. Call
-    it as `notebook_params(globals())`. Raises ParameterError.
+    Both begin with the comment "# Parameters". What the latest of them assign counts, and nothing else of the notebook;
+    a misspelt name in them is refused rather than ignored. Call it as `notebook_params(globals())`. Raises
+    ParameterError.
     """
-    executed = namespace.get("In", [""])
-    before = reversed(executed[:-1])  # the last one is the cell that calls
-    for source in itertools.takewhile(lambda source: source.startswith("# Parameters"), before):
-        for name in assigned_names(source):
-            if name not in Params.model_fields:
-                raise ParameterError(unknown_parameter(name))
-    return Params(**{name: namespace[name] for name in Params.model_fields if name in namespace})
+    executed = namespace.get("In", [])[:-1]  # the last one is the cell that calls
+    later = itertools.dropwhile(lambda source: not is_parameters(source), reversed(executed))
+    names = [name for source in itertools.takewhile(is_parameters, later) for name in assigned_names(source)]
+    for name in names:
+        if name not in Params.model_fields:
+            raise ParameterError(unknown_parameter(name))
+    return Params(**{name: namespace[name] for name in names or Params.model_fields if name in namespace})
+
+
+def is_parameters(source: str) -> bool:
+    """True for the source of a parameters cell."""
+    return source.startswith("# Parameters")
 
 
 def assigned_names(source: str) -> list[str]:

@@ -104,6 +104,19 @@ def finished_epochs(params) -> int:
     return len(load_checkpoint(last)["history"]) if last.exists() else 0
 
 
+def difference(state: dict, data, params) -> str:
+    """The first thing in which a checkpoint's training is not what these pictures and parameters ask for, or ''. What
+    a search is still to find is no difference. Used by `trained` in 05.
+    """
+    used = Params(**state["params"])
+    for name, asked in params.of_training().items():
+        found = getattr(used, name)
+        searched = asked is None and name in ("learning_rate", "loss")
+        if found != asked and not searched:
+            return f"trained with {name}={found!r}, not {asked!r}"
+    return "" if state["fingerprint"] == data.fingerprint else f"trained on other pictures than those in {data.folder}"
+
+
 def load_trained(data, params) -> tuple[UNet, Params, pd.DataFrame]:
     """The best net of a run: (model, the parameters it was trained with, history). Raises CheckpointError where it was
     trained on other pictures or with other parameters than `params` ask for: its test cars could be cars it has seen,
@@ -111,27 +124,24 @@ def load_trained(data, params) -> tuple[UNet, Params, pd.DataFrame]:
     """
     run = Run(params.run_name)
     last = load_checkpoint(run.last)
-    used = Params(**last["params"])
-    remedy = "run notebook 04 with these parameters first, or name another run_name"
-    for name, asked in params.of_training().items():
-        found = getattr(used, name)
-        searched = asked is None and name in ("learning_rate", "loss")
-        if found != asked and not searched:
-            raise CheckpointError(f"{run.last} was trained with {name}={found!r}, not {asked!r}; {remedy}")
-    if last["fingerprint"] != data.fingerprint:
-        raise CheckpointError(f"{run.last} was trained on other pictures than those in {data.folder}; {remedy}")
+    other = difference(last, data, params)
+    if other:
+        remedy = "run notebook 04 with these parameters first, or name another run_name"
+        raise CheckpointError(f"{run.last} was {other}; {remedy}")
     here = {name: getattr(params, name) for name in ("data_dir", "device", "num_workers", "flip")}
-    return load_model(run.best_checkpoint), used.replace(**here), pd.DataFrame(last["history"])
+    return load_model(run.best_checkpoint), Params(**last["params"]).replace(**here), pd.DataFrame(last["history"])
 
 
 def resume(learner: dict, data, params, folder: Path | None) -> list[dict]:
     """Bring back an unfinished training and return its history, empty where training starts: anew where it has
-    finished, had other parameters, or with resume=False. Of several processes the main one reads the file and tells the
-    rest. Raises CheckpointError for another architecture's, which would be overwritten. Used by `fit` in 04.
+    finished, was another net's, had other parameters, or with resume=False. Of several processes the main one reads the
+    file and tells the rest. Used by `fit` in 04.
     """
     state = None
-    if folder is not None and params.resume and PartialState().is_main_process:
-        state = _unfinished(learner["net"], data, params, folder / LAST)
+    if folder is not None and params.resume and PartialState().is_main_process and (folder / LAST).exists():
+        found = load_checkpoint(folder / LAST)
+        same = found["architecture"] == learner["net"].architecture and not difference(found, data, params)
+        state = found if same and len(found["history"]) < params.epochs else None
     (state,) = broadcast_object_list([state])
     if state is None:
         return []
@@ -139,18 +149,3 @@ def resume(learner: dict, data, params, folder: Path | None) -> list[dict]:
         part.load_state_dict(state["training"][name])
     torch.set_rng_state(state["rng"])
     return state["history"]
-
-
-def _unfinished(net: UNet, data, params, last: Path) -> dict | None:
-    """The checkpoint of a training of this net with these pictures and parameters that has not ended, or None."""
-    if not last.exists():
-        return None
-    state = load_checkpoint(last)
-    if state["architecture"] != net.architecture:
-        raise CheckpointError(
-            f"{last} holds a U-Net with {state['architecture']}, the parameters ask for {net.architecture}; "
-            "choose another run_name, or set resume=False to replace it"
-        )
-    same = all(state["params"].get(name) == value for name, value in params.of_training().items())
-    goes_on = same and len(state["history"]) < params.epochs and state["fingerprint"] == data.fingerprint
-    return state if goes_on else None

@@ -54,6 +54,10 @@ class Params(BaseModel):
     num_processes: int = Field(1, ge=1, le=1024, description="training processes; they share each batch")
     resume: bool = Field(True, description="continue an unfinished training of the same parameters")
     strict: bool = Field(False, description="stop at any faulty picture instead of leaving it out")
+    keep_empty: bool = Field(False, description="keep photos without a car, to train and score on them too")
+    mask_threshold: int | None = Field(
+        None, ge=1, le=255, description="grey, of 255, from which a soft mask is car; None: masks have two values"
+    )
 
     def __init__(self, **values):
         for name in values:

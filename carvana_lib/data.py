@@ -1,5 +1,7 @@
 """From a folder of photos to arrays and a split: all that is known about the pictures, and which are trained on."""
 
+import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pandas as pd
 
 from carvana_lib import DataError
 from carvana_lib.cache import prepare
+from carvana_lib.reading import read_mask
 from carvana_lib.runs import ROOT, Run, write_csv
 
 
@@ -25,15 +28,20 @@ class Carvana:
     audit: pd.DataFrame
     fingerprint: str  # of the files' contents: the same for a copy, another where any picture or mask differs
     seconds_to_prepare: float  # 0.0 when the cache was there
+    mask_threshold: int | None
 
     def rows(self, split: str) -> np.ndarray:
         """Positions of the pictures of 'train', 'val' or 'test'."""
         return np.flatnonzero(self.table["split"] == split)
 
+    def read_mask(self, name: str) -> np.ndarray:
+        """A mask of the table's column `mask` at its own size, (H, W) uint8 {0, 1}."""
+        return read_mask(self.folder / name, self.mask_threshold)
+
 
 def data_folder(data_dir: str) -> Path:
     """Resolve `data_dir`; relative paths start at ROOT, the repository. Used by `open_data` in 01."""
-    folder = (ROOT / data_dir).resolve()
+    folder = (ROOT / Path(data_dir).expanduser()).resolve()
     for name in ("train", "train_masks"):
         if not (folder / name).is_dir():
             lacks = f"data_dir '{data_dir}' has no folder {name}/ (looked in {folder})"
@@ -42,15 +50,20 @@ def data_folder(data_dir: str) -> Path:
 
 
 def _read_metadata(folder: Path) -> pd.DataFrame:
-    """metadata.csv (id, year, make ...), one row per car, all text, unknown cells empty; without it no rows."""
+    """metadata.csv (id, year, make ...), one row per car, all text, unknown cells empty; without it no rows. What
+    parts the columns, comma, semicolon or tab, is what the first line has most of.
+    """
     path = folder / "metadata.csv"
     if not path.exists():
         return pd.DataFrame(columns=["car_id"])
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns={"id": "car_id"})
+        first_line = path.read_text(encoding="utf8").partition("\n")[0]
+        table = pd.read_csv(path, sep=max(",;\t", key=first_line.count), dtype=str, keep_default_na=False)
+        table = table.rename(columns={"id": "car_id"})
         return table.filter(["car_id", "year", "make", "model", "trim1", "trim2"]).drop_duplicates("car_id")
     except (ValueError, KeyError):  # pandas' parser and decoding errors are ValueErrors
-        raise DataError(f"{path} is not a table with the column 'id'; mend it, or remove it to go on without") from None
+        fault = f"{path} is not a table in UTF-8 with the column 'id'"
+        raise DataError(f"{fault}; mend it, or remove it to go on without") from None
 
 
 def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fraction: float) -> list[str]:
@@ -94,18 +107,23 @@ def open_data(params) -> Carvana:
     """
     folder = data_folder(params.data_dir)
     run = Run(params.run_name)
-    cache, seconds = prepare(folder, params.image_size)
+    cache, seconds = prepare(folder, params.image_size, params.keep_empty, params.mask_threshold)
     audit = pd.read_csv(cache / "audit.csv", dtype={"image_id": str, "car_id": str}, keep_default_na=False)
     audit[["width", "height", "area"]] = audit[["width", "height", "area"]].apply(pd.to_numeric)
     write_csv(run.audit, audit)
-    faults = audit[audit["problem"] != ""]
-    if params.strict and len(faults):
-        first = f"{faults.iloc[0]['image_id']}: {faults.iloc[0]['problem']}"
-        remedy = f"see {run.audit}, mend or remove them, or set strict=False to go on without them"
-        raise DataError(f"{len(faults)} faulty picture(s), first {first}; {remedy}")
-    table = audit[audit["problem"] == ""].drop(columns="problem").reset_index(drop=True)
-    if table.empty:
-        raise DataError(f"none of the {len(audit)} pictures in {folder} is usable; see the reasons in {run.audit}")
+    faults = audit["problem"] != ""
+    left_out = f"{_counted(audit, 'problem', 'left out')}; see {run.audit}"
+    if params.strict and faults.any():
+        first = audit.loc[faults, "image_id"].iloc[0]
+        raise DataError(f"{left_out}, first {first}; mend or remove them, or set strict=False to go on without them")
+    if faults.all():
+        raise DataError(f"no usable pair of photo and mask in {folder}: {left_out}")
+    if os.environ.get("RANK", "0") == "0":  # of a launcher's processes one speaks
+        if faults.any():
+            print(left_out)
+        if (audit["warning"] != "").any():
+            print(f"{_counted(audit, 'warning', 'with an odd mask')}; see {run.audit}")
+    table = audit[~faults].drop(columns=["problem", "warning"]).reset_index(drop=True)
     table["split"] = split_by_car(table, params.seed, params.val_fraction, params.test_fraction)
     if params.split_by == "image":
         table["split"] = split_by_image(table, params.seed)
@@ -113,4 +131,19 @@ def open_data(params) -> Carvana:
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
     images = np.load(cache / "images.npy", mmap_mode="r")[: len(table)]
     masks = np.load(cache / "masks.npy", mmap_mode="r")[: len(table)]
-    return Carvana(folder, table, images, masks, audit, (cache / "fingerprint").read_text(), seconds)
+    fingerprint = (cache / "fingerprint").read_text()
+    return Carvana(folder, table, images, masks, audit, fingerprint, seconds, params.mask_threshold)
+
+
+def _counted(audit: pd.DataFrame, column: str, what: str) -> str:
+    """For example '3 of 40 left out: 2 x image without mask, 1 x empty mask', with the commonest three reasons."""
+    marked = audit[audit[column] != ""]
+    reasons = Counter()
+    for _, row in marked.iterrows():
+        reason = row[column].partition("; ")[0]
+        for kind in ("image", "mask"):
+            reason = reason.replace(row[kind] or "no such file", kind)
+        reasons[reason] += 1
+    found = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+    more = ", and others" if len(reasons) > 3 else ""
+    return f"{(marked['image'] != '').sum()} of {(audit['image'] != '').sum()} {what}: {found}{more}"

@@ -108,4 +108,5 @@ def run_metrics(val: pd.DataFrame, test: pd.DataFrame, model, data, params, hist
         "n_val": len(val),
         "n_test": len(test),
         "parameters": count_parameters(model),
+        "fingerprint": data.fingerprint,
     }

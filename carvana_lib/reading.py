@@ -1,62 +1,26 @@
-"""Photos and masks from files: which belong together, and the one way to read each.
+"""The one way to read a photo and the one way to read a mask: what a person sees in a viewer decides."""
 
-Layout, as in the Carvana challenge: `train/<car_id>_<view>.jpg`, `train_masks/<car_id>_<view>_mask.gif` (or .png).
-"""
-
-import re
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from carvana_lib import DataError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-MASK_SUFFIXES = (".gif", ".png")
-NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2})")  # 00087a6bd4dc_01: the car, and which of its 16 views
 PIXEL_LIMIT = 120_000_000  # of one picture; a few kilobytes can claim to be more and fill the memory
+PHOTO_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp"),
+    *(".gif", ".ppm", ".pgm", ".avif", ".heic", ".heif"),
+)
+MASK_SUFFIXES = (".gif", ".png")
+DARK = 32  # a mask is black and white where one of its two greys is at most this
+BRIGHT = 223  # and the other at least this
 
 for category in (Image.DecompressionBombWarning, UserWarning):  # Pillow's own limit, and such as a damaged EXIF
     warnings.filterwarnings("ignore", category=category, module="PIL")  # what matters is raised as an error
-
-
-def visible(folder: Path) -> list[Path]:
-    """Files of a folder in order, without hidden ones such as a killed download leaves. Used by `find_pairs` in 01."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-
-
-def find_pairs(folder: Path) -> pd.DataFrame:
-    """Pair pictures and masks by name: image_id, car_id, view, image, mask, problem; one row per picture or lone mask.
-    `image` and `mask` are paths relative to `folder`, empty where one is missing. Raises DataError for a folder without
-    any picture. Taught in 01.
-    """
-    photos = {f.stem: f for f in visible(folder / "train") if f.suffix.lower() in IMAGE_SUFFIXES}
-    masks = [f for f in visible(folder / "train_masks") if f.suffix.lower() in MASK_SUFFIXES]
-    masks = {f.stem.removesuffix("_mask"): f for f in masks}
-    if not photos:
-        suffixes = ", ".join(IMAGE_SUFFIXES)
-        raise DataError(f"{folder / 'train'} holds no pictures ({suffixes}); see 'Real data' in the README")
-    rows = []
-    for image_id in sorted(photos | masks):
-        shown = image_id.encode("utf8", "backslashreplace").decode()
-        name = NAME.fullmatch(shown)
-        image = str(photos[image_id].relative_to(folder)) if image_id in photos else ""
-        mask = str(masks[image_id].relative_to(folder)) if image_id in masks else ""
-        problem = "" if name else "name is not <car_id>_<two-digit view>"
-        if not image:
-            problem = "mask without image"
-        if not mask:
-            problem = "image without mask"
-        if shown != image_id:
-            image = ""
-            mask = ""
-            problem = "name is not UTF-8"
-        rows.append((shown, name["car_id"] if name else "", int(name["view"]) if name else 0, image, mask, problem))
-    return pd.DataFrame(rows, columns=["image_id", "car_id", "view", "image", "mask", "problem"])
 
 
 @contextmanager
@@ -66,6 +30,8 @@ def _opened(path_or_file, formats: str):
     name = name if isinstance(name, str | Path) else "the picture"  # a temporary file's name may be a number
     Image.init()  # Pillow loads its formats when it first needs them; of two threads at once, one can miss some
     try:
+        if str(name).lower().endswith((".heic", ".heif")):
+            _learn_heic()
         with Image.open(path_or_file) as image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise Image.DecompressionBombError
@@ -80,12 +46,31 @@ def _opened(path_or_file, formats: str):
     raise DataError(f"{name} is not a readable picture ({reason}); save it anew as {formats}")
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """A picture of any of Pillow's modes in mode RGB; ValueError for 32-bit grey, whose white is not known."""
-    if image.mode in ("I", "F"):
+def _learn_heic() -> None:
+    """Let Pillow read HEIC through pillow-heif; ValueError where that is not installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ValueError("HEIC needs the package pillow-heif: run 'pip install pillow-heif'") from None
+    register_heif_opener()
+
+
+def _as_bytes(image: Image.Image) -> Image.Image:
+    """A picture with 8 bits a channel. Grey of more is scaled by the 8, 12 or 16 bits that its greatest value takes:
+    Pillow would clip it at 255. ValueError for 32-bit grey, whose white is not known.
+    """
+    if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
         raise ValueError("32-bit grey")
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))  # convert("RGB") would clip at 255
+    shift = next(bits - 8 for bits in (8, 12, 16) if values.max() < 2**bits)
+    return Image.fromarray((values >> shift).astype(np.uint8))
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any of Pillow's modes in mode RGB, what is transparent on white; ValueError as `_as_bytes`."""
+    image = _as_bytes(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -95,33 +80,68 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 def open_photo(path_or_file, at_least: int = 0) -> tuple[np.ndarray, tuple[int, int]]:
     """(a photo as `read_photo` gives it, the (H, W) that it has in the file). Used by `read_photo` in 01."""
     with _opened(path_or_file, "JPEG or PNG") as image:
-        size = image.size
+        width, height = image.size
         if at_least:
             image.draft(None, (at_least, at_least))
-        image.load()
-        turned = image.getexif().get(0x0112) in (5, 6, 7, 8)  # EXIF's orientations that swap width and height
-        height, width = size if turned else size[::-1]
+        image.load()  # which turns a TIFF by itself
+        if image.getexif().get(0x0112) in (5, 6, 7, 8):  # EXIF's orientations that swap width and height
+            width, height = height, width
         return np.asarray(_as_rgb(ImageOps.exif_transpose(image))), (height, width)
 
 
 def read_photo(path_or_file, at_least: int = 0) -> np.ndarray:
-    """A path or open file of any picture -> (H, W, 3) uint8 RGB, upright, what is transparent on white, 16 bits scaled
-    to 8, of an animation the first picture. With `at_least`, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size,
-    fast, no side below it. Raises DataError for no picture, one cut off, or one above PIXEL_LIMIT. Taught in 01.
+    """A path or open file of any picture -> (H, W, 3) uint8 RGB, upright, what is transparent on white, 12 and 16 bits
+    scaled to 8, of an animation the first picture. With `at_least`, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its
+    size, fast, no side below it. Raises DataError for no picture, one cut off, or one above PIXEL_LIMIT. Taught in 01.
     """
     photo, _ = open_photo(path_or_file, at_least)
     return photo
 
 
-def read_mask(path: Path) -> np.ndarray:
-    """(H, W) uint8 {0, 1}. Palette masks are read as indices, so that no colour table can change them. Raises DataError
-    for a mask with other than two values, and as `read_photo` does. Taught in 01.
+def read_mask(path: Path, threshold: int | None = None) -> np.ndarray:
+    """(H, W) uint8 {0, 1}, upright. Car is what is bright on black, whatever a palette's indices are, or what is solid
+    where transparency carries the shape. With `threshold`, car is grey (or opacity) of at least that, of 255. Raises
+    DataError for a mask that does not tell, and as `read_photo` does. Taught in 01.
     """
-    with _opened(path, "GIF or PNG") as image:
-        values = np.asarray(image if image.mode in ("P", "L", "1") else image.convert("L"), dtype=np.uint8)
-    if cv2.sumElems(values)[0] != int(values.max()) * cv2.countNonZero(values):
-        raise DataError(f"{Path(path).name}: {len(np.unique(values))} values in the mask instead of two")
-    return (values > 0).view(np.uint8)
+    with _opened(path, "GIF or PNG") as file:
+        image = _as_bytes(ImageOps.exif_transpose(file))
+        stored = np.asarray(image)
+        opacity = None
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            opacity = np.asarray(image.getchannel("A"))
+        grey = np.asarray(image.convert("L"))
+    in_opacity = opacity is not None and (opacity.min() < opacity.max() or not opacity.any())
+    values = opacity if in_opacity else grey
+    if threshold is not None:
+        return (values >= threshold).view(np.uint8)
+    car = _bright(values)
+    drawn = _bright(grey) if in_opacity and grey.min() < grey.max() else car
+    reason = ""
+    if car is None:
+        found = np.unique(values).tolist()
+        reason = f"{len(found)} values instead of two"
+        if len(found) <= 2:
+            reason = f"no black, only grey {' and '.join(map(str, found))}: which is car?"
+    elif drawn is not None and (drawn != car).any():
+        reason = "colours and transparency show different shapes"
+    elif stored.ndim == 2 and stored.min() < stored.max() and grey.min() == grey.max() and not in_opacity:
+        reason = "its palette has one colour for everything"
+    if reason:
+        raise DataError(f"{path}: {reason}; save it in black and white, or set mask_threshold")
+    return car.view(np.uint8)
+
+
+def _bright(values: np.ndarray) -> np.ndarray | None:
+    """(H, W) bool, true where the brighter of two values is, or of one value that says so alone; None for others."""
+    low = int(values.min())
+    high = int(values.max())
+    if low == high:
+        return values > 0 if low in (0, 1, 255) else None
+    is_high = values == high
+    if np.count_nonzero(is_high) + np.count_nonzero(values == low) < values.size:
+        return None
+    return is_high if low == 0 or (low <= DARK and high >= BRIGHT) else None
 
 
 def resize(array: np.ndarray, size: int) -> np.ndarray:

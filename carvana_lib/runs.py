@@ -1,5 +1,6 @@
 """Every artefact of a run has its name here and nowhere else, and is written whole or not at all."""
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -59,6 +60,7 @@ class Run:
         self.notebooks = self.folder / "notebooks"  # executed copies
         self.timing = self.folder / "timing.csv"  # seconds by notebook and kind of work
         self.report = self.folder / "report.html"
+        self.earlier = self.folder / "earlier"  # nets that others took the place of, 1, 2 ...
 
     @classmethod
     def start(cls, params, device: str = "") -> "Run":
@@ -69,11 +71,17 @@ class Run:
 
 
 def environment() -> dict:
-    """Versions, commit and machine: what it takes to get the same numbers again. Used by `Run` in 01."""
+    """Versions, code and machine: what it takes to get the same numbers again. Used by `Run` in 01."""
     installed = [name for name in PACKAGES if importlib.util.find_spec(name)]  # some have the library alone
     versions = {name: importlib.metadata.version(name) for name in installed}
     where = {"python": platform.python_version(), "platform": platform.platform()}
-    return where | {"commit": commit(), "versions": versions}
+    return where | {"commit": commit(), "code": code(), "versions": versions}
+
+
+def code() -> str:
+    """12 hex digits of this library's source: others where any line of it differs. Used by `search` in 03."""
+    lines = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return hashlib.sha256(lines).hexdigest()[:12]
 
 
 def commit() -> str:

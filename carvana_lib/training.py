@@ -73,7 +73,7 @@ def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, o
     `params.learning_rate` and `params.loss` must be set. With `params.ema`, the weights that are scored and kept are
     the exponential average of all steps' (Tarvainen, Valpola 2017, section 2). With a `folder` for checkpoints, an
     unfinished training of the same parameters goes on. Processes of torchrun or accelerate launch share each batch.
-    Raises TrainingError for a loss that is not finite, CheckpointError for another architecture's. Taught in 04.
+    Raises TrainingError for a loss that is not finite. Taught in 04.
     """
     accelerator = make_accelerator(params.device, params.precision)
     train_loader = accelerator.prepare(make_loader(data, train_rows, params, train=True))

@@ -18,7 +18,7 @@ from carvana_lib.device import make_accelerator
 from carvana_lib.diagnosis import enough_memory
 from carvana_lib.losses import LOSSES
 from carvana_lib.progress import progress
-from carvana_lib.runs import Run, atomic, write_csv, write_json, writing
+from carvana_lib.runs import Run, atomic, code, write_csv, write_json, writing
 from carvana_lib.training import fit, make_optimizer, train_step
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
@@ -83,11 +83,17 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
             raise RunError(f"another search is at work on {file}; {remedy}") from None
     with lock:
         trials = read_trials(data, params)
+        older = sum(trial.get("code") != code() for trial in trials)
+        if older:
+            print(
+                f"{older} of {len(trials)} trials in {file} were made by another version of this code; "
+                "delete it to search anew"
+            )
         tried = [{name: trial[name] for name in GRID} for trial in trials]
         for point in progress([point for point in POINTS if point not in tried], "grid search"):
             started = time.perf_counter()
             score = score_point(point, data, params)
-            trials.append(point | {"val_miou": score, "seconds": time.perf_counter() - started})
+            trials.append(point | {"val_miou": score, "seconds": time.perf_counter() - started, "code": code()})
             table = write_trials(trials, data, params)
             if on_trial:
                 on_trial(table)

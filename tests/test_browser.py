@@ -386,11 +386,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from carvana_lib import reading
+from carvana_lib import pairs, reading
 from carvana_course.browser import MaskBrowser
 
 folder = Path({str(ROOT / "sample")!r})
-table = reading.find_pairs(folder).head(48)
+table = pairs.find_pairs(folder).head(48)
 metadata = pd.read_csv(folder / "metadata.csv", dtype=str).rename(columns={{"id": "car_id"}})
 table = table.merge(metadata, on="car_id", how="left")
 table.loc[table["car_id"] == table["car_id"][32], ["make", "model"]] = {EVIL!r}

@@ -13,7 +13,7 @@ from carvana_course.deployment.ways import WAYS, logits_by_way
 from carvana_lib.metrics import boundary_iou, confusion_counts, dice, iou
 from carvana_lib.prediction import net_logits
 from carvana_lib.progress import progress
-from carvana_lib.reading import read_mask, read_photo, resize
+from carvana_lib.reading import read_photo, resize
 
 NAIVE = "mask enlarged"
 
@@ -41,7 +41,7 @@ def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
     rows = []
     for pair in progress(pairs, "comparing ways", len(pairs)):
         photo = read_photo(data.folder / pair["image"])
-        mask = read_mask(data.folder / pair["mask"])
+        mask = data.read_mask(pair["mask"])
         for way, flip in ways:
             started = time.perf_counter()
             if way == NAIVE:

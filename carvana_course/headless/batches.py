@@ -14,7 +14,7 @@ import torch
 
 from carvana_course.headless.notebooks import run_notebooks
 from carvana_course.headless.report import summarise_runs
-from carvana_course.headless.scores import has_metrics
+from carvana_course.headless.scores import evaluated, has_metrics
 from carvana_course.parameters import read_yaml
 from carvana_lib import CarvanaError, CheckpointError, DataError, ParameterError, RunError
 from carvana_lib.checkpoints import finished_epochs, load_trained
@@ -92,8 +92,13 @@ def run_batch(files: list[Path], shard: tuple[int, int] = (0, 1), jobs: int = 1)
 
 
 def is_finished(params: Params) -> bool:
-    """True for a run that has been evaluated with exactly these parameters and reported."""
-    return has_metrics(params) and Run(params.run_name).report.exists()
+    """True for a run that has been evaluated with exactly these parameters and pictures, and reported."""
+    if not (has_metrics(params) and Run(params.run_name).report.exists()):
+        return False
+    try:
+        return has_metrics(params, open_data(params).fingerprint)
+    except DataError:  # the notebooks say it better
+        return False
 
 
 def is_trained(params: Params) -> bool:
@@ -141,12 +146,15 @@ def run_in_process(files: list[Path], number: int, sets: int, jobs: int, gpus: l
 
 
 def compare_runs(files: list[Path]) -> pd.DataFrame:
-    """Write `runs/comparison.csv` and `.html` over those sets of the files that have finished, and return the table."""
+    """Write `runs/comparison.csv` and `.html` over those sets of the files that have finished, and return the table.
+
+    Nets that were set aside in their runs are listed too.
+    """
     sets = read_sets(files)
-    done = [params for params in sets if has_metrics(params)]
-    table = summarise_runs(done)
-    for position, name in enumerate(varied_parameters(sets), 1):
-        table.insert(position, name, [getattr(params, name) for params in done])
+    table = summarise_runs(sets)
+    used = [metrics["params"] for params in sets for _, metrics in evaluated(params)]
+    for position, name in enumerate(varied_parameters([*used, *(params.model_dump() for params in sets)]), 1):
+        table.insert(position, name, [params.get(name) for params in used])
     write_csv(runs_folder() / "comparison.csv", table)
     with atomic(runs_folder() / "comparison.html") as temporary:
         temporary.write_text(
@@ -157,7 +165,7 @@ def compare_runs(files: list[Path]) -> pd.DataFrame:
     return table
 
 
-def varied_parameters(sets: list[Params]) -> list[str]:
+def varied_parameters(sets: list[dict]) -> list[str]:
     """Names of the parameters, other than the run's name, that are not the same in all sets."""
     names = [name for name in Params.model_fields if name != "run_name"]
-    return [name for name in names if len({str(getattr(params, name)) for params in sets}) > 1]
+    return [name for name in names if len({str(params.get(name)) for params in sets}) > 1]

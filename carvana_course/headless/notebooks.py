@@ -1,5 +1,6 @@
 """The numbered notebooks without a reader: one run through them, and the committed copies made anew."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class BarEngine(NBClientEngine):
 
 
 papermill_engines.register("one-bar", BarEngine)
+logging.getLogger("papermill").setLevel(logging.ERROR)  # it warns of parameters that a chapter's cell does not list
 
 
 def find_notebooks(start: str | None = None, only: list[str] | None = None) -> list[Path]:

@@ -7,7 +7,7 @@ import nbformat
 import pandas as pd
 from nbconvert import HTMLExporter
 
-from carvana_course.headless.scores import has_metrics
+from carvana_course.headless.scores import evaluated
 from carvana_lib.config import Params
 from carvana_lib.runs import Run, atomic, read_json
 
@@ -17,12 +17,8 @@ NETWORK_ADDRESSES = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_
 
 
 def summarise_runs(sets: list[Params]) -> pd.DataFrame:
-    """One row a set that has been evaluated: its name and the numbers that a reader asks for first."""
-    rows = []
-    for params in sets:
-        if has_metrics(params):
-            metrics = read_json(Run(params.run_name).metrics)
-            rows.append([params.run_name, *(metrics[key] for key in SUMMARY)])
+    """One row a net that has been evaluated, nets set aside among them: name, and what a reader asks for first."""
+    rows = [[name, *(metrics[key] for key in SUMMARY)] for params in sets for name, metrics in evaluated(params)]
     return pd.DataFrame(rows, columns=["run", *SUMMARY])
 
 

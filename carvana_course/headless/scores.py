@@ -6,10 +6,27 @@ from carvana_lib.evaluation import run_metrics, score_images
 from carvana_lib.runs import Run, read_json
 
 
-def has_metrics(params) -> bool:
-    """True where metrics.json of the parameters' run was made with exactly these parameters."""
-    metrics = Run(params.run_name).metrics
-    return metrics.exists() and read_json(metrics)["params"] == params.model_dump()
+def has_metrics(params, fingerprint: str = "") -> bool:
+    """True where metrics.json of the parameters' run was made with exactly these parameters.
+
+    With the `fingerprint` of pictures: and of these pictures.
+    """
+    path = Run(params.run_name).metrics
+    if not path.exists():
+        return False
+    metrics = read_json(path)
+    return metrics["params"] == params.model_dump() and fingerprint in ("", metrics.get("fingerprint"))
+
+
+def evaluated(params) -> list[tuple[str, dict]]:
+    """(name, metrics) of a run that has been evaluated with exactly these parameters, then of nets set aside in it."""
+    run = Run(params.run_name)
+    found = []
+    if has_metrics(params):
+        found.append((run.name, read_json(run.metrics)))
+    for path in sorted(run.earlier.glob("*/metrics.json")):
+        found.append((f"{run.name}/earlier/{path.parent.name}", read_json(path)))
+    return found
 
 
 def score_run(model, data, params, history: pd.DataFrame) -> tuple[pd.DataFrame, dict]:

@@ -17,9 +17,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 import yaml
+from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from carvana_course.scaling import in_worker
+from carvana_course.scaling.earlier import keep_earlier
 from carvana_course.scaling.search import search
 from carvana_lib import ParameterError, TrainingError, training
 from carvana_lib.checkpoints import load_model
@@ -114,15 +116,22 @@ def train_run(params, on_epoch=None) -> pd.DataFrame | None:
 def train(data, params, on_epoch=None):
     """As `carvana_lib.training.train`, which it calls, but in `params.num_processes` processes where that is above 1.
 
+    A net that is there and would be lost moves aside: see `earlier.keep_earlier`.
+
     `on_epoch(history)` is called after each epoch, in the process that called. Raises TrainingError with the reason
     where the processes fail, and what `check_worker` does in a launcher's process.
     """
     if in_worker():
-        return training.train(data, check_worker(data, params), on_epoch)
+        params = check_worker(data, params)
+        if PartialState().is_main_process:
+            keep_earlier(data, params)
+        return training.train(data, params, on_epoch)
     if params.num_processes == 1:
+        keep_earlier(data, params)
         return training.train(data, params, on_epoch)
     check_processes(pick_device(params.device), params.num_processes)
     check_batch(data, params)
+    keep_earlier(data, params)  # here, since what the processes print goes to a file
     start_processes(params, on_epoch)
     run = Run(params.run_name)
     return load_model(run.last), pd.read_csv(run.history)

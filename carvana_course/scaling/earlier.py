@@ -1,0 +1,58 @@
+"""Nothing is lost by a rerun: a net that another training would overwrite moves aside, and a sentence says so."""
+
+from pathlib import Path
+
+from carvana_lib import ParameterError
+from carvana_lib.checkpoints import difference, load_checkpoint
+from carvana_lib.runs import Run, code, writing
+
+
+def keep_earlier(data, params) -> None:
+    """Before a training: move a net that it would overwrite aside, with all that was made from it, and say where.
+
+    It stays where training goes on from it, or only makes it again: from the same pictures, parameters and code. Raises
+    CheckpointError for a damaged one, RunError where it cannot be moved, and ParameterError where training starts from
+    it.
+    """
+    run = Run(params.run_name)
+    if not run.last.exists():
+        return
+    why = "resume=False"
+    if params.resume:
+        why = why_anew(load_checkpoint(run.last), data, params)
+    if why and params.start_from == run.name:
+        raise ParameterError(f"start_from='{run.name}' is the run that is trained; name another run_name")
+    if why:
+        place = set_aside(run)
+        print(f"{run.folder} held a net ({why}), which is now in {place}; to go back, move what is there up again")
+
+
+def why_anew(state: dict, data, params) -> str:
+    """Why a training begins anew beside this checkpoint and may end with another net; '' where it does not."""
+    epochs = len(state["history"])
+    other = difference(state, data, params)
+    if other:
+        return other
+    if epochs > params.epochs:
+        return f"trained for {epochs} epochs, not {params.epochs}"
+    if epochs == params.epochs and state.get("made_with", {}).get("code") != code():
+        return "trained by another version of this code"
+    return ""
+
+
+def set_aside(run: Run) -> Path:
+    """Move what a run's training left, and what was made from that, to a new folder under `run.earlier`.
+
+    The net goes last, so that after a kill the rest is found to move. Raises RunError where that fails.
+    """
+    number = 1
+    while (run.earlier / str(number)).exists():
+        number += 1
+    place = run.earlier / str(number)
+    made = [run.history, run.train_log, run.per_image, run.review_predictions, run.metrics, run.predictions]
+    made += [run.submission, run.onnx, run.onnx_int8, run.exported, run.model_card, run.report, run.checkpoints]
+    with writing(place / "any"):
+        for path in made:
+            if path.exists():
+                path.rename(place / path.name)
+    return place

@@ -1,0 +1,315 @@
+"""Masks and photos of every kind that people have: what a person sees in a viewer decides, or the file is refused."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import write_pair
+from PIL import Image, ImageOps
+
+from carvana_course.deployment.folders import read_job
+from carvana_lib import DataError, cache, pairs
+from carvana_lib.config import Params
+from carvana_lib.data import open_data
+from carvana_lib.reading import read_mask, read_photo, resize
+
+CAR = np.zeros((40, 60), np.uint8)
+CAR[10:30, 15:50] = 1  # no mirror image or turn of it is the same, and its area is no half
+CAR[10:16, 15:30] = 0
+
+
+def palette(indices, colours, mode="P"):
+    picture = Image.fromarray(indices.astype(np.uint8), mode)
+    picture.putpalette(sum(colours, ()))
+    return picture
+
+
+def layers(grey, opacity, mode="RGBA"):
+    grey = Image.fromarray(np.broadcast_to(np.asarray(grey, np.uint8), CAR.shape).copy())
+    opacity = Image.fromarray(np.broadcast_to(np.asarray(opacity, np.uint8), CAR.shape).copy())
+    return Image.merge("LA", [grey, opacity]).convert(mode)
+
+
+WHITE, BLACK, RED, BLUE = (255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 0, 255)
+ONES = CAR
+WHITE_CAR = Image.fromarray(255 * CAR)
+SOFT = Image.fromarray(np.where(CAR, 250, 5).astype(np.uint8))
+FOUND = {  # a mask as people have it -> read as CAR
+    "Carvana's own": palette(CAR, [BLACK, WHITE]),
+    "white first": palette(1 - CAR, [WHITE, BLACK]),
+    "white is index 7": palette(CAR * 7, [BLACK] * 7 + [WHITE]),
+    "red on black": palette(CAR, [BLACK, (128, 0, 0)]),
+    "black on index 1": palette(1 - CAR, [RED, BLACK]),
+    "quantised": WHITE_CAR.convert("RGB").quantize(2),
+    "adaptive": WHITE_CAR.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE),
+    "web palette": WHITE_CAR.convert("RGB").convert("P"),
+    "grey palette": WHITE_CAR.convert("P"),
+    "0 and 1": Image.fromarray(CAR),
+    "0 and 255": WHITE_CAR,
+    "0 and 128": Image.fromarray(128 * CAR),
+    "nearly black, nearly white": SOFT,
+    "bits": WHITE_CAR.convert("1"),
+    "RGB": WHITE_CAR.convert("RGB"),
+    "RGB, red": Image.merge("RGB", [WHITE_CAR, Image.new("L", (60, 40)), Image.new("L", (60, 40))]),
+    "16 bits, 0 and 1": Image.fromarray(CAR.astype(np.uint16)),
+    "16 bits, 0 and 65535": Image.fromarray(CAR.astype(np.uint16) * 65535),
+    "16 bits, 0 and 4095": Image.fromarray(CAR.astype(np.uint16) * 4095),
+    "solid RGBA": WHITE_CAR.convert("RGBA"),
+    "half solid": layers(255 * CAR, 128),
+    "white, car is solid": layers(255, 255 * CAR),
+    "black, car is solid": layers(0, 255 * CAR),
+    "grey and solid": layers(255, 255 * CAR, "LA"),
+    "car is half solid": layers(255, 128 * CAR),
+    "colours and opacity agree": layers(255 * CAR, 255 * CAR),
+    "a cut-out": layers(np.arange(60, dtype=np.uint8) + 90, 255 * CAR),
+}
+REFUSED = {  # a mask that does not tell -> why
+    "1 and 2": (Image.fromarray(CAR + 1), "no black, only grey 1 and 2"),
+    "grey and white": (Image.fromarray(CAR * 127 + 128), "no black, only grey 128 and 255"),
+    "red and blue": (palette(CAR, [RED, BLUE]), "no black"),
+    "grey": (Image.new("L", (60, 40), 77), "no black, only grey 77"),
+    "three": (Image.fromarray(CAR + CAR[::-1]), "3 values instead of two"),
+    "soft": (Image.radial_gradient("L").resize((60, 40)), "values instead of two"),
+    "soft opacity": (layers(255, np.linspace(0, 255, 60).astype(np.uint8)), "values instead of two"),
+    "contradiction": (layers(255 - 255 * CAR, 255 * CAR), "colours and transparency show different shapes"),
+    "white is transparent": (palette(CAR, [BLACK, WHITE]), "colours and transparency show different shapes"),
+    "one colour": (palette(CAR, [BLACK, BLACK]), "its palette has one colour for everything"),
+}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+@pytest.mark.parametrize("kind", FOUND)
+def test_a_mask_is_what_a_person_sees(tmp_path, kind, suffix):
+    if suffix == ".gif" and FOUND[kind].mode not in ("P", "L", "1", "RGB"):
+        suffix = ".png"  # GIF has no such pictures
+    FOUND[kind].save(tmp_path / f"mask{suffix}")
+    found = read_mask(tmp_path / f"mask{suffix}")
+    assert found.dtype == np.uint8 and (found == CAR).all()
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_mask_that_does_not_tell_is_refused(tmp_path, kind):
+    picture, reason = REFUSED[kind]
+    picture.save(tmp_path / "odd_mask.png", **({"transparency": 1} if kind == "white is transparent" else {}))
+    with pytest.raises(DataError, match=f"odd_mask.png: .*{reason}.*; save it in black and white, or set mask_thresh"):
+        read_mask(tmp_path / "odd_mask.png")
+
+
+@pytest.mark.parametrize(("colour", "car"), [(0, 0), (1, 1), (255, 1)])
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+def test_a_mask_of_one_value(tmp_path, colour, car, mode):
+    Image.new("L", (6, 4), colour).convert(mode).save(tmp_path / "mask.png")
+    assert (read_mask(tmp_path / "mask.png") == car).all()
+    layers(255, 0).save(tmp_path / "nothing.png")
+    assert not read_mask(tmp_path / "nothing.png").any()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mask_is_turned_as_its_photo(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    WHITE_CAR.save(tmp_path / "mask.png", exif=exif)
+    assert (
+        255 * read_mask(tmp_path / "mask.png") == np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "mask.png")))
+    ).all()
+
+
+def test_a_threshold_settles_soft_masks(tmp_path):
+    for name, picture in {
+        "soft": SOFT,
+        "two": Image.fromarray(CAR + 1),
+        "air": layers(255, np.where(CAR, 90, 20)),
+    }.items():
+        picture.save(tmp_path / f"{name}.png")
+    assert (read_mask(tmp_path / "soft.png", 128) == CAR).all()
+    assert (read_mask(tmp_path / "two.png", 2) == CAR).all()
+    assert (read_mask(tmp_path / "air.png", 50) == CAR).all() and read_mask(tmp_path / "air.png", 20).all()
+
+
+def set_of(folder, mask=None, photo=None, cars=3, views=2):
+    """A folder in Carvana's layout whose masks or photos are those given, by name of the file."""
+    for car in range(cars):
+        for view in range(1, views + 1):
+            write_pair(folder, f"car{car}_{view:02d}", seed=car + 7 * view)
+    for name, picture in (mask or {}).items():
+        (folder / "train_masks" / f"{name[:7]}_mask.gif").unlink(missing_ok=True)
+        picture.save(folder / "train_masks" / name)
+    for name, picture in (photo or {}).items():
+        picture.save(folder / "train" / name)
+    return folder
+
+
+def test_the_audit_warns_of_masks_that_look_odd_and_the_screen_says_so(tmp_path, capsys):
+    tiny = np.zeros((32, 48), np.uint8)
+    tiny[5:7, 5:9] = 255
+    frame = np.full((32, 48), 255, np.uint8)
+    frame[4:28, 4:44] = 0
+    whole = Image.new("L", (48, 32), 255)
+    masks = {
+        "car0_01_mask.png": Image.fromarray(tiny),
+        "car0_02_mask.png": Image.fromarray(frame),
+        "car1_01_mask.png": whole,
+    }
+    data = open_data(Params(data_dir=str(set_of(tmp_path, masks)), image_size=32))
+    found = data.audit.set_index("image_id")["warning"]
+    assert found["car0_01"] == "car below 1 % of the picture"
+    assert found["car0_02"] == "border mostly car: is the mask inverted?"
+    assert found["car1_01"] == "car above 90 % of the picture; border mostly car: is the mask inverted?"
+    assert (found.drop(["car0_01", "car0_02", "car1_01"]) == "").all() and len(data.table) == 6
+    said = capsys.readouterr().out
+    assert said.startswith("3 of 6 with an odd mask: 1 x car below 1 % of the picture") and said.count("\n") == 1
+
+
+def test_every_file_has_its_row_and_nothing_is_left_out_without_a_word(tmp_path, capsys):
+    set_of(tmp_path, cars=5)
+    train, masks = tmp_path / "train", tmp_path / "train_masks"
+    (train / "car0_01.jpg").rename(train / "car0-01.jpg")
+    Image.open(masks / "car1_01_mask.gif").convert("L").save(masks / "car1_01_mask.jpg")
+    (masks / "car1_01_mask.gif").unlink()
+    shutil.copy(train / "car2_01.jpg", train / "car2_01.jpeg")
+    shutil.copy(masks / "car3_01_mask.gif", masks / "car3_01.gif")
+    (train / "notes.txt").write_text("hello")
+    (masks / "more").mkdir()
+    (train / ".hidden").write_text("left by a killed download")
+    data = open_data(Params(data_dir=str(tmp_path), image_size=32))
+    found = data.audit.set_index("image_id")["problem"]
+    assert found["car0-01"] == "name is not <car_id>_<two-digit view>"
+    assert found["car0_01"] == "mask without image"
+    assert found["car1_01"].startswith("mask is a .jpg file; save it as .png")
+    assert found["car2_01"].tolist() == ["2 photos of one name: car2_01.jpeg, car2_01.jpg; keep one"] * 2
+    assert found["car3_01"].tolist() == ["2 masks of one name: car3_01.gif, car3_01_mask.gif; keep one"] * 2
+    assert found["train/notes.txt"] == "no picture: unknown ending '.txt'"
+    assert found["train_masks/more"].startswith("a folder, which is not looked into")
+    assert len(data.table) == 6 and len(found) == 6 + 9
+    said = capsys.readouterr().out
+    assert said.startswith("5 of 11 left out: 2 x 2 photos of one name") and "audit.csv" in said and "others" in said
+
+
+def test_the_commonest_reason_comes_first_and_names_no_single_file(tmp_path, capsys):
+    set_of(tmp_path, cars=8)
+    for path in sorted((tmp_path / "train_masks").iterdir())[:9]:
+        path.write_bytes(b"GIF89a nonsense")
+    open_data(Params(data_dir=str(tmp_path), image_size=32))
+    assert capsys.readouterr().out.startswith(
+        "9 of 16 left out: 9 x mask is not a readable picture (no known format); see"
+    )
+
+
+def test_names_alone_leave_most_out(tmp_path):
+    set_of(tmp_path)
+    for path in (tmp_path / "train").iterdir():
+        path.rename(path.with_name(path.name.replace("_", "-")))
+    with pytest.raises(
+        DataError, match="no usable pair .*: 6 of 6 left out: 6 x name is not <car_id>_<two-digit view>"
+    ):
+        open_data(Params(data_dir=str(tmp_path), image_size=32))
+
+
+def test_photos_without_a_car_are_kept_when_asked(tmp_path):
+    empty = {f"car{car}_01_mask.png": Image.new("L", (48, 32)) for car in range(3)}
+    params = Params(data_dir=str(set_of(tmp_path, empty)), image_size=32)
+    left = open_data(params)
+    kept = open_data(params.replace(keep_empty=True))
+    assert len(left.table) == 3 and len(kept.table) == 6 and (kept.table["area"] == 0).sum() == 3
+    assert left.audit["problem"].str.startswith("empty mask; set keep_empty").sum() == 3
+    assert left.fingerprint != kept.fingerprint and not kept.masks[kept.table["area"] == 0].any()
+
+
+def test_a_threshold_is_used_for_the_whole_set(tmp_path):
+    soft = {
+        f"car{car}_0{view}_mask.png": Image.radial_gradient("L").resize((48, 32)) for car in range(3) for view in (1, 2)
+    }
+    params = Params(data_dir=str(set_of(tmp_path, soft)), image_size=32)
+    with pytest.raises(DataError, match="values instead of two"):
+        open_data(params)
+    half, more = (open_data(params.replace(mask_threshold=t)) for t in (100, 200))
+    assert half.table["area"].min() > more.table["area"].max() > 0
+    mask = half.read_mask(half.table["mask"].iloc[0])
+    assert mask.mean() == pytest.approx(half.table["area"].iloc[0]) and (resize(mask, 32) == half.masks[0]).all()
+
+
+PHOTO = Image.fromarray(np.random.default_rng(3).integers(0, 256, (5, 8, 3), dtype=np.uint8)).resize((60, 40))
+GREY = np.asarray(PHOTO.convert("L"))
+TURNED = {n: Image.Exif() for n in range(1, 9)}
+for orientation, exif in TURNED.items():
+    exif[0x0112] = orientation
+CUT_OUT = PHOTO.copy()
+CUT_OUT.putalpha(WHITE_CAR)
+KINDS = {  # file -> (picture, how it is saved, what a person sees or None for the picture itself)
+    "16bit.png": (Image.fromarray(GREY.astype(np.uint16) * 257), {}, GREY),
+    "12bit.png": (Image.fromarray((GREY.astype(np.uint16) << 4) + 15), {}, GREY),
+    "16bit.tif": (Image.fromarray(GREY.astype(np.uint16) * 257), {}, GREY),
+    "16bit.pgm": (Image.fromarray(GREY.astype(np.uint16) * 257), {}, GREY),
+    "8bit_in_16.png": (Image.fromarray(GREY.astype(np.uint16)), {}, GREY),
+    "alpha.png": (CUT_OUT, {}, np.where(CAR[..., None], np.asarray(PHOTO), 255)),
+    "alpha.webp": (CUT_OUT, {"lossless": True}, np.where(CAR[..., None], np.asarray(PHOTO), 255)),
+    "palette.png": (PHOTO.quantize(200), {}, None),
+    "palette.gif": (PHOTO.quantize(200), {}, None),
+    "print.jpg": (PHOTO.convert("CMYK"), {"quality": 95}, None),
+    "print.tif": (PHOTO.convert("CMYK"), {}, None),
+    "grey.jpg": (PHOTO.convert("L"), {}, GREY),
+    "plain.bmp": (PHOTO, {}, None),
+    "plain.ppm": (PHOTO, {}, None),
+    "plain.jfif": (PHOTO, {"format": "JPEG", "quality": 95}, None),
+    "plain.avif": (PHOTO, {"quality": 95}, None),
+    **{f"turned{n}.jpg": (PHOTO, {"exif": exif, "quality": 95}, None) for n, exif in TURNED.items()},
+    **{f"turned{n}.png": (PHOTO, {"exif": exif}, None) for n, exif in TURNED.items()},
+    **{f"turned{n}.tif": (PHOTO, {"exif": exif}, None) for n, exif in TURNED.items()},
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_training_and_prediction_see_the_same_photo(tmp_path, name):
+    picture, how, seen = KINDS[name]
+    if seen is None:
+        seen = np.asarray(picture.convert("RGB"))
+    if seen.ndim == 2:
+        seen = np.repeat(seen[..., None], 3, -1)
+    if how.get("exif"):
+        picture.save(tmp_path / name, **how)
+        orientation = how["exif"][0x0112]
+        turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # Pillow's number of the turn that brings it upright
+        seen = np.asarray(Image.fromarray(seen).transpose(turn[orientation])) if orientation > 1 else seen
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train_masks").mkdir()
+    path = tmp_path / "train" / f"car_01{name[name.index('.') :]}"
+    picture.save(path, **how)
+    Image.fromarray(np.pad(np.full((2, 3), 255, np.uint8), ((0, len(seen) - 2), (0, seen.shape[1] - 3)))).save(
+        tmp_path / "train_masks" / "car_01_mask.png"
+    )
+    (pair,) = pairs.find_pairs(tmp_path).to_dict("records")
+    row, training, _ = cache.inspect(tmp_path, pair, 32)
+    assert row["problem"] == "" and (row["height"], row["width"]) == seen.shape[:2]
+    job = read_job(path, 32)
+    assert (job.square == training).all() and job.size == seen.shape[:2]
+    tolerance = 25 if path.suffix in (".jpg", ".jfif", ".avif") else 1
+    assert np.abs(read_photo(path).astype(int) - seen).max() <= tolerance
+
+
+def test_heic_is_read_with_its_package_or_named(tmp_path):
+    path = tmp_path / "IMG_1.HEIC"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    with pytest.raises(DataError, match=r"IMG_1.HEIC is not a readable picture \(.*(pip install pillow-heif|format)"):
+        read_photo(path)
+
+
+def test_metadata_of_other_separators_is_read(tmp_path):
+    set_of(tmp_path)
+    for separator in ",;\t":
+        text = f"id{separator}year{separator}make\ncar1{separator}2020{separator}Aldora\n"
+        (tmp_path / "metadata.csv").write_text(text, encoding="utf8")
+        table = open_data(Params(data_dir=str(tmp_path), image_size=32)).table
+        assert set(table.loc[table["car_id"] == "car1", "make"]) == {"Aldora"}
+    for text in ("id\ncar1\n", "\ufeffid;make\ncar1;Aldora\n"):
+        (tmp_path / "metadata.csv").write_text(text, encoding="utf8")
+        assert len(open_data(Params(data_dir=str(tmp_path), image_size=32)).table) == 6
+    (tmp_path / "metadata.csv").write_bytes("id;make\ncar1;Škoda\n".encode("cp1250"))
+    with pytest.raises(DataError, match="metadata.csv is not a table in UTF-8 with the column 'id'"):
+        open_data(Params(data_dir=str(tmp_path), image_size=32))
+
+
+def test_the_audit_is_written_with_its_warnings(tmp_path):
+    data = open_data(Params(data_dir=str(set_of(tmp_path)), image_size=32, run_name="audited"))
+    written = pd.read_csv(tmp_path / "runs" / "audited" / "audit.csv", keep_default_na=False)
+    assert list(written) == cache.AUDIT_COLUMNS and (written["warning"] == "").all() and len(data.table) == 6
