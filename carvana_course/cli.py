@@ -112,7 +112,7 @@ def download_command(
 @app.command("predict", rich_help_panel="Predict")
 def predict_command(
     checkpoint: Annotated[Path, typer.Option(help="A trained net: runs/NAME/checkpoints/best.")],
-    images: Annotated[Path, typer.Option(help="Folder of photos, of any size and format.")],
+    images: Annotated[Path, typer.Option(help="Photos of any size and format: a folder, or one.")],
     out: Annotated[Path, typer.Option(help="Folder for masks/ and so on; what is there already is not done again.")],
     cutout: Annotated[bool, typer.Option("--cutout", help="Write cars without background, cutouts/*.png.")] = False,
     probability: Annotated[bool, typer.Option("--probability", help="Write probabilities/*.png.")] = False,
@@ -123,6 +123,7 @@ def predict_command(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Photos a step; else what suits the device.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     submission: Annotated[Path | None, typer.Option(help="Write Kaggle's CSV too; gzip if it ends in .gz.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Predict all anew, also with other settings.")] = False,
 ):
     """Predict the masks of a folder of photos.
 
@@ -137,11 +138,13 @@ def predict_command(
     from carvana_course.deployment.submission import write_submission
 
     kinds = {"cutout": cutout, "probability": probability, "overlay": overlay}
-    ways = {"way": way, "flip": flip, "batch_size": batch_size, "device": device}
+    ways = {"way": way, "flip": flip, "batch_size": batch_size, "device": device, "force": force}
     result = predict_folder(checkpoint, images, out, shard=part, **kinds, **ways)
     if not result.is_main:  # it ends well even where photos failed: a launcher kills the others as soon as one does not
         return
     typer.echo(f"{result} -> {out}")
+    for name, reason in result.skipped[:10]:
+        typer.echo(f"skipped: {name}: {reason}")
     for name, reason in result.failures:
         typer.echo(f"failed: {name}: {reason}", err=True)
     if result.failures and submission:
@@ -194,6 +197,9 @@ def experiment_command(
     skipped = False
     for experiment in asked:
         for seed in experiment.seeds:
+            there = experiment.result(seed)
+            if there.exists():
+                typer.echo(f"{experiment.name}, seed {seed}: taken from {there}, nothing was run; delete it to run it")
             try:
                 made.append(experiments.run_experiment(experiment, seed, **overrides))
                 results_page.write_page()

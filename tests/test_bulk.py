@@ -205,10 +205,10 @@ from carvana_course.deployment.predictions import Predictions
 
 write = Predictions.write
 
-def noted(self, photo, logits):
+def noted(self, name, logits, content):
     with open("by-" + os.environ["RANK"], "a") as file:
-        file.write(photo.name + "\\n")
-    return write(self, photo, logits)
+        file.write(name + "\\n")
+    return write(self, name, logits, content)
 
 Predictions.write = noted
 main()
@@ -250,11 +250,11 @@ def test_no_more_than_a_few_photos_are_in_memory(checkpoint, tmp_path, monkeypat
             peak.append(len(alive))
         return open_photo(path, **options)
 
-    def written(self, path, logits):
+    def written(self, name, logits, content):
         time.sleep(0.005)  # a slow disk: what is predicted must wait, and not pile up
         with lock:
-            alive.remove(path.name)
-        return write(self, path, logits)
+            alive.remove(name)
+        return write(self, name, logits, content)
 
     monkeypatch.setattr(folders, "open_photo", opened)
     monkeypatch.setattr(predictions.Predictions, "write", written)
@@ -294,13 +294,86 @@ def test_predictions_of_two_kinds_are_not_mixed(checkpoint, photos, tmp_path, pa
         predict_folder(checkpoint, photos, tmp_path / "out", device="cpu")
 
 
-def test_another_machine_may_see_the_photos_elsewhere(checkpoint, photos, tmp_path):
+def test_another_machine_may_see_the_photos_elsewhere(checkpoint, photos, tmp_path, capsys):
     predict_folder(checkpoint, photos, tmp_path / "out", shard=(0, 2), device="cpu")
     mounted = photos.rename((tmp_path / "mnt").mkdir() or tmp_path / "mnt" / photos.name)
     assert predict_folder(checkpoint, mounted, tmp_path / "out", shard=(1, 2), device="cpu").predicted == 6
+    assert f"out was begun with photos in {photos}; those that differ are predicted anew" in capsys.readouterr().out
     other = mounted.rename(tmp_path / "others")
-    with pytest.raises(RunError, match="another images"):
-        predict_folder(checkpoint, other, tmp_path / "out", device="cpu")
+    found = predict_folder(checkpoint, other, tmp_path / "out", device="cpu")
+    assert (found.predicted, found.done_before) == (0, 12)
+
+
+def test_a_photo_is_known_by_its_content(checkpoint, tmp_path):
+    """Two days' cameras call their first photo alike."""
+    out = tmp_path / "out"
+    for day, size in (("monday", (48, 32)), ("tuesday", (60, 20))):
+        (tmp_path / day / "photos").mkdir(parents=True)
+        pixels = np.random.default_rng(size).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / day / "photos" / "IMG_0001.jpg")
+        kinds = {"cutout": day == "monday"}
+        assert predict_folder(checkpoint, tmp_path / day / "photos", out, device="cpu", **kinds).predicted == 1
+        with Image.open(out / "masks" / "IMG_0001_mask.png") as mask:
+            assert mask.size == size
+    assert not (out / "cutouts" / "IMG_0001.png").exists(), "Monday's cut-out passes for Tuesday's"
+    found = predict_folder(checkpoint, tmp_path / "tuesday" / "photos", out, device="cpu", cutout=True)
+    assert found.predicted == 1 and Image.open(out / "cutouts" / "IMG_0001.png").size == (60, 20)
+
+
+def test_a_mask_corrected_by_hand_stays_until_the_photo_is_newer(checkpoint, photos, tmp_path):
+    out = tmp_path / "out"
+    predict_folder(checkpoint, photos, out, device="cpu")
+    mask = out / "masks" / "00_mask.png"
+    Image.new("L", (48, 32), 255).save(mask)
+    assert predict_folder(checkpoint, photos, out, device="cpu").predicted == 0
+    later = mask.stat().st_mtime + 10
+    os.utime(photos / "00.jpg", (later, later))
+    assert predict_folder(checkpoint, photos, out, device="cpu").predicted == 1
+    assert predict_folder(checkpoint, photos, out, device="cpu", force=True).predicted == 12
+
+
+def test_force_takes_other_settings(checkpoint, photos, tmp_path):
+    words = ("--checkpoint", checkpoint, "--images", photos, "--out", tmp_path / "out", "--device", "cpu")
+    assert cli(*words).exit_code == 0
+    assert "or --force to overwrite" in str(cli(*words, "--flip").exception)
+    assert "12 photos predicted" in cli(*words, "--flip", "--force").output
+    assert "12 done before" in cli(*words, "--flip").output
+
+
+def test_folders_in_the_folder_keep_their_structure(checkpoint, photos, tmp_path):
+    (photos / "day" / "two").mkdir(parents=True)
+    (photos / ".git").mkdir()
+    for name in ("day/00.jpg", "day/two/00.jpg", ".git/00.jpg"):
+        (photos / name).write_bytes((photos / "00.jpg").read_bytes())
+    (photos / "day" / "clip.mov").write_bytes(b"")
+    (photos / "link").symlink_to(photos / "day")
+    words = ("--checkpoint", checkpoint, "--images", photos, "--out", photos / "out", "--device", "cpu")
+    found = cli(*words, "--submission", tmp_path / "s.csv")
+    assert found.exit_code == 0 and "14 photos predicted" in found.output and "14 rows" in found.output
+    assert "3 files skipped (skipped.csv)" in found.output and "skipped: day/clip.mov: no photo" in found.output
+    skipped = pd.read_csv(photos / "out" / "skipped.csv")
+    assert skipped["name"].tolist() == ["day/clip.mov", "link", "notes.txt"]
+    assert (photos / "out" / "masks" / "day" / "two" / "00_mask.png").exists()
+    assert "day/two/00.jpg" in [name for name, _ in read_rows(tmp_path / "s.csv")]
+    again = cli(*words)
+    assert "0 photos predicted, 14 done before" in again.output, "what was written is no photo"
+    beside = cli("--checkpoint", checkpoint, "--images", photos / "day", "--out", photos / "day", "--device", "cpu")
+    assert "2 photos predicted" in beside.output
+    again = cli("--checkpoint", checkpoint, "--images", photos / "day", "--out", photos / "day", "--device", "cpu")
+    assert "0 photos predicted, 2 done before" in again.output
+
+
+def test_one_photo_is_enough(checkpoint, photos, tmp_path):
+    result = predict_folder(checkpoint, photos / "05.webp", tmp_path / "out", device="cpu", overlay=True)
+    assert result.names == ["05.webp"] and result.predicted == 1 and list(masks(tmp_path / "out")) == ["05_mask.png"]
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".tif", ".bmp", ".ppm", ".jfif", ".avif", ".JPG"])
+def test_photos_of_many_kinds_are_found(checkpoint, tmp_path, suffix):
+    (tmp_path / "photos").mkdir()
+    format = {"format": "JPEG"} if suffix == ".jfif" else {}
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "photos" / f"IMG{suffix}", **format)
+    assert predict_folder(checkpoint, tmp_path / "photos", tmp_path / "out", device="cpu").predicted == 1
 
 
 def test_the_submission_names_the_photos_that_are_there(checkpoint, photos, tmp_path):

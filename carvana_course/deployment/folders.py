@@ -10,24 +10,24 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from carvana_course.deployment.predictions import Failure, Predictions
+from carvana_course.deployment.predictions import PREDICTION_KINDS, Failure, Predictions
 from carvana_course.deployment.threads import bounded_map
 from carvana_course.deployment.ways import input_side, square_logits
 from carvana_course.scaling.processes import check_processes
 from carvana_lib import DataError, ParameterError, prediction
+from carvana_lib.cache import digest
 from carvana_lib.checkpoints import load_checkpoint, load_model
 from carvana_lib.device import cores, pick_device
 from carvana_lib.progress import progress
-from carvana_lib.reading import open_photo, resize
+from carvana_lib.reading import PHOTO_SUFFIXES, open_photo, resize
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 FOLDER_WAYS = ("whole", "larger", "tiles")  # which give every photo the same size: a batch can hold several
 BATCH_SIZES = {"cpu": 4, "mps": 8, "cuda": 16}  # photos a step; more were no faster on two CPU cores
 PATIENCE = timedelta(days=1)  # how long a process that has done its part waits for the others
@@ -35,9 +35,13 @@ PATIENCE = timedelta(days=1)  # how long a process that has done its part waits 
 
 @dataclass
 class Job:
-    """A photo on its way: its name, its own (H, W), and the square for the net, (S, S, 3) uint8 RGB."""
+    """A photo on its way: its name, its content's digest, its own (H, W), and the square for the net.
+
+    The square is (S, S, 3) uint8 RGB.
+    """
 
     name: str
+    content: str
     size: tuple[int, int]
     square: np.ndarray
 
@@ -46,10 +50,11 @@ class Job:
 class Result:
     """What `predict_folder` did, over all processes: counts of photos, failures, and seconds for those predicted.
 
-    `names` are the photos that were asked for, by their own file names.
+    `names` are the photos that were asked for, by their paths in the folder; `skipped` are files that are no photos.
     """
 
     names: list[str]
+    skipped: list[Failure]
     predicted: int
     done_before: int
     failures: list[Failure]
@@ -59,7 +64,9 @@ class Result:
 
     def __str__(self) -> str:
         speed = f" ({self.predicted / self.seconds:.1f} a second)" if self.predicted else ""
-        return f"{self.predicted} photos predicted{speed}, {self.done_before} done before, {len(self.failures)} failed"
+        skipped = f", {len(self.skipped)} files skipped (skipped.csv)" if self.skipped else ""
+        counts = f"{self.done_before} done before, {len(self.failures)} failed{skipped}"
+        return f"{self.predicted} photos predicted{speed}, {counts}"
 
 
 def predict_folder(
@@ -75,15 +82,19 @@ def predict_folder(
     flip: bool = False,
     batch_size: int | None = None,
     device: str = "auto",
+    force: bool = False,
 ) -> Result:
-    """Predict each photo of a folder that is not predicted yet, at its own size, into out/masks, out/cutouts and so on.
+    """Predict each photo that is not predicted yet, at its own size, into out/masks, out/cutouts and so on.
 
-    `shard` (i, n) takes of the sorted names every nth, beginning with the ith (from 0). A photo that cannot be read
-    does not stop the rest: such photos are listed in out/failed.csv (failed-<i>-of-<n>.csv for a shard) and tried
-    again in the next run. Raises DataError for a folder that cannot be used, ParameterError, CheckpointError, and
-    RunError where writing fails.
+    `images` is a folder, with folders in it that the results keep, or one photo. A photo whose content has changed is
+    predicted anew; with `force` all are, also where `out` was begun with other settings. `shard` (i, n) takes of the
+    sorted names every nth, beginning with the ith (from 0). A photo that cannot be read does not stop the rest: such
+    photos are listed in out/failed.csv (failed-<i>-of-<n>.csv for a shard) and tried again in the next run; files that
+    are no photos are listed in out/skipped.csv.
+
+    Raises DataError for a folder that cannot be used, ParameterError, CheckpointError, and RunError where writing
+    fails.
     """
-    images = Path(images)
     device = pick_device(device)
     check_processes(device, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     if way not in FOLDER_WAYS:
@@ -91,22 +102,25 @@ def predict_folder(
     part, parts = shard
     if not 0 <= part < parts:
         raise ParameterError(f"shard={shard}: the first number counts from 0 and must be below the second")
-    shard_names = photo_names(images)[part::parts]
+    folder, all_names, skipped = find_photos(Path(images), Path(out))
+    shard_names = all_names[part::parts]
     image_size = load_checkpoint(checkpoint)["params"]["image_size"]
     wanted = {"mask": True, "cutout": cutout, "probability": probability, "overlay": overlay}
-    predictions = Predictions(out, [kind for kind in wanted if wanted[kind]])
-    predictions.keep_settings(checkpoint, images=images.resolve().name, way=way, flip=flip)
+    predictions = Predictions(out, [kind for kind in wanted if wanted[kind]], folder)
+    moved = predictions.keep_settings(checkpoint, force, way=way, flip=flip)
 
     state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
+    if moved and state.is_main_process:
+        print(moved)
     names = shard_names[state.process_index :: state.num_processes]
-    todo = predictions.missing(names)
+    todo = names if force else predictions.missing(names)
     predictor = FolderPredictor(
         net=prediction.fast(load_model(checkpoint), device),
         image_size=image_size,
         way=way,
         flip=flip,
         batch_size=batch_size or BATCH_SIZES[device],
-        folder=images,
+        folder=folder,
         predictions=predictions,
     )
     started = time.perf_counter()
@@ -117,9 +131,11 @@ def predict_folder(
     failures = sorted(failure for _, _, of_one in processes for failure in of_one)
     if state.is_main_process:
         predictions.list_failures(failures, shard)
+        predictions.write_list("skipped.csv", skipped)
     state.destroy_process_group()
     return Result(
         names=shard_names,
+        skipped=skipped,
         predicted=sum(predicted for predicted, _, _ in processes),
         done_before=sum(done_before for _, done_before, _ in processes),
         failures=failures,
@@ -129,26 +145,54 @@ def predict_folder(
     )
 
 
-def photo_names(folder: Path) -> list[str]:
-    """Names of a folder's photos, sorted. Raises DataError for no folder, no photos, or two of one stem."""
-    if not folder.is_dir():
-        raise DataError(f"the folder of photos '{folder}' does not exist; check --images")
-    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(PHOTO_SUFFIXES) and name[0] != ".")
+def find_photos(images: Path, out: Path) -> tuple[Path, list[str], list[Failure]]:
+    """(folder, the paths of its photos in it, sorted, what is no photo) of a folder with all that is in it, or of one
+    photo. What `out` holds is not looked at, nor are hidden files.
+
+    Raises DataError where there is nothing, no photo, or two in one folder that differ in their ending alone.
+    """
+    if images.is_file():
+        return images.parent, [images.name], []
+    if not images.is_dir():
+        raise DataError(f"'{images}' does not exist; give --images a folder of photos, or one photo")
+    names = []
+    skipped = []
+    for place, folders, files in os.walk(images):
+        for name in list(folders):
+            path = Path(place, name)
+            if path.is_symlink():
+                skipped.append(Failure(path.relative_to(images).as_posix(), "a link to a folder"))
+            if name.startswith(".") or path.is_symlink() or is_output(path, images, out):
+                folders.remove(name)
+        for path in (Path(place, name) for name in files if name[0] != "."):
+            name = path.relative_to(images).as_posix()
+            if path.suffix.lower() in PHOTO_SUFFIXES:
+                names.append(name)
+            else:
+                skipped.append(Failure(name, f"no photo: unknown ending '{path.suffix}'"))
     if not names:
-        raise DataError(f"the folder '{folder}' holds no photos ({', '.join(PHOTO_SUFFIXES)}); check --images")
+        raise DataError(f"the folder '{images}' holds no photos ({', '.join(PHOTO_SUFFIXES)}); check --images")
+    names.sort()
     by_stem = {}
     for name in names:
-        stem = Path(name).stem
+        stem = str(PurePosixPath(name).with_suffix(""))
         if stem in by_stem:
-            raise DataError(f"{folder} holds {by_stem[stem]} and {name}, whose masks would have one name; rename one")
+            raise DataError(f"{images} holds {by_stem[stem]} and {name}, whose masks would have one name; rename one")
         by_stem[stem] = name
-    return names
+    return images, names, sorted(skipped)
 
 
-def read_job(path: Path, side: int) -> Job:
+def is_output(path: Path, images: Path, out: Path) -> bool:
+    """True for a folder among the photos that `out` is, or, where photos lie in `out` itself, that it writes to."""
+    if out.resolve() != images.resolve():
+        return path.resolve() == out.resolve()
+    return path.parent == images and path.name in {name for name, _ in PREDICTION_KINDS.values()}
+
+
+def read_job(path: Path, side: int, name: str = "") -> Job:
     """Decode a photo, a JPEG at reduced size, and stretch it to the square for the net. Raises DataError."""
     photo, size = open_photo(path, at_least=side)
-    return Job(path.name, size, resize(photo, side))
+    return Job(name or path.name, digest(path), size, resize(photo, side))
 
 
 @dataclass
@@ -180,7 +224,7 @@ class FolderPredictor:
     def read(self, name: str) -> Job | None:
         """The job of a photo, or None where it cannot be read."""
         try:
-            return read_job(self.folder / name, input_side(self.image_size, self.way))
+            return read_job(self.folder / name, input_side(self.image_size, self.way), name)
         except DataError as error:
             self.failures.append(Failure(name, str(error)))
             return None
@@ -209,6 +253,6 @@ class FolderPredictor:
     def write(self, answer: tuple[Job, np.ndarray]) -> None:
         """Write what was predicted for a photo, at its own size."""
         job, logits = answer
-        failure = self.predictions.write(self.folder / job.name, prediction.enlarge(logits, job.size))
+        failure = self.predictions.write(job.name, prediction.enlarge(logits, job.size), job.content)
         if failure is not None:
             self.failures.append(failure)

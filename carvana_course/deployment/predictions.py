@@ -1,17 +1,21 @@
 """A folder of predictions: what is in it, what is still to do, and with which settings it was made."""
 
-import os
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from carvana_course.deployment.cutout import cut_out
 from carvana_course.show.pictures import overlay
 from carvana_lib import DataError, RunError, prediction
 from carvana_lib.cache import digest
+from carvana_lib.device import cores
 from carvana_lib.reading import read_photo
 from carvana_lib.runs import atomic, read_json, remove, stale, write_csv, write_json
 
@@ -22,33 +26,50 @@ PREDICTION_KINDS = {  # what is written -> its folder and the end of its name
     "overlay": ("overlays", ".jpg"),  # the photo with the mask laid over
 }
 SHOW_THE_PHOTO = {"cutout", "overlay"}
+NOTE = "photo"  # in a mask's file: the digest of the photo
+AFTER_HEADER = 33  # bytes of a PNG's signature and first chunk
 
 
 class Failure(NamedTuple):
-    """A photo that could not be predicted, and why."""
+    """A file that was not predicted, and why."""
 
     name: str
     reason: str
 
 
 class Predictions:
-    """The folder `folder`, and the kinds of pictures to be written to it."""
+    """The folder `folder`, and the kinds of pictures to be written to it, of the photos in the folder `photos`.
 
-    def __init__(self, folder: Path, kinds: list[str]):
+    A mask holds the digest of its photo, as a note that no viewer shows: a photo is known by its content, so what
+    changes is made anew, whatever its name.
+    """
+
+    def __init__(self, folder: Path, kinds: list[str], photos: Path):
         self.folder = Path(folder)
         self.kinds = kinds
+        self.photos = photos
         self.masks = self.subfolder("mask")
 
-    def keep_settings(self, checkpoint, **settings) -> None:
-        """Write settings.json. Raises RunError where the folder was begun with others: the two would mix."""
+    def keep_settings(self, checkpoint, force: bool = False, **settings) -> str:
+        """Write settings.json; a sentence where the folder was begun with photos of another place, else ''.
+
+        Raises RunError where it was begun with other settings, unless `force` overwrites them: the two would mix.
+        """
         settings["checkpoint"] = digest(checkpoint)
+        settings["images"] = str(self.photos.resolve())
         path = self.folder / "settings.json"
-        if not path.exists():
+        if force or not path.exists():
             write_json(path, settings)
-            return
-        changed = [name for name, value in read_json(path).items() if settings.get(name) != value]
+            return ""
+        before = read_json(path)
+        changed = [name for name, value in before.items() if name != "images" and settings.get(name) != value]
         if changed:
-            raise RunError(f"{path} has another {' and another '.join(changed)}; choose another --out")
+            raise RunError(
+                f"{path} has another {' and another '.join(changed)}; choose another --out, or --force to overwrite"
+            )
+        if before["images"] == settings["images"]:
+            return ""
+        return f"{self.folder} was begun with photos in {before['images']}; those that differ are predicted anew"
 
     def subfolder(self, kind: str) -> Path:
         """Where all pictures of a kind go."""
@@ -56,46 +77,84 @@ class Predictions:
         return self.folder / name
 
     def path(self, kind: str, name: str) -> Path:
-        """Where the mask, cut-out ... of the photo `name` goes."""
+        """Where the mask, cut-out ... of the photo `name` goes; folders in the name are kept."""
         _, end = PREDICTION_KINDS[kind]
-        return self.subfolder(kind) / (Path(name).stem + end)
+        return self.subfolder(kind) / Path(name).with_name(Path(name).stem + end)
 
     def missing(self, names: list[str]) -> list[str]:
-        """The photos of which at least one kind is not there. What a killed run left half-written is removed."""
-        written = {}
+        """The photos of which at least one kind is not there, or is that of other content.
+
+        What was made of other content is removed, in every kind, and so is what a killed run left half-written.
+        """
         for kind in self.kinds:
-            folder = self.subfolder(kind)
-            for leftover in stale(folder.glob(".*")):
+            for leftover in stale(self.subfolder(kind).rglob(".*")):
                 remove(leftover)
-            written[kind] = set(os.listdir(folder)) if folder.is_dir() else set()
+        with ThreadPoolExecutor(cores()) as threads:
+            is_done = list(threads.map(self.is_done, names))
+        return [name for name, done in zip(names, is_done, strict=True) if not done]
 
-        def is_missing(name):
-            return any(self.path(kind, name).name not in written[kind] for kind in self.kinds)
+    def is_done(self, name: str) -> bool:
+        """True where every kind of a photo is there and was made of its content."""
+        mask = self.path("mask", name)
+        if mask.exists():
+            try:
+                unchanged = self.is_of(mask, self.photos / name)
+            except OSError:  # the photo has just gone, or the mask is no picture
+                unchanged = False
+            if not unchanged:
+                for kind in PREDICTION_KINDS:
+                    remove(self.path(kind, name))
+        return all(self.path(kind, name).exists() for kind in self.kinds)
 
-        return [name for name in names if is_missing(name)]
+    def is_of(self, mask: Path, photo: Path) -> bool:
+        """True where a mask was made of a photo. Raises OSError where one of them cannot be read.
 
-    def write(self, photo: Path, logits: np.ndarray) -> Failure | None:
-        """Write every kind for one photo from its logits (H, W). Raises RunError where writing fails."""
+        One without a note was drawn by hand, or made by an earlier version: it is as new as its file.
+        """
+        with Image.open(mask) as picture:
+            made_of = picture.info.get(NOTE)
+        if made_of is None:
+            return photo.stat().st_mtime <= mask.stat().st_mtime
+        return made_of == digest(photo)
+
+    def write(self, name: str, logits: np.ndarray, content: str) -> Failure | None:
+        """Write every kind for one photo from its logits (H, W); `content` is the photo's digest.
+
+        The mask comes last, so that its note speaks of all. Raises RunError where writing fails.
+        """
         try:
             # Read once more: the whole photo would have had to wait in memory while the net worked on others.
-            pixels = read_photo(photo) if SHOW_THE_PHOTO & set(self.kinds) else None
-            for kind in self.kinds:
-                path = self.path(kind, photo.name)
-                content = encode_picture(render(kind, pixels, logits), path)
+            pixels = read_photo(self.photos / name) if SHOW_THE_PHOTO & set(self.kinds) else None
+            for kind in sorted(self.kinds, key="mask".__eq__):
+                path = self.path(kind, name)
+                picture = encode_picture(render(kind, pixels, logits), path).tobytes()
+                if kind == "mask":
+                    picture = with_note(picture, content)
                 with atomic(path) as temporary:
-                    temporary.write_bytes(content)
+                    temporary.write_bytes(picture)
         except DataError as error:
-            return Failure(photo.name, str(error))
+            return Failure(name, str(error))
         return None
 
     def list_failures(self, failures: list[Failure], shard: tuple[int, int]) -> None:
         """Write failed.csv (failed-1-of-4.csv for shard (0, 4)), or remove an earlier run's where nothing failed."""
         part, parts = shard
-        path = self.folder / ("failed.csv" if parts == 1 else f"failed-{part + 1}-of-{parts}.csv")
+        self.write_list("failed.csv" if parts == 1 else f"failed-{part + 1}-of-{parts}.csv", failures)
+
+    def write_list(self, name: str, failures: list[Failure]) -> None:
+        """Write files and reasons as a CSV, or remove an earlier run's where there are none."""
+        path = self.folder / name
         if failures:
             write_csv(path, pd.DataFrame(failures, columns=Failure._fields))
         else:
             path.unlink(missing_ok=True)
+
+
+def with_note(png: bytes, content: str) -> bytes:
+    """The bytes of a PNG file with a text chunk that holds the digest of the photo it was made of."""
+    body = f"tEXt{NOTE}\0{content}".encode()
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return png[:AFTER_HEADER] + chunk + png[AFTER_HEADER:]
 
 
 def render(kind: str, photo: np.ndarray | None, logits: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import gzip
 import io
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError
 from carvana_lib.device import cores
 from carvana_lib.metrics import dice
-from carvana_lib.pairs import visible
 from carvana_lib.progress import progress
 from carvana_lib.reading import MASK_SUFFIXES, read_mask
 from carvana_lib.runs import atomic
@@ -86,7 +85,7 @@ def write_submission(names: list[str], masks_folder: Path, path: Path) -> int:
     without a mask or with two, and for a mask that cannot be read.
     """
     masks = masks_by_image(masks_folder)
-    missing = [name for name in names if Path(name).stem not in masks]
+    missing = [name for name in names if image_of(name) not in masks]
     if missing:
         raise DataError(
             f"{masks_folder} lacks the masks of {len(missing)} of {len(names)} photos, first {missing[0]}; "
@@ -94,24 +93,32 @@ def write_submission(names: list[str], masks_folder: Path, path: Path) -> int:
         )
 
     def make_row(name):
-        return name, rle_encode(open_mask(masks[Path(name).stem]))
+        return name, rle_encode(open_mask(masks[image_of(name)]))
 
     with ThreadPoolExecutor(cores()) as threads:
         rows = bounded_map(threads, make_row, names, 2 * cores())
         return write_rows(progress(rows, "writing submission", len(names)), path)
 
 
+def image_of(name: str) -> str:
+    """'monday/a_01.jpg' -> 'monday/a_01', by which a photo and its mask are known."""
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
 def masks_by_image(folder: Path) -> dict[str, Path]:
-    """image_id -> mask file, in the order of names. Raises DataError where a picture has two."""
+    """Photo as of `image_of` -> mask file, also of folders in the folder, in the order of names.
+
+    Raises DataError where a photo has two.
+    """
     masks = {}
-    for file in visible(Path(folder)):
+    for file in sorted(Path(folder).rglob("[!.]*")):
         if file.suffix.lower() not in MASK_SUFFIXES:
             continue
-        image_id = file.stem.removesuffix("_mask")
-        if image_id in masks:
-            other = masks[image_id]
+        image = file.relative_to(folder).with_name(file.stem.removesuffix("_mask")).as_posix()
+        if image in masks:
+            other = masks[image]
             raise DataError(f"{folder} holds {other.name} and {file.name}, two masks of one picture; delete one")
-        masks[image_id] = file
+        masks[image] = file
     return masks
 
 
@@ -134,10 +141,10 @@ def score_submission(path: Path, masks_folder: Path) -> pd.Series:
 
     def score_row(row):
         name, rle = row
-        image_id = Path(name).stem
-        if image_id not in masks:
+        image = image_of(name)
+        if image not in masks:
             raise DataError(f"{path} has a row for {name}, of which {masks_folder} has no mask")
-        truth = open_mask(masks[image_id])
+        truth = open_mask(masks[image])
         try:
             predicted = rle_decode(rle, *truth.shape)
         except DataError as error:
@@ -155,7 +162,7 @@ def score_submission(path: Path, masks_folder: Path) -> pd.Series:
                 raise DataError(f"{path} has two rows for {name}")
             scores[name] = score
     if len(scores) < len(masks):
-        missing = sorted(masks.keys() - {Path(name).stem for name in scores})
+        missing = sorted(masks.keys() - {image_of(name) for name in scores})
         raise DataError(f"{path} lacks {len(missing)} of {len(masks)} pictures, first {missing[0]}")
     return pd.Series(scores, name="dice", dtype=float)
 
