@@ -8,8 +8,43 @@ from pathlib import Path
 import yaml
 
 from carvana_lib import ParameterError
-from carvana_lib.config import Params, unknown_parameter
+from carvana_lib.config import HINTS, Params, unknown_parameter
 
+OTHER_NAMES = {  # parameter -> what else it is called, here and there
+    "data_dir": "data dataset data_path path root folder",
+    "run_name": "name run experiment exp_name",
+    "seed": "random_state",
+    "image_size": "size img_size imgsz resolution",
+    "base_channels": "channels filters width",
+    "batch_size": "batch bs",
+    "epochs": "n_epochs num_epochs max_epochs iterations",
+    "learning_rate": "lr eta rate",
+    "weight_decay": "wd l2 decay",
+    "grad_clip": "clip max_norm max_grad_norm",
+    "loss": "criterion loss_fn loss_function",
+    "scheduler": "lr_scheduler lr_schedule schedule sched",
+    "augment": "aug augmentation augmentations transforms",
+    "flip": "tta",
+    "val_fraction": "val val_size val_split valid_pct validation_split",
+    "test_fraction": "test test_size test_split",
+    "train_cars": "cars n_cars",
+    "subset": "limit max_images n_images samples",
+    "start_from": "pretrained weights checkpoint init ckpt",
+    "precision": "amp fp16 bf16 half mixed_precision dtype",
+    "device": "gpu cuda accelerator",
+    "num_workers": "workers n_workers",
+    "num_processes": "gpus n_gpus processes nproc_per_node world_size",
+}
+FIXED = {  # what cannot be chosen -> how it is
+    "optimizer optimiser optim opt": "it is always AdamW, with learning_rate and weight_decay",
+    "model net arch architecture backbone encoder": "the net is always the course's U-Net, base_channels wide",
+    "classes n_classes num_classes": "there are always two, car and background",
+    "threshold thresh": "a pixel is always car from a probability of 0.5; notebook 05 shows other thresholds",
+    "patience early_stopping": "all epochs are trained, and the best one is kept",
+    "folds k_folds n_folds n_splits cv": "there is one split; another seed draws another one",
+}
+HINTS.update({other: f"did you mean '{name}'?" for name, others in OTHER_NAMES.items() for other in others.split()})
+HINTS.update({name: fact for names, fact in FIXED.items() for name in names.split()})
 NONES = ("None", "null")  # as Python and YAML write it
 TEXT_TAG = "tag:yaml.org,2002:str"
 NULL_TAG = "tag:yaml.org,2002:null"
