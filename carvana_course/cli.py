@@ -229,7 +229,13 @@ def refresh_command():
 
 
 def main() -> None:
-    """Run a command. An error meant for people is printed as its one sentence, and the exit status is 1."""
+    """Run a command. An error meant for people is printed as its one sentence, and the exit status is 1.
+
+    A letter that the terminal's code page lacks is printed as its number, so that no name of a file ends a command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a notebook or a test stands in for it
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(join_pairs(sys.argv[1:]), prog_name="carvana")
     except CarvanaError as error:
