@@ -91,7 +91,7 @@ def search_command(files: Files = (), pairs: Pairs = (), name: Name = ""):
 
 @app.command("download", rich_help_panel="Data")
 def download_command(
-    zips: Annotated[list[Path], typer.Argument(help="train.zip train_masks.zip metadata.csv.zip")] = (),
+    zips: Annotated[list[Path], typer.Argument(help="train.zip train_masks.zip metadata.csv.zip, or one of all.")] = (),
     target: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("data/carvana"),
     from_zip: Annotated[bool, typer.Option("--from-zip", help="Unpack zips fetched by hand, without account.")] = False,
 ):
