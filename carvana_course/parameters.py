@@ -105,7 +105,7 @@ def read_yaml(file) -> dict:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", "it is no text in UTF-8")
         raise ParameterError(f"parameter file '{file}' cannot be read: {reason}") from None
-    except (yaml.YAMLError, ValueError) as error:  # the latter for a number or date that there is not
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # for month 13; for brackets in brackets
         mark = getattr(error, "problem_mark", None)
         reason = f"line {mark.line + 1}: {error.problem}" if mark else " ".join(str(error).split())
         raise ParameterError(f"parameter file '{file}' is not valid YAML: {reason}") from None

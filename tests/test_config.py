@@ -98,7 +98,12 @@ def test_files_and_overrides_are_laid_over_the_defaults(tmp_path):
     assert (params.epochs, params.seed, params.batch_size) == (3, 2, 4)
 
 
-@pytest.mark.parametrize("text", ["- a list", "[]", "epochs: [", "just text", "7: 3", "? [a]\n: 1", "seed: 2024-13-45"])
+DEEP = pytest.param("[" * 3000, id="deep")
+
+
+@pytest.mark.parametrize(
+    "text", ["- a list", "[]", "epochs: [", "just text", "7: 3", "? [a]\n: 1", "seed: 2024-13-45", DEEP]
+)
 def test_a_broken_parameter_file_is_named(tmp_path, text):
     (tmp_path / "broken.yaml").write_text(text)
     with pytest.raises(ParameterError, match="broken.yaml"):
