@@ -91,7 +91,7 @@ def search_command(files: Files = (), pairs: Pairs = (), name: Name = ""):
 
 @app.command("download", rich_help_panel="Data")
 def download_command(
-    zips: Annotated[list[Path], typer.Argument(help="train.zip train_masks.zip metadata.csv.zip")] = (),
+    zips: Annotated[list[Path], typer.Argument(help="train.zip train_masks.zip metadata.csv.zip, or one of all.")] = (),
     target: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("data/carvana"),
     from_zip: Annotated[bool, typer.Option("--from-zip", help="Unpack zips fetched by hand, without account.")] = False,
 ):
@@ -235,7 +235,13 @@ def refresh_command():
 
 
 def main() -> None:
-    """Run a command. An error meant for people is printed as its one sentence, and the exit status is 1."""
+    """Run a command. An error meant for people is printed as its one sentence, and the exit status is 1.
+
+    A letter that the terminal's code page lacks is printed as its number, so that no name of a file ends a command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not where a notebook or a test stands in for it
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(join_pairs(sys.argv[1:]), prog_name="carvana")
     except CarvanaError as error:

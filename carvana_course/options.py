@@ -31,19 +31,14 @@ def parse_shard(shard: str) -> tuple[int, int]:
     return int(part) - 1, int(parts)
 
 
-def parse_pair(pair: str) -> tuple[str, object]:
-    """'epochs=2' -> ('epochs', 2); values are read as YAML, and None as nothing."""
-    import yaml
+def parse_pair(pair: str) -> tuple[str, str | None]:
+    """'epochs=2' -> ('epochs', '2'): text, of which `Params` makes a number, and None as nothing."""
+    from carvana_course.parameters import from_text
 
     name, equals, value = pair.partition("=")
     if not equals or not value:
         raise ParameterError(f"-p takes a name and a value, as in '-p epochs 2', but '{name}' came without a value")
-    if value == "None":
-        return name, None
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError:
-        return name, value  # a path such as @data: text that YAML would read as syntax
+    return name, from_text(name, value)
 
 
 def join_pairs(words: list[str]) -> list[str]:

@@ -2,12 +2,52 @@
 
 import ast
 import itertools
+import typing
 from pathlib import Path
 
 import yaml
 
 from carvana_lib import ParameterError
-from carvana_lib.config import Params, unknown_parameter
+from carvana_lib.config import HINTS, Params, unknown_parameter
+
+OTHER_NAMES = {  # parameter -> what else it is called, here and there
+    "data_dir": "data dataset data_path path root folder",
+    "run_name": "name run experiment exp_name",
+    "seed": "random_state",
+    "image_size": "size img_size imgsz resolution",
+    "base_channels": "channels filters width",
+    "batch_size": "batch bs",
+    "epochs": "n_epochs num_epochs max_epochs iterations",
+    "learning_rate": "lr eta rate",
+    "weight_decay": "wd l2 decay",
+    "grad_clip": "clip max_norm max_grad_norm",
+    "loss": "criterion loss_fn loss_function",
+    "scheduler": "lr_scheduler lr_schedule schedule sched",
+    "augment": "aug augmentation augmentations transforms",
+    "flip": "tta",
+    "val_fraction": "val val_size val_split valid_pct validation_split",
+    "test_fraction": "test test_size test_split",
+    "train_cars": "cars n_cars",
+    "subset": "limit max_images n_images samples",
+    "start_from": "pretrained weights checkpoint init ckpt",
+    "precision": "amp fp16 bf16 half mixed_precision dtype",
+    "device": "gpu cuda accelerator",
+    "num_workers": "workers n_workers",
+    "num_processes": "gpus n_gpus processes nproc_per_node world_size",
+}
+FIXED = {  # what cannot be chosen -> how it is
+    "optimizer optimiser optim opt": "it is always AdamW, with learning_rate and weight_decay",
+    "model net arch architecture backbone encoder": "the net is always the course's U-Net, base_channels wide",
+    "classes n_classes num_classes": "there are always two, car and background",
+    "threshold thresh": "a pixel is always car from a probability of 0.5; notebook 05 shows other thresholds",
+    "patience early_stopping": "all epochs are trained, and the best one is kept",
+    "folds k_folds n_folds n_splits cv": "there is one split; another seed draws another one",
+}
+HINTS.update({other: f"did you mean '{name}'?" for name, others in OTHER_NAMES.items() for other in others.split()})
+HINTS.update({name: fact for names, fact in FIXED.items() for name in names.split()})
+NONES = ("None", "null")  # as Python and YAML write it
+TEXT_TAG = "tag:yaml.org,2002:str"
+NULL_TAG = "tag:yaml.org,2002:null"
 
 
 def load_params(*files, **overrides) -> Params:
@@ -48,17 +88,52 @@ def assigned_names(source: str) -> list[str]:
     return [target.id for s in statements for target in s.targets if isinstance(target, ast.Name)]
 
 
+def kinds(name: str) -> tuple:
+    """What a parameter may be, as in (float, NoneType); of a name that is no parameter, text."""
+    if name not in Params.model_fields:
+        return (str,)
+    annotation = Params.model_fields[name].annotation
+    return typing.get_args(annotation) or (annotation,)
+
+
+def from_text(name: str, text: str) -> str | None:
+    """None where the text says so and the parameter may be; else the text, of which `Params` makes what it should be.
+
+    So a run may be called 2024-01-05 or no, and a folder 'photos #2': nothing guesses what a text looks like.
+    """
+    return None if text in NONES and type(None) in kinds(name) else text
+
+
 def read_yaml(file) -> dict:
     """A YAML file that holds a mapping. Raises ParameterError naming it where it does not."""
     try:
-        values = yaml.safe_load(Path(file).read_text(encoding="utf8")) or {}
+        values = parse_yaml(Path(file).read_text(encoding="utf8"))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", "it is no text in UTF-8")
         raise ParameterError(f"parameter file '{file}' cannot be read: {reason}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # for month 13; for brackets in brackets
         mark = getattr(error, "problem_mark", None)
         reason = f"line {mark.line + 1}: {error.problem}" if mark else " ".join(str(error).split())
         raise ParameterError(f"parameter file '{file}' is not valid YAML: {reason}") from None
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ParameterError(f"parameter file '{file}' must hold lines of the form 'name: value'")
     return values
+
+
+def parse_yaml(text: str):
+    """What a YAML text holds. The value of a parameter that is text stays as it is written: YAML would make a date of
+    2024-01-05 and False of no. Raises YAMLError, and ValueError for such as month 13.
+    """
+    loader = yaml.SafeLoader(text)
+    root = loader.get_single_node()
+    if root is None:
+        return {}
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    for key, value in pairs:
+        if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
+            continue
+        if from_text(key.value, value.value) is None:
+            value.tag = NULL_TAG
+        elif str in kinds(key.value) and value.tag != NULL_TAG:
+            value.tag = TEXT_TAG
+    return loader.construct_document(root)

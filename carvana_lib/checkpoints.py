@@ -1,6 +1,5 @@
 """What a training leaves on disk: checkpoints of tensors and plain types, and how they are read back."""
 
-import pickle
 from pathlib import Path
 
 import pandas as pd
@@ -8,13 +7,14 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from carvana_lib import CheckpointError
+from carvana_lib import CheckpointError, ParameterError
 from carvana_lib.config import Params
 from carvana_lib.device import describe_device
 from carvana_lib.model import UNet
-from carvana_lib.runs import BEST, LAST, Run, atomic, environment
+from carvana_lib.runs import BEST, LAST, Run, atomic, environment, runs_folder
 
 STARTS = {}  # what start_from may name beside runs -> a function that gives a new U-Net its weights, and returns it
+REMEDY = "name the file of a net, as runs/quick/checkpoints/best, or run notebook 04 with resume=False to make it"
 KEYS = {"architecture", "model", "params", "fingerprint", "history"}  # of a checkpoint, at least
 
 
@@ -47,19 +47,15 @@ def _write(state: dict, path: Path) -> None:
 
 def load_checkpoint(path: Path) -> dict:
     """Read a checkpoint to the CPU without running any code in it. Raises CheckpointError. Taught in 04."""
-    if not Path(path).exists():
-        raise CheckpointError(f"{path} does not exist; run notebook 04 with this run_name first")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if set(state) >= KEYS:
             return state | {"architecture": UNet(1).architecture | state["architecture"]}  # an old one names less
     except OSError as error:
-        reason = f"cannot be read ({error.strerror or error}); name the file of a net, as runs/quick/checkpoints/best"
-        raise CheckpointError(f"{path} {reason}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{path} cannot be read ({error.strerror or error}); {REMEDY}") from None
+    except Exception:  # torch raises a dozen kinds for a file that is none of its own
         pass
-    remedy = "train again with resume=False, or name another run_name"
-    raise CheckpointError(f"{path} is not a checkpoint of this course, or is damaged; {remedy}")
+    raise CheckpointError(f"{path} is not a checkpoint of this course, or is damaged; {REMEDY}")
 
 
 def load_model(path: Path) -> UNet:
@@ -72,8 +68,7 @@ def load_model(path: Path) -> UNet:
         net = f"{path} is a net of a later version, {state['architecture']}"
         raise CheckpointError(f"{net}; update the course") from None
     except RuntimeError:
-        fault = f"the weights in {path} do not fit its own architecture {state['architecture']}"
-        raise CheckpointError(f"{fault}; the file was changed: train again with resume=False") from None
+        raise CheckpointError(f"the weights in {path} do not fit its net, {state['architecture']}; {REMEDY}") from None
     return model.eval()
 
 
@@ -87,10 +82,12 @@ def make_model(params) -> UNet:
         return model
     if params.start_from in STARTS:
         return STARTS[params.start_from](model)
-    if "/" in params.start_from:
-        known = ", ".join(STARTS) or "nothing"
-        raise CheckpointError(f"start_from='{params.start_from}' is no run, and beside runs there is {known} here")
-    start = load_model(Run(params.start_from).best_checkpoint).train()
+    best = Run(params.start_from).best_checkpoint
+    if "/" in params.start_from or not best.exists():
+        runs = sorted(path.parent.parent.name for path in runs_folder().glob(f"*/checkpoints/{BEST}"))
+        known = ", ".join([*STARTS, *runs]) or "no run yet"
+        raise CheckpointError(f"start_from='{params.start_from}' is no trained run; train it, or take {known}")
+    start = load_model(best).train()
     for name, asked in model.architecture.items():
         if start.architecture[name] != asked:
             found = f"start_from='{params.start_from}' is a net of {name}={start.architecture[name]}"
@@ -106,9 +103,14 @@ def finished_epochs(params) -> int:
 
 def difference(state: dict, data, params) -> str:
     """The first thing in which a checkpoint's training is not what these pictures and parameters ask for, or ''. What
-    a search is still to find is no difference. Used by `trained` in 05.
+    a search is still to find is no difference. Raises CheckpointError for one of a later version. Used by `trained` in
+    05.
     """
-    used = Params(**state["params"])
+    try:
+        used = Params(**state["params"])
+    except ParameterError as error:
+        last = Run(params.run_name).last
+        raise CheckpointError(f"{last} is of a later version ({error}); update the course") from None
     for name, asked in params.of_training().items():
         found = getattr(used, name)
         searched = asked is None and name in ("learning_rate", "loss")

@@ -1,7 +1,6 @@
 """Every parameter of the course: its type, range, unit, meaning and default, in one place.
 
-The notebooks' parameters cells, the files in `notebooks/params/`, the command line and the README's table all speak of
-the fields below; tests keep them in agreement.
+The notebooks' parameters cells, `notebooks/params/`, the command line and the README follow it; tests see to that.
 """
 
 import difflib
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from carvana_lib import ParameterError
 
 PLACE = {"data_dir", "device", "num_workers", "num_processes"}  # where a run computes
+HINTS = {}  # what people type in place of a parameter's name -> what to tell them; the course fills it
 FREE = PLACE | {"run_name", "resume", "strict", "flip"}  # what may differ between two runs that learn the same net
 
 
@@ -59,10 +59,7 @@ class Params(BaseModel):
         None, ge=1, le=255, description="grey, of 255, from which a soft mask is car; None: masks have two values"
     )
 
-    def __init__(self, **values):
-        for name in values:
-            if name not in type(self).model_fields:
-                raise ParameterError(unknown_parameter(name))
+    def __init__(self, /, **values):
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -106,9 +103,9 @@ class Params(BaseModel):
 
 def unknown_parameter(name: str) -> str:
     """One sentence that names the closest valid parameter. Used by `Params` in 01."""
-    close = difflib.get_close_matches(name, Params.model_fields, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, Params.model_fields, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"valid ones: {', '.join(Params.model_fields)}"
-    return f"unknown parameter {name!r}; {hint}"
+    return f"unknown parameter {name!r}; {HINTS.get(name.lower(), hint)}"
 
 
 def explain(fault: dict) -> str:
@@ -117,4 +114,9 @@ def explain(fault: dict) -> str:
     if not fault["loc"]:
         return reason
     name = str(fault["loc"][0])
+    if fault["type"] == "extra_forbidden":
+        return unknown_parameter(name)
+    if fault["type"] == "string_pattern_mismatch":
+        valid = "".join(letter if letter.isalnum() else "_" for letter in fault["input"][:40]) or "my_run"
+        reason = f"use letters, digits, '_', '-' and '.', the last two not in front, as in '{valid}'"
     return f"{name}={reprlib.repr(fault['input'])}: {reason} ({Params.model_fields[name].description})"

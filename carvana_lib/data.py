@@ -41,7 +41,7 @@ class Carvana:
 
 def data_folder(data_dir: str) -> Path:
     """Resolve `data_dir`; relative paths start at ROOT, the repository. Used by `open_data` in 01."""
-    folder = (ROOT / Path(data_dir).expanduser()).resolve()
+    folder = (ROOT / os.path.expanduser(data_dir)).resolve()
     for name in ("train", "train_masks"):
         if not (folder / name).is_dir():
             lacks = f"data_dir '{data_dir}' has no folder {name}/ (looked in {folder})"
@@ -68,14 +68,12 @@ def _read_metadata(folder: Path) -> pd.DataFrame:
 
 def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fraction: float) -> list[str]:
     """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side: 318 cars give
-    222, 48 and 48 at 15 % each. Of two cars only, the second one's odd views become validation and its even views test.
-    Raises DataError for one car. Used by `open_data` in 01.
+    222, 48 and 48 at 15 % each. Of two cars only, one's odd views become validation and its even views test. Used by
+    `open_data` in 01.
     """
     cars = sorted(set(table["car_id"]))
-    if len(cars) < 2:
-        raise DataError(f"{len(cars)} usable car(s) cannot be split by car; add pictures of at least 3 cars")
     order = np.random.default_rng(seed).permutation(cars).tolist()
-    if len(cars) == 2:
+    if len(cars) <= 2:
         held_out = np.where(table["view"] % 2 == 1, "val", "test")
         return np.where(table["car_id"] == order[0], held_out, "train").tolist()
     n_val = max(1, round(val_fraction * len(cars)))
@@ -127,6 +125,10 @@ def open_data(params) -> Carvana:
     table["split"] = split_by_car(table, params.seed, params.val_fraction, params.test_fraction)
     if params.split_by == "image":
         table["split"] = split_by_image(table, params.seed)
+    for name in ("train", "val", "test"):
+        if not (table["split"] == name).any():
+            few = f"{len(table)} usable pictures of {table['car_id'].nunique()} cars leave none for {name}"
+            raise DataError(f"{few}, split by {params.split_by}; add pictures of more cars")
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
     images = np.load(cache / "images.npy", mmap_mode="r")[: len(table)]

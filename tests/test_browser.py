@@ -297,6 +297,12 @@ def test_marks_that_cannot_be_written_are_told(browser, tmp_path):
         MaskBrowser(browser.table, browser.sources["photo"], review=tmp_path / "other.csv")
 
 
+@pytest.mark.parametrize("content", ["", "\n", "image_id,note\n"])
+def test_an_empty_file_of_marks_is_no_marks(browser, content, tmp_path):
+    (tmp_path / "empty.csv").write_text(content)
+    assert MaskBrowser(browser.table, browser.sources["photo"], review=tmp_path / "empty.csv").marks == {}
+
+
 def test_a_broken_file_is_told_and_passed(tmp_path):
     def photo(row):
         if row["view"] == 2:

@@ -75,6 +75,24 @@ def test_a_module_of_ours_that_is_missing_is_a_fault_of_the_program(tmp_path):
     assert done.returncode == 1 and "Traceback" in done.stderr
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1251", "cp437"])
+def test_a_letter_that_the_terminal_lacks_ends_no_command(encoding, tmp_path):
+    name = "Citroën → Škoda · 車.yaml"
+    program = f"""
+from carvana_course.upkeep import doctor
+
+doctor.look = lambda clean: print({name!a}) or []
+"""
+    environment = {"PYTHONPATH": f"{at_start(tmp_path, program)}{os.pathsep}{ROOT}", "PYTHONIOENCODING": encoding}
+    words = [sys.executable, "-m", "carvana_course"]
+    how = {"capture_output": True, "env": os.environ | environment, "encoding": encoding}
+    done = subprocess.run([*words, "doctor"], **how)
+    assert (done.returncode, done.stderr) == (0, "") and "\\u8eca.yaml" in done.stdout
+    done = subprocess.run([*words, "run", "-f", name], **how)
+    assert done.returncode == 1 and done.stderr.startswith("error: parameter file 'Citro")
+    assert done.stderr.count("\n") == 1
+
+
 def test_help_is_by_topic_and_the_same_under_both_names():
     pages = {way: call(way, "--help").stdout for way in WAYS}
     assert pages["carvana"] == pages["python -m"]

@@ -6,14 +6,39 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from carvana_course.parameters import load_params, notebook_params
+from carvana_course.parameters import FIXED, OTHER_NAMES, load_params, notebook_params
 from carvana_lib import ParameterError
-from carvana_lib.config import Params
+from carvana_lib.config import HINTS, Params
 
 
 def test_a_typo_is_refused_with_the_closest_parameter():
     with pytest.raises(ParameterError, match="unknown parameter 'learning_rat'; did you mean 'learning_rate'"):
         Params(learning_rat=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("lr", "did you mean 'learning_rate'"),
+        ("LR", "did you mean 'learning_rate'"),
+        ("bs", "did you mean 'batch_size'"),
+        ("gpu", "did you mean 'device'"),
+        ("name", "did you mean 'run_name'"),
+        ("optimizer", "it is always AdamW"),
+        ("patience", "all epochs are trained"),
+        ("momentum", "valid ones: data_dir, "),
+    ],
+)
+def test_what_else_people_call_a_parameter_is_understood(name, hint):
+    with pytest.raises(ParameterError, match=f"^unknown parameter '{name}'; {hint}"):
+        Params(**{name: 1})
+
+
+def test_other_names_lead_to_parameters_and_are_none():
+    assert set(OTHER_NAMES) <= set(Params.model_fields) and not set(HINTS) & set(Params.model_fields)
+    words = " ".join([*OTHER_NAMES.values(), *FIXED]).split()
+    assert sorted(words) == sorted(HINTS), "each once"
+    assert all(word == word.lower() for word in words)
 
 
 @pytest.mark.parametrize(
@@ -28,8 +53,11 @@ def test_a_typo_is_refused_with_the_closest_parameter():
         ("loss", "focal", "'bce', 'dice' or 'bce_dice'"),
         ("learning_rate", 0, "greater than 0"),
         ("precision", "half", "'auto', 'float32', 'bf16' or 'fp16'"),
-        ("run_name", "../elsewhere", "pattern"),
-        ("run_name", ".cache", "pattern"),
+        ("run_name", "../elsewhere", "letters, digits, .* as in '___elsewhere'"),
+        ("run_name", ".cache", "as in '_cache'"),
+        ("run_name", "my run/2", "as in 'my_run_2'"),
+        ("run_name", "..", "as in '__'"),
+        ("run_name", "", "as in 'my_run'"),
         ("num_processes", 2000, "less than or equal to 1024"),
         ("val_fraction", 0.5, "less than 0.5"),
     ],
@@ -38,6 +66,7 @@ def test_bad_values_are_one_sentence_naming_parameter_and_range(name, value, mes
     with pytest.raises(ParameterError, match=message) as caught:
         Params(**{name: value})
     assert str(caught.value).startswith(f"{name}=") and "\n" not in str(caught.value)
+    assert "pattern" not in str(caught.value) and "\\" not in str(caught.value), "a regular expression is for programs"
 
 
 def test_fractions_must_leave_cars_for_training():
@@ -49,6 +78,19 @@ def test_text_from_yaml_becomes_a_number():
     assert Params(learning_rate="1e-4").learning_rate == 1e-4  # YAML 1.1 reads 1e-4 as text
 
 
+@pytest.mark.parametrize("text", ["2024-01-05", "2024-13-45", "1.50", "007", "no", "1e3", "12:30"])
+def test_text_in_a_file_stays_as_it_is_written(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(f"run_name: {text.replace(':', '-')}\ndata_dir: {text}\nstart_from: {text}\n")
+    params = load_params(tmp_path / "a.yaml")
+    assert (params.run_name, params.data_dir, params.start_from) == (text.replace(":", "-"), text, text)
+
+
+@pytest.mark.parametrize("nothing", ["None", "null", "~", ""])
+def test_nothing_in_a_file_may_be_written_as_in_python(tmp_path, nothing):
+    (tmp_path / "a.yaml").write_text(f"loss: {nothing}\nsubset: {nothing}\nstart_from: {nothing}\n")
+    assert load_params(tmp_path / "a.yaml", loss=None) == Params()
+
+
 def test_files_and_overrides_are_laid_over_the_defaults(tmp_path):
     (tmp_path / "a.yaml").write_text("epochs: 3\nseed: 1\n")
     (tmp_path / "b.yaml").write_text("seed: 2\n")
@@ -56,7 +98,12 @@ def test_files_and_overrides_are_laid_over_the_defaults(tmp_path):
     assert (params.epochs, params.seed, params.batch_size) == (3, 2, 4)
 
 
-@pytest.mark.parametrize("text", ["- a list", "epochs: [", "just text", "7: 3"])
+DEEP = pytest.param("[" * 3000, id="deep")
+
+
+@pytest.mark.parametrize(
+    "text", ["- a list", "[]", "epochs: [", "just text", "7: 3", "? [a]\n: 1", "seed: 2024-13-45", DEEP]
+)
 def test_a_broken_parameter_file_is_named(tmp_path, text):
     (tmp_path / "broken.yaml").write_text(text)
     with pytest.raises(ParameterError, match="broken.yaml"):

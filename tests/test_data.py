@@ -90,7 +90,7 @@ def test_nothing_usable_is_said(tmp_path):
 def test_one_car_cannot_be_split(tmp_path):
     for view in range(1, 5):
         write_pair(tmp_path, f"onlycar_{view:02d}")
-    with pytest.raises(DataError, match="1 usable car"):
+    with pytest.raises(DataError, match="4 usable pictures of 1 cars leave none for train.*add pictures of more cars"):
         D.open_data(Params(data_dir=str(tmp_path)))
 
 

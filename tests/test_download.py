@@ -281,7 +281,7 @@ def test_the_wrong_zip_is_refused(tmp_path):
         ("test.zip", "test/0aa1_01.jpg"),
         ("train_hq.zip", "train_hq/0aa1_01.jpg"),
         ("train_masks.csv.zip", "train_masks.csv"),
-        ("all.zip", "train.zip"),
+        ("all.zip", "train_hq.zip"),
         ("png.zip", "train/0aa1_01.png"),
         ("x.zip", "train/0aa1_01.jpg.exe"),
         ("masks.zip", "train/0aa1_01_mask.gif"),
@@ -312,9 +312,95 @@ def test_a_zip_that_is_not_there_is_named_and_nothing_unpacked(tmp_path):
     train, *_ = make_zips(tmp_path)
     with pytest.raises(DataError, match=r"nowhere\.zip is missing .*No such file"):
         unpack([train, tmp_path / "nowhere.zip"], tmp_path / "data")
-    with pytest.raises(DataError, match="is missing or no whole zip .*directory"):
-        unpack([tmp_path], tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+def test_what_never_was_a_zip_is_not_to_be_deleted(tmp_path, whole):
+    train, *_ = make_zips(tmp_path)
+    page = tmp_path / "page.html"
+    page.write_text("<html>")
+    faults = {
+        whole: f"is a folder, not a zip; -p data_dir {re.escape(str(whole))} uses it, .*; else name the zips in it",
+        whole / "metadata.csv": "is not a zip; copy it to .*new.metadata.csv and name the zips",
+        whole / "train" / f"{IDS[0]}.jpg": "is not a zip; fetch train.zip",
+        page: "is not a zip; fetch train.zip",
+    }
+    for file, words in faults.items():
+        with pytest.raises(DataError, match=words) as caught:
+            unpack([train, file], tmp_path / "new")
+        assert str(file) in str(caught.value) and "delete" not in str(caught.value)
+    assert not (tmp_path / "new").exists() and tree(whole) == WHOLE
+
+
+OTHERS = {
+    "train_hq.zip": b"not looked at",
+    "test.zip": b"not looked at",
+    "train_masks.csv.zip": b"not looked at",
+    "sample_submission.csv.zip": b"not looked at",
+    "29bb3ece3180_11.jpg": b"a test car's",
+}
+
+
+def make_bundle(folder: Path, method=zipfile.ZIP_DEFLATED, others=OTHERS, **changed) -> Path:
+    """Kaggle's one zip of all its files; `changed` replaces the bytes of some."""
+    with zipfile.ZipFile(folder / "carvana-image-masking-challenge.zip", "w", method) as bundle:
+        for file in make_zips(folder / "inner"):
+            bundle.writestr(file.name, changed.get(file.stem, file.read_bytes()))
+        for name, data in others.items():
+            bundle.writestr(name, data)
+    return folder / "carvana-image-masking-challenge.zip"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_of_kaggles_one_zip_of_all_the_zips_that_are_needed_are_taken(tmp_path, method, capsys):
+    target = tmp_path / "new" / "data"
+    unpack([make_bundle(tmp_path, method)], target)
+    assert tree(target.parent) == {f"data/{name}": data for name, data in WHOLE.items()}, "no copies are left"
+    assert verify(target, **SMALL) == COUNTS
+    said = r".*challenge\.zip: 3 of its 8 files are needed, the others stay in it\n"
+    assert re.fullmatch(said, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"train_masks": b"cut off"}, r"train_masks\.zip in .*challenge\.zip is missing or no whole zip"),
+        ({"others": {"x/train.zip": b"second"}}, r"x/train\.zip in .*challenge\.zip is missing or no whole zip"),
+        ({"others": {"../train.zip": b"out"}}, r"challenge\.zip is not safe: its member '\.\./train\.zip'"),
+        ({"method": zipfile.ZIP_LZMA}, r"challenge\.zip is not safe: its member 'train\.zip' .* not packed as"),
+    ],
+    ids=str,
+)
+def test_a_fault_in_one_of_its_zips_is_named_and_nothing_is_left(tmp_path, fault, words):
+    bundle = make_bundle(tmp_path, **fault)
+    before = tree(tmp_path)
+    with pytest.raises(DataError, match=words):
+        unpack([bundle], tmp_path / "data")
+    assert tree(tmp_path) == before
+
+
+def test_limits_hold_for_the_zips_in_a_zip_and_for_what_they_hold(tmp_path):
+    bundle = make_bundle(tmp_path, zipfile.ZIP_STORED)
+    packed = sum(file.stat().st_size for file in (tmp_path / "inner").iterdir())
+    with pytest.raises(DataError, match="the zips in .*challenge.zip have over"):
+        unpack([bundle], tmp_path / "data", limit=packed - 1)
+    bomb = make_zip(tmp_path / "bomb.zip", {"train/0aa1_01.jpg": bytes(3_000_000)})
+    bundle = make_bundle(tmp_path, train=bomb.read_bytes())
+    with pytest.raises(DataError, match="bytes, over 2,999,999"):
+        unpack([bundle], tmp_path / "data", limit=2_999_999)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_disk_that_is_full_before_the_zips_are_out_is_one_sentence(tmp_path, monkeypatch):
+    def full(source, out, length):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    bundle = make_bundle(tmp_path)
+    before = tree(tmp_path)
+    monkeypatch.setattr(download.shutil, "copyfileobj", full)
+    with pytest.raises(RunError, match="cannot write .*data: No space left on device"):
+        unpack([bundle], tmp_path / "data")
+    assert tree(tmp_path) == before
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path, monkeypatch):

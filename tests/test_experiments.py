@@ -90,6 +90,19 @@ def test_wrong_experiment_files_are_explained(params, tmp_path, results):
         experiments.read_experiment(write(tmp_path, "typo", about="x", learning_rat=1e-3))
     with pytest.raises(ParameterError, match="absent.yaml' cannot be read"):
         experiments.read_experiment(write(tmp_path, "lost", about="x", extends="absent.yaml"))
+    faults = {
+        "seeds must be a list": {"seeds": 3},
+        "seeds must be a list.*": {"seeds": []},
+        "seed='first': it should be a valid integer": {"seeds": ["first"]},
+        "extends must name one other file": {"extends": ["lost.yaml"]},
+        "extends must name .* none that extends this one": {"extends": "wrong.yaml"},
+        "native must name one folder": {"native": ["sample"]},
+        "score_also must name one folder": {"score_also": {"data_dir": "sample"}},
+        "needs a line 'about": {"about": ["x"]},
+    }
+    for message, values in faults.items():
+        with pytest.raises(ParameterError, match=message):
+            experiments.read_experiment(write(tmp_path, "wrong", **{"about": "x", **values}))
     assert not results.exists()
 
 

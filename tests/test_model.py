@@ -135,7 +135,7 @@ def test_weights_of_another_net_are_called_so(params, tmp_path):
     save_checkpoint(tmp_path, UNet(4), {}, [{"val_miou": 0.5}], params, "pictures")
     state = torch.load(tmp_path / BEST, weights_only=True)
     torch.save(state | {"architecture": UNet(4, levels=2).architecture}, tmp_path / BEST)
-    with pytest.raises(CheckpointError, match="do not fit its own architecture .*'levels': 2"):
+    with pytest.raises(CheckpointError, match="do not fit its net, .*'levels': 2"):
         load_model(tmp_path / BEST)
 
 

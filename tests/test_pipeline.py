@@ -170,11 +170,43 @@ def test_an_unwritable_run_folder_and_a_missing_device_are_one_sentence(runs):
 def test_pairs_are_read_as_papermill_reads_them():
     words = ["run", "-p", "epochs", "2", "-f", "x.yaml", "--parameter", "loss", "bce"]
     assert join_pairs(words) == ["run", "-p", "epochs=2", "-f", "x.yaml", "--parameter", "loss=bce"]
-    assert parse_pair("epochs=2") == ("epochs", 2) and parse_pair("subset=None") == ("subset", None)
+    assert parse_pair("epochs=2") == ("epochs", "2") and parse_pair("subset=None") == ("subset", None)
     assert join_pairs(["-p", "epochs=3", "--name", "x"]) == ["-p", "epochs=3", "--name", "x"]
     assert parse_pair("data_dir=@x") == ("data_dir", "@x")
     assert parse_pair("subset=null") == ("subset", None) and parse_pair("data_dir=a=b") == ("data_dir", "a=b")
-    assert Params(**dict([parse_pair("learning_rate=1e-4")])).learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("data_dir", "photos #2", "photos #2"),
+        ("data_dir", "a=b", "a=b"),
+        ("data_dir", "-x", "-x"),
+        ("data_dir", "[a", "[a"),
+        ("run_name", "2024-01-05", "2024-01-05"),
+        ("run_name", "1.50", "1.50"),
+        ("run_name", "no", "no"),
+        ("run_name", "None", "None"),
+        ("start_from", "None", None),
+        ("start_from", "1e3", "1e3"),
+        ("loss", "None", None),
+        ("loss", "dice", "dice"),
+        ("subset", "null", None),
+        ("augment", "none", "none"),
+        ("epochs", "010", 10),
+        ("learning_rate", "1e-3", 1e-3),
+        ("weight_decay", "0", 0.0),
+        ("flip", "True", True),
+        ("flip", "yes", True),
+        ("resume", "false", False),
+    ],
+)
+def test_a_parameter_of_the_command_line_is_what_its_type_makes_of_the_text(name, text, value):
+    for words in (["-p", name, text], ["-p", f"{name}={text}"]):
+        option, pair = join_pairs(words)
+        assert option == "-p"
+        found = getattr(Params(**dict([parse_pair(pair)])), name)
+        assert found == value and type(found) is type(value)
 
 
 def test_notebooks_are_chosen_by_number():

@@ -39,8 +39,10 @@ def test_another_width_is_refused_before_anything_is_fetched(monkeypatch):
 
 
 def test_a_name_that_is_no_run_and_nothing_known_is_refused(params):
-    with pytest.raises(CheckpointError, match="start_from='torchvision/vgg16' is no run, .* torchvision/vgg13_bn here"):
-        make_model(params.replace(start_from="torchvision/vgg16"))
+    for name in ("torchvision/vgg16", "vgg13_bn", "../tiny"):
+        fault = f"start_from='{name}' is no trained run; train it, or take torchvision/vgg13_bn$"
+        with pytest.raises(CheckpointError, match=fault):
+            make_model(params.replace(start_from=name))
 
 
 def test_without_network_one_sentence_says_what_is_needed(monkeypatch, tmp_path):

@@ -68,6 +68,24 @@ def test_wrong_codes_are_refused_in_one_sentence(rle, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("nothing", [float("nan"), None])
+def test_what_pandas_makes_of_an_empty_mask_is_explained(nothing):
+    with pytest.raises(DataError, match=f"^{nothing} is no run-length code; read the CSV with keep_default_na=False"):
+        rle_decode(nothing, 3, 4)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 3), (1, 3, 4), (12,), ()])
+def test_only_one_picture_is_encoded(shape):
+    with pytest.raises(DataError, match=r"a mask is \(H, W\), but this array is \("):
+        rle_encode(np.ones(shape, np.uint8))
+
+
+@pytest.mark.parametrize("value", [0.2, 255.0, np.nan])
+def test_probabilities_are_not_taken_for_a_mask(value):
+    with pytest.raises(DataError, match="fractions is no mask; cut probabilities at a threshold"):
+        rle_encode(np.full((3, 4), value, np.float32))
+
+
 def disk(i):
     y, x = np.mgrid[:24, :36]
     return ((x - 18) ** 2 + (y - 12) ** 2 < i * i).astype(np.uint8)

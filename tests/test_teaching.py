@@ -272,3 +272,13 @@ def test_a_folder_without_submissions_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no submission"):
         grading.grade(tmp_path, tmp_path / "grades.csv")
     assert not (tmp_path / "grades.csv").exists()
+
+
+def test_what_is_no_table_of_grades_is_refused_and_left(tmp_path):
+    submit(tmp_path / "01_data-cleo.ipynb", "")
+    (tmp_path / "empty.csv").write_bytes(b"")
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    for out in (tmp_path, tmp_path / "empty.csv", tmp_path / "notes.csv"):
+        with pytest.raises(DataError, match="is no table of grades and is left as it is; name another file"):
+            grading.grade(tmp_path, out)
+    assert (tmp_path / "notes.csv").read_text() == "a,b\n1,2\n"

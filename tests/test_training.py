@@ -14,6 +14,7 @@ from carvana_lib.checkpoints import finished_epochs, load_model, load_trained, m
 from carvana_lib.config import Params
 from carvana_lib.dataset import training_rows
 from carvana_lib.device import make_accelerator, pick_precision
+from carvana_lib.model import UNet
 from carvana_lib.runs import Run
 from carvana_lib.training import fit, train
 
@@ -84,8 +85,9 @@ def test_training_starts_from_the_best_weights_of_another_run(data, params):
     assert torch.equal(weights(begun), weights(load_model(Run("tiny").best_checkpoint))) and begun.training
     with pytest.raises(CheckpointError, match="start_from='tiny' is a net of base_channels=4, not 8"):
         make_model(params.replace(start_from="tiny", base_channels=8))
-    with pytest.raises(CheckpointError, match="absent.*does not exist"):
-        make_model(params.replace(start_from="absent"))
+    for name in ("absent", "quick/best"):
+        with pytest.raises(CheckpointError, match=f"start_from='{name}' is no trained run; train it, or take .*tiny$"):
+            make_model(params.replace(start_from=name))
 
 
 def test_fewer_cars_are_part_of_more_cars_and_fill_an_epoch(data, params):
@@ -127,12 +129,30 @@ def test_foreign_and_damaged_checkpoints_are_refused_without_running_them(data, 
     (tmp_path / "bomb").write_bytes(pickle.dumps(Bomb(), protocol=2))
     torch.save({"weights": torch.zeros(3)}, tmp_path / "foreign")
     torch.save([1, 2], tmp_path / "list")
-    for name in ("cut", "bomb", "foreign", "list"):
-        with pytest.raises(CheckpointError, match=f"{name} is not a checkpoint of this course, or is damaged"):
+    torch.save(UNet(4), tmp_path / "whole.pt")
+    torch.save(UNet(4).state_dict(), tmp_path / "weights.pth")
+    torch.save({"state_dict": UNet(4).state_dict(), "epoch": 1}, tmp_path / "lightning.ckpt")
+    (tmp_path / "weights.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "letters").write_bytes(b"a" * 600)
+    foreign = ("foreign", "list", "whole.pt", "weights.pth", "lightning.ckpt", "weights.safetensors", "photo.jpg")
+    for name in ("cut", "bomb", "empty", "letters", *foreign):
+        fault = f"{name} is not a checkpoint of this course, or is damaged; name the file of a net"
+        with pytest.raises(CheckpointError, match=fault):
             load_model(tmp_path / name)
     with pytest.raises(CheckpointError, match="run notebook 04"):
         load_model(tmp_path / "absent")
     assert not hasattr(builtins, "bomb_went_off")
+
+
+def test_parameters_of_a_later_version_are_called_so_and_the_file_is_named(data, params):
+    train(data, params)
+    last = Run("tiny").last
+    state = torch.load(last, weights_only=True)
+    torch.save(state | {"params": state["params"] | {"dropout": 0.1}}, last)
+    with pytest.raises(CheckpointError, match="last is of a later version .unknown parameter 'dropout'.*update the"):
+        load_trained(data, params)
 
 
 def test_checkpoints_hold_tensors_and_plain_types_and_best_is_the_best(data, params, tmp_path):

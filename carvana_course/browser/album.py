@@ -190,7 +190,10 @@ class Album:
         """{image_id: note} of an earlier sitting; empty where there was none."""
         if not self.review.exists():
             return {}
-        saved = pd.read_csv(self.review, dtype=str, keep_default_na=False)
+        try:
+            saved = pd.read_csv(self.review, dtype=str, keep_default_na=False)
+        except pd.errors.EmptyDataError:  # as a full disk or an editor leaves it
+            return {}
         if not {"image_id", "note"} <= set(saved):
             raise ValueError(f"{self.review} has no columns image_id and note; name another file for the marks")
         return dict(zip(saved["image_id"], saved["note"], strict=True))

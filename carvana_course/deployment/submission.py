@@ -26,7 +26,15 @@ SUBMISSION_COLUMNS = ["img", "rle_mask"]
 
 
 def rle_encode(mask: np.ndarray) -> str:
-    """A mask (H, W), 0 or not, of any type -> 'start length start length ...'; '' for an empty one."""
+    """A mask (H, W), 0 or not, of any type -> 'start length start length ...'; '' for an empty one.
+
+    Raises DataError for an array that is not (H, W), and for fractions: probabilities are no mask.
+    """
+    mask = np.asarray(mask)
+    if mask.ndim != 2:
+        raise DataError(f"a mask is (H, W), but this array is {mask.shape}; take one picture and one channel of it")
+    if mask.dtype.kind == "f" and not np.isin(mask, (0, 1)).all():
+        raise DataError("an array of fractions is no mask; cut probabilities at a threshold first, as in p > 0.5")
     car = np.zeros(mask.size + 2, bool)  # with a pixel of background before and after
     np.not_equal(mask.reshape(-1), 0, out=car[1:-1])
     edges = np.flatnonzero(car[1:] != car[:-1])  # where the car begins, ends, begins, ...; counted from 0
@@ -40,8 +48,11 @@ def rle_decode(rle: str, height: int, width: int) -> np.ndarray:
     """The opposite of `rle_encode`: (height, width) uint8 {0, 1}.
 
     Raises DataError for anything but whole numbers, an odd number of them, and runs that are empty, leave the
-    picture, overlap or are not in order.
+    picture, overlap or are not in order. An empty mask is ''; NaN, which pandas makes of it, is refused, for it also
+    stands for a row that is missing.
     """
+    if not isinstance(rle, str):
+        raise DataError(f"{rle} is no run-length code; read the CSV with keep_default_na=False: '' is an empty mask")
     try:
         numbers = np.array(rle.split(), np.int64)
     except (ValueError, OverflowError):

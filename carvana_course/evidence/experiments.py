@@ -57,13 +57,22 @@ class Experiment:
 
 
 def read_experiment(file: Path) -> Experiment:
-    """Read an experiment's file. Raises ParameterError for a file without `about:` and for wrong parameters."""
+    """Read an experiment's file. Raises ParameterError for a file without `about:` and for wrong values in it."""
     values = read_yaml(file)
+    bases = []
     while "extends" in values:
-        base = Path(file).parent / values.pop("extends")
-        values = {**read_yaml(base), **values}
-    if "about" not in values:
+        base = values.pop("extends")
+        if not isinstance(base, str) or base in bases:
+            raise ParameterError(f"'{file}': extends must name one other file, and none that extends this one")
+        bases.append(base)
+        values = {**read_yaml(Path(file).parent / base), **values}
+    if not isinstance(values.get("about"), str):
         raise ParameterError(f"'{file}' is no experiment: it needs a line 'about: what it shows'")
+    if not isinstance(values.get("seeds", [0]), list) or values.get("seeds") == []:
+        raise ParameterError(f"'{file}': seeds must be a list of numbers, as in 'seeds: [0, 1, 2]'")
+    for key in ("score_also", "native"):
+        if not isinstance(values.get(key), str | None):
+            raise ParameterError(f"'{file}': {key} must name one folder of pictures, as in '{key}: sample'")
     keys = {key: values.pop(key) for key in ("about", "seeds", "score_also", "native") if key in values}
     values.pop("run_name", None)
     experiment = Experiment(name=Path(file).stem, values=values, **keys)

@@ -34,8 +34,11 @@ def read_sets(files: list[Path]) -> list[Params]:
     for file in map(Path, files):
         values = read_yaml(file)
         grid = values.pop("grid", {})
-        if not isinstance(grid, dict) or not all(isinstance(options, list) for options in grid.values()):
+        well_formed = isinstance(grid, dict) and all(isinstance(name, str) for name in grid)
+        if not (well_formed and all(isinstance(options, list) and options for options in grid.values())):
             raise ParameterError(f"parameter file '{file}': grid must hold lines of the form 'name: [value, value]'")
+        if "run_name" in grid:
+            raise ParameterError(f"parameter file '{file}': run_name cannot be in the grid, whose values name the runs")
         base = str(values.pop("run_name", file.stem))
         for combination in itertools.product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))

@@ -3,6 +3,7 @@
 import re
 import shutil
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections import defaultdict
@@ -13,7 +14,7 @@ from PIL import Image
 
 from carvana_lib import DataError
 from carvana_lib.progress import progress
-from carvana_lib.runs import atomic, remove, stale
+from carvana_lib.runs import atomic, remove, stale, writing
 
 COMPETITION = "carvana-image-masking-challenge"
 PAGE = f"https://www.kaggle.com/c/{COMPETITION}"
@@ -84,33 +85,72 @@ def explain_failure(name: str, error: Exception) -> str:
 def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
     """Unpack the zips to target/train/, target/train_masks/ and target/metadata.csv; their members say what they are.
 
-    All members are judged before the first is written; one that stands there with its size is left out, so a killed
-    unpacking can be run again. Raises DataError for a zip that is missing, damaged, not of the data, given twice,
-    larger than `limit` bytes unpacked, or has a member that would leave `target`; RunError where the disk is full.
+    Kaggle's one zip of all stands for those in it. All members are judged before the first is written; one that stands
+    there with its size is left out, so a killed unpacking can be run again. Raises DataError for what is missing, no
+    whole zip, not of the data, given twice, over `limit` bytes or would leave `target`; RunError where writing fails.
     """
-    members = {}  # place in the layout -> (zip, member)
+    members = {}  # place in the layout -> (name of the zip, zip, member)
     with ExitStack() as stack:
-        for file in map(Path, zips):
-            with reading_zip(file):
-                archive = stack.enter_context(zipfile.ZipFile(file))
+        for file, archive in opened_zips(map(Path, zips), target, limit, stack):
             for info in archive.infolist():
                 place = place_of(info, file)
                 if place in members:
                     raise DataError(f"unpack: {place} of {file} comes twice; name each zip once")
                 if place:
-                    members[place] = archive, info
-        total = sum(info.file_size for _, info in members.values())
+                    members[place] = file, archive, info
+        total = sum(info.file_size for _, _, info in members.values())
         if total > limit:
             raise DataError(f"unpack: {', '.join(map(str, zips))}: {total:,} bytes, over {limit:,}; {BY_HAND}")
         for leftover in stale([*target.glob(".metadata.csv.*.csv"), *target.glob("train*/.*.???.*.???")]):
             remove(leftover)
-        for place, (archive, info) in progress(members.items(), "unpacking", len(members)):
+        for place, (file, archive, info) in progress(members.items(), "unpacking", len(members)):
             path = target / place
             if path.is_file() and path.stat().st_size == info.file_size:
                 continue
-            with reading_zip(archive.filename), archive.open(info) as source, atomic(path) as temporary:
+            with reading_zip(file), archive.open(info) as source, atomic(path) as temporary:
                 with temporary.open("wb") as out:
                     shutil.copyfileobj(source, out, 1 << 20)  # never past info.file_size; checks the CRC
+
+
+def opened_zips(zips, target: Path, limit: int, stack: ExitStack):
+    """Yield (name, ZipFile) of each zip, and of a zip that holds some of FILES those in its place."""
+    for file in zips:
+        refuse_other_kinds(file, target)
+        with reading_zip(file):
+            archive = stack.enter_context(zipfile.ZipFile(file))
+        inner = [info for info in archive.infolist() if PurePosixPath(info.filename).name in FILES]
+        if not inner:
+            yield file, archive
+            continue
+        if sum(info.file_size for info in inner) > limit:
+            raise DataError(f"unpack: the zips in {file} have over {limit:,} bytes; {BY_HAND}")
+        print(f"{file}: {len(inner)} of its {len(archive.infolist())} files are needed, the others stay in it")
+        for info in inner:
+            check_member(info, file)
+            name = f"{info.filename} in {file}"
+            yield name, stack.enter_context(inner_zip(name, archive, info, target))
+
+
+@contextmanager
+def inner_zip(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path):
+    """The ZipFile of a member, copied to a nameless file in or beside `target` that vanishes with the process."""
+    with writing(target), tempfile.TemporaryFile(dir=target if target.is_dir() else target.parent) as copy:
+        with reading_zip(name), writing(target), archive.open(info) as source:
+            shutil.copyfileobj(source, copy, 1 << 20)
+            copy.flush()
+        with reading_zip(name):
+            inner = zipfile.ZipFile(copy)
+        yield inner
+
+
+def refuse_other_kinds(file: Path, target: Path) -> None:
+    """Raise DataError for a folder or a file that never was a zip: people may have worked for it, so it is to stay."""
+    if file.is_dir():
+        remedy = f"-p data_dir {file.resolve()} uses it, if it holds train/ and train_masks/; else name the zips in it"
+        raise DataError(f"unpack: {file} is a folder, not a zip; {remedy}")
+    if file.is_file() and file.suffix.lower() != ".zip" and not zipfile.is_zipfile(file):
+        remedy = f"copy it to {target / file.name} and name the zips" if file.name == "metadata.csv" else BY_HAND
+        raise DataError(f"unpack: {file} is not a zip; {remedy}")
 
 
 @contextmanager
@@ -122,16 +162,21 @@ def reading_zip(file):
         raise DataError(f"unpack: {file} is missing or no whole zip ({error}); delete it, fetch it anew") from None
 
 
-def place_of(info: zipfile.ZipInfo, file: Path) -> str:
-    """Where in the layout a member belongs ('train/x_01.jpg'), or '' for junk; DataError for any other member."""
-    path = PurePosixPath(info.filename)
-    leaves = path.is_absolute() or ".." in path.parts or "\\" in info.filename
+def check_member(info: zipfile.ZipInfo, file) -> None:
+    """Raise DataError for a member that leads out of the folder, is a link or is not packed as Kaggle does."""
+    leaves = info.filename.startswith("/") or ".." in info.filename.split("/") or "\\" in info.filename
     is_link = stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR)
     is_packed_otherwise = info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
     is_encrypted = info.flag_bits & 0x61
     if leaves or is_link or is_packed_otherwise or is_encrypted:
         reason = f"its member {info.filename!r} leads out of the folder, is a link or is not packed as Kaggle does"
         raise DataError(f"unpack: {file} is not safe: {reason}; {BY_HAND}")
+
+
+def place_of(info: zipfile.ZipInfo, file) -> str:
+    """Where in the layout a member belongs ('train/x_01.jpg'), or '' for junk; DataError for any other member."""
+    check_member(info, file)
+    path = PurePosixPath(info.filename)
     if info.filename.endswith("/") or JUNK.fullmatch(info.filename):
         return ""
     for folder, names in LAYOUT.items():

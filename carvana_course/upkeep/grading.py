@@ -53,10 +53,9 @@ def grade(folder: Path, out: Path, minutes: float = 10, gigabytes: float = 6, jo
     all_rows = []
     with ThreadPoolExecutor(jobs) as pool:
         for number, rows in enumerate(pool.map(grade_submission, submissions), 1):
-            right = [row for row in rows if row["verdict"] == "right"]
-            score = f"{len(right)} of {len(rows)} right"
+            right = sum(row["verdict"] == "right" for row in rows)
             name = f"{rows[0]['student']}, {rows[0]['notebook']}"
-            print(f"[{number}/{len(submissions)}] {name}: {score}", rows[0]["error"], flush=True)
+            print(f"[{number}/{len(submissions)}] {name}: {right} of {len(rows)} right", rows[0]["error"], flush=True)
             all_rows.extend(rows)
             grades = pd.DataFrame(all_rows, columns=GRADE_COLUMNS)
             write_csv(out, grades)
@@ -68,9 +67,12 @@ def read_finished(out: Path) -> list[dict]:
 
     Raises DataError where `out` is a file of another kind.
     """
-    if not Path(out).exists():
+    try:
+        done = pd.read_csv(out, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
         return []
-    done = pd.read_csv(out, dtype=str, keep_default_na=False)
+    except (OSError, ValueError):  # a folder; pandas' own errors are ValueErrors
+        done = pd.DataFrame()
     if list(done) != GRADE_COLUMNS:
         raise DataError(f"{out} is no table of grades and is left as it is; name another file with --out")
     return done.groupby("digest").filter(lambda rows: (rows["verdict"] != "not run").all()).to_dict("records")
@@ -135,7 +137,6 @@ def add_judging_cells(notebook, names: list[str]):
     An error in one cell must not keep the others from running, so each gets papermill's tag for that. Cells that only
     check are left out: what they say is said again at the end, where the learner's own code cannot print it.
     """
-
     cells = []
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(code, 1):
