@@ -197,9 +197,6 @@ def experiment_command(
     skipped = False
     for experiment in asked:
         for seed in experiment.seeds:
-            there = experiment.result(seed)
-            if there.exists():
-                typer.echo(f"{experiment.name}, seed {seed}: taken from {there}, nothing was run; delete it to run it")
             try:
                 made.append(experiments.run_experiment(experiment, seed, **overrides))
                 results_page.write_page()

@@ -1,5 +1,7 @@
 """The one way to read a photo and the one way to read a mask: what a person sees in a viewer decides."""
 
+import importlib
+import importlib.util
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,9 @@ MASK_SUFFIXES = (".gif", ".png")
 DARK = 32  # a mask is black and white where one of its two greys is at most this
 BRIGHT = 223  # and the other at least this
 
+HAS_HEIC = importlib.util.find_spec("pillow_heif") is not None
+if HAS_HEIC:
+    importlib.import_module("pillow_heif").register_heif_opener()
 for category in (Image.DecompressionBombWarning, UserWarning):  # Pillow's own limit, and such as a damaged EXIF
     warnings.filterwarnings("ignore", category=category, module="PIL")  # what matters is raised as an error
 
@@ -30,8 +35,6 @@ def _opened(path_or_file, formats: str):
     name = name if isinstance(name, str | Path) else "the picture"  # a temporary file's name may be a number
     Image.init()  # Pillow loads its formats when it first needs them; of two threads at once, one can miss some
     try:
-        if str(name).lower().endswith((".heic", ".heif")):
-            _learn_heic()
         with Image.open(path_or_file) as image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise Image.DecompressionBombError
@@ -40,19 +43,11 @@ def _opened(path_or_file, formats: str):
     except Image.DecompressionBombError:
         raise DataError(f"{name} has more than {PIXEL_LIMIT // 10**6} million pixels; make it smaller first") from None
     except UnidentifiedImageError:
-        reason = "no known format"
+        is_heic = str(name).lower().endswith((".heic", ".heif"))
+        reason = "HEIC needs 'pip install pillow-heif'" if is_heic and not HAS_HEIC else "no known format"
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... by format
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     raise DataError(f"{name} is not a readable picture ({reason}); save it anew as {formats}")
-
-
-def _learn_heic() -> None:
-    """Let Pillow read HEIC through pillow-heif; ValueError where that is not installed."""
-    try:
-        from pillow_heif import register_heif_opener
-    except ImportError:
-        raise ValueError("HEIC needs the package pillow-heif: run 'pip install pillow-heif'") from None
-    register_heif_opener()
 
 
 def _as_bytes(image: Image.Image) -> Image.Image:

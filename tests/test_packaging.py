@@ -84,7 +84,7 @@ def test_lower_bounds_are_the_oldest_versions_that_were_tried():
 
 
 def test_the_core_is_what_the_library_imports():
-    assert set(CORE) - COMMAND == imported(ROOT / "carvana_lib")
+    assert set(CORE) - COMMAND == imported(ROOT / "carvana_lib")  # pillow-heif is asked for by name, and may be absent
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda path: path.stem)

@@ -9,7 +9,7 @@ from conftest import write_pair
 from PIL import Image, ImageOps
 
 from carvana_course.deployment.folders import read_job
-from carvana_lib import DataError, cache, pairs
+from carvana_lib import DataError, cache, pairs, reading
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.reading import read_mask, read_photo, resize
@@ -287,11 +287,17 @@ def test_training_and_prediction_see_the_same_photo(tmp_path, name):
     assert np.abs(read_photo(path).astype(int) - seen).max() <= tolerance
 
 
-def test_heic_is_read_with_its_package_or_named(tmp_path):
-    path = tmp_path / "IMG_1.HEIC"
-    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    with pytest.raises(DataError, match=r"IMG_1.HEIC is not a readable picture \(.*(pip install pillow-heif|format)"):
-        read_photo(path)
+def test_heic_is_read_with_its_package_or_named(tmp_path, monkeypatch):
+    pytest.importorskip("pillow_heif", reason="no pillow-heif: pip install pillow-heif")
+    photo = Image.fromarray(resize(np.asarray(PHOTO), 64))
+    photo.save(tmp_path / "IMG_1.HEIC", format="HEIF", quality=95)
+    assert np.abs(read_photo(tmp_path / "IMG_1.HEIC").astype(int) - np.asarray(photo)).mean() < 5
+    (tmp_path / "IMG_2.heic").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match=r"IMG_2.heic is not a readable picture \(no known format\)"):
+        read_photo(tmp_path / "IMG_2.heic")
+    monkeypatch.setattr(reading, "HAS_HEIC", False)
+    with pytest.raises(DataError, match=r"\(HEIC needs 'pip install pillow-heif'\); save it anew as JPEG"):
+        read_photo(tmp_path / "IMG_2.heic")
 
 
 def test_metadata_of_other_separators_is_read(tmp_path):

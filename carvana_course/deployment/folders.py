@@ -10,14 +10,15 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
-from carvana_course.deployment.predictions import PREDICTION_KINDS, Failure, Predictions
+from carvana_course.deployment.photos import find_photos
+from carvana_course.deployment.predictions import Failure, Predictions
 from carvana_course.deployment.threads import bounded_map
 from carvana_course.deployment.ways import input_side, square_logits
 from carvana_course.scaling.processes import check_processes
@@ -26,7 +27,7 @@ from carvana_lib.cache import digest
 from carvana_lib.checkpoints import load_checkpoint, load_model
 from carvana_lib.device import cores, pick_device
 from carvana_lib.progress import progress
-from carvana_lib.reading import PHOTO_SUFFIXES, open_photo, resize
+from carvana_lib.reading import open_photo, resize
 
 FOLDER_WAYS = ("whole", "larger", "tiles")  # which give every photo the same size: a batch can hold several
 BATCH_SIZES = {"cpu": 4, "mps": 8, "cuda": 16}  # photos a step; more were no faster on two CPU cores
@@ -102,7 +103,7 @@ def predict_folder(
     part, parts = shard
     if not 0 <= part < parts:
         raise ParameterError(f"shard={shard}: the first number counts from 0 and must be below the second")
-    folder, all_names, skipped = find_photos(Path(images), Path(out))
+    folder, all_names, skipped = find_photos(Path(images))
     shard_names = all_names[part::parts]
     image_size = load_checkpoint(checkpoint)["params"]["image_size"]
     wanted = {"mask": True, "cutout": cutout, "probability": probability, "overlay": overlay}
@@ -143,50 +144,6 @@ def predict_folder(
         masks=predictions.masks,
         is_main=state.is_main_process,
     )
-
-
-def find_photos(images: Path, out: Path) -> tuple[Path, list[str], list[Failure]]:
-    """(folder, the paths of its photos in it, sorted, what is no photo) of a folder with all that is in it, or of one
-    photo. What `out` holds is not looked at, nor are hidden files.
-
-    Raises DataError where there is nothing, no photo, or two in one folder that differ in their ending alone.
-    """
-    if images.is_file():
-        return images.parent, [images.name], []
-    if not images.is_dir():
-        raise DataError(f"'{images}' does not exist; give --images a folder of photos, or one photo")
-    names = []
-    skipped = []
-    for place, folders, files in os.walk(images):
-        for name in list(folders):
-            path = Path(place, name)
-            if path.is_symlink():
-                skipped.append(Failure(path.relative_to(images).as_posix(), "a link to a folder"))
-            if name.startswith(".") or path.is_symlink() or is_output(path, images, out):
-                folders.remove(name)
-        for path in (Path(place, name) for name in files if name[0] != "."):
-            name = path.relative_to(images).as_posix()
-            if path.suffix.lower() in PHOTO_SUFFIXES:
-                names.append(name)
-            else:
-                skipped.append(Failure(name, f"no photo: unknown ending '{path.suffix}'"))
-    if not names:
-        raise DataError(f"the folder '{images}' holds no photos ({', '.join(PHOTO_SUFFIXES)}); check --images")
-    names.sort()
-    by_stem = {}
-    for name in names:
-        stem = str(PurePosixPath(name).with_suffix(""))
-        if stem in by_stem:
-            raise DataError(f"{images} holds {by_stem[stem]} and {name}, whose masks would have one name; rename one")
-        by_stem[stem] = name
-    return images, names, sorted(skipped)
-
-
-def is_output(path: Path, images: Path, out: Path) -> bool:
-    """True for a folder among the photos that `out` is, or, where photos lie in `out` itself, that it writes to."""
-    if out.resolve() != images.resolve():
-        return path.resolve() == out.resolve()
-    return path.parent == images and path.name in {name for name, _ in PREDICTION_KINDS.values()}
 
 
 def read_job(path: Path, side: int, name: str = "") -> Job:

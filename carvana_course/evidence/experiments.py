@@ -98,6 +98,7 @@ def run_experiment(experiment: Experiment, seed: int, /, **overrides) -> Path:
         )
     path = experiment.result(seed)
     if path.exists():
+        print(f"{experiment.name}, seed {seed}: taken from {path}, and nothing was run; delete it to run it again")
         return path
     started = time.perf_counter()
     photos = overrides.pop("data_dir", None)

@@ -77,6 +77,7 @@ def run_batch(files: list[Path], shard: tuple[int, int] = (0, 1), jobs: int = 1)
             if jobs == 1:
                 run_notebooks(params, "05" if is_trained(params) else None)
             else:
+                open_data(params)  # says what it leaves out, since what the process says is kept from the screen
                 run_in_process(files, number, len(sets), jobs, gpus)
         except CarvanaError as error:
             return f"{params.run_name}: {error}"

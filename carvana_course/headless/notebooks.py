@@ -14,6 +14,7 @@ from tqdm import tqdm
 from carvana_course.headless.report import time_table, write_report
 from carvana_lib import ParameterError, RunError
 from carvana_lib.config import Params
+from carvana_lib.data import open_data
 from carvana_lib.device import describe_device
 from carvana_lib.runs import ROOT, Run, atomic, write_csv
 
@@ -67,9 +68,10 @@ def find_notebooks(start: str | None = None, only: list[str] | None = None) -> l
 def run_notebooks(params: Params, start: str | None = None, only: list[str] | None = None) -> Run:
     """Execute the notebooks with these parameters and write `runs/<run_name>/`, report included.
 
-    Raises RunError that names notebook, cell and reason where one fails; its executed copy shows the traceback.
+    Raises DataError for pictures that cannot be used, and RunError that names notebook, cell and reason where one fails; its executed copy shows the traceback.
     """
     paths = find_notebooks(start, only)
+    open_data(params)  # which says what it leaves out, before anything takes its time
     target = Run.start(params, describe_device(params))
     target.notebooks.mkdir(parents=True, exist_ok=True)
     cells = sum(len(nbformat.read(path, 4).cells) + 1 for path in paths)  # papermill adds one cell to each

@@ -105,5 +105,5 @@ def test_names_that_are_no_files_or_no_text(server, folder, tally, tmp_path):
     outcome = server("train", params=TINY | {"data_dir": str(folder), "epochs": 1}, runs=tmp_path)
     assert outcome.ended == "done", outcome
     audit = pd.read_csv(tmp_path / "tiny" / "audit.csv", keep_default_na=False).set_index("image_id")["problem"]
-    assert audit["lost_01"] and audit["box_01"] and (audit != "").sum() == 3
+    assert audit["lost_01"] and audit["train/box_01.jpg"] and (audit != "").sum() == 3
     tally("links to nowhere, a folder, a name that is no UTF-8", 4, "in the audit with a reason")
