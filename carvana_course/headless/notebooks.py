@@ -68,7 +68,8 @@ def find_notebooks(start: str | None = None, only: list[str] | None = None) -> l
 def run_notebooks(params: Params, start: str | None = None, only: list[str] | None = None) -> Run:
     """Execute the notebooks with these parameters and write `runs/<run_name>/`, report included.
 
-    Raises DataError for pictures that cannot be used, and RunError that names notebook, cell and reason where one fails; its executed copy shows the traceback.
+    Raises DataError for pictures that cannot be used, and RunError that names notebook, cell and reason where one
+    fails; its executed copy shows the traceback.
     """
     paths = find_notebooks(start, only)
     open_data(params)  # which says what it leaves out, before anything takes its time
