@@ -333,6 +333,59 @@ def test_arrays_are_found_by_the_column_row(tmp_path):
         MaskBrowser(table, photos[:5])
 
 
+# What is done to a table before it is shown, and the pictures, numbered from 0, that its rows then mean; None: refused
+PAIRINGS = {
+    "as it was": (lambda t: t, list(range(12))),
+    "filtered": (lambda t: t[t["view"] == 3], [2, 6, 10]),
+    "sorted": (lambda t: t.sort_values("view", kind="stable"), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]),
+    "shuffled": (lambda t: t.sample(frac=1, random_state=0), [6, 11, 4, 10, 2, 8, 1, 7, 9, 3, 0, 5]),
+    "one row": (lambda t: t.iloc[[5]], [5]),
+    "another type of index": (
+        lambda t: t.iloc[::-1].set_axis(np.arange(11, -1, -1, np.uint8)),
+        list(range(11, -1, -1)),
+    ),
+    "a column row": (lambda t: t.assign(row=11 - t.index).set_index(t["view"].to_numpy()), list(range(11, -1, -1))),
+    "row after a merge": (lambda t: t.assign(row=t.index.astype(float)).iloc[[4]], [4]),
+    "the same row twice": (lambda t: t.assign(row=t.index).iloc[[4, 4]], [4, 4]),
+    "head": (lambda t: t.head(5), None),
+    "filtered, a new index": (lambda t: t[t["view"] == 3].reset_index(drop=True), None),
+    "sorted, the old index a column": (lambda t: t.sort_values("view").reset_index(), None),
+    "put together of two": (lambda t: pd.concat([t.head(6), t.head(6)]), None),
+    "named by id": (lambda t: t.set_index("image_id", drop=False), None),
+    "two levels": (lambda t: t.set_index(["car_id", "view"], drop=False), None),
+    "negative": (lambda t: t.set_axis(range(-1, 11)), None),
+    "halves": (lambda t: t.set_axis(np.arange(12) / 2), None),
+    "beyond the arrays": (lambda t: t.set_axis(range(1, 13)), None),
+    "row of text": (lambda t: t.assign(row=t.index.astype(str)), None),
+    "row with a gap": (lambda t: t.assign(row=t.index.where(t.index != 3)), None),
+    "row with another gap": (lambda t: t.assign(row=pd.array([None, *range(11)], dtype="Int64")), None),
+    "row below 0": (lambda t: t.assign(row=t.index - 1), None),
+}
+
+
+@pytest.mark.parametrize("name", PAIRINGS)
+def test_rows_keep_their_pictures(name, tmp_path):
+    change, expected = PAIRINGS[name]
+    table = change(make_table())
+    photos = np.stack([np.full((8, 8, 3), i, np.uint8) for i in range(12)])
+    if expected is None:
+        with pytest.raises(ValueError, match=r"column row|go up to 12; give the table a column row"):
+            MaskBrowser(table, photos)
+        MaskBrowser(table, lambda row: photos[0], review=tmp_path / "r.csv")  # a function needs no number
+        return
+    browser = MaskBrowser(table, photos, review=tmp_path / "r.csv")
+    assert [browser.load(i)[0].max() for i in range(len(table))] == expected
+    assert browser.table["image_id"].tolist() == table["image_id"].tolist()
+
+
+def test_a_function_gets_the_row_by_its_label(tmp_path):
+    table = make_table()
+    shown = table[table["view"] == 3]
+    photos = np.stack([np.full((8, 8, 3), i, np.uint8) for i in range(12)])
+    browser = MaskBrowser(shown, lambda row: photos[row.name], review=tmp_path / "r.csv")
+    assert [browser.load(i)[0].max() for i in range(3)] == [2, 6, 10]
+
+
 def test_wrong_calls_are_explained():
     photos = np.zeros((12, 8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="0 rows"):
