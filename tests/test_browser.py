@@ -2,8 +2,10 @@
 
 import base64
 import io
+import json
 import re
 import time
+import urllib.request
 
 import cv2
 import nbformat
@@ -13,6 +15,7 @@ import pytest
 from conftest import ROOT, SCREENSHOTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nbclient import NotebookClient
 from PIL import Image
 
 from carvana_course.browser import MaskBrowser, layers
@@ -426,9 +429,25 @@ def test_without_a_reader_it_is_a_small_strip(browser, monkeypatch):
     assert bundle["text/plain"] == "MaskBrowser of 12 pictures"
     strip = Image.open(io.BytesIO(base64.b64decode(bundle["image/jpeg"])))
     assert strip.width > 600 and len(bundle["image/jpeg"]) < 300_000
-    monkeypatch.setenv("JPY_SESSION_NAME", "notebook")
-    live = fresh._repr_mimebundle_()[0]
-    assert "application/vnd.jupyter.widget-view+json" in live and live["image/jpeg"] == bundle["image/jpeg"]
+    with pytest.raises(NotImplementedError):  # by which IPython goes on to the bundle
+        fresh._ipython_display_()
+
+
+def test_a_headless_notebook_gets_the_strip_alone(monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    source = """
+import numpy as np
+import pandas as pd
+from carvana_course.browser import MaskBrowser
+browser = MaskBrowser(pd.DataFrame({"image_id": ["a"]}), np.zeros((1, 8, 8, 3), np.uint8))
+display(browser)
+browser
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    outputs = notebook.cells[0].outputs
+    assert [output.output_type for output in outputs] == ["display_data", "execute_result"]
+    assert all(set(output.data) == {"text/plain", "image/jpeg"} for output in outputs)
 
 
 # The widget in JupyterLab, in Chromium
@@ -713,6 +732,68 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
                 assert inner["x"] + inner["width"] <= box["x"] + box["width"] + 4  # margins
         screenshot(page, f"narrow_{width}")
     page.set_viewport_size({"width": 1500, "height": 1000})
+
+
+QUIZ = """
+from carvana_course.exercises import quiz
+quiz("leak")
+"""
+UPLOAD = """
+from carvana_course.deployment.upload import PhotoUpload
+from carvana_lib.model import UNet
+PhotoUpload(UNet(4).eval(), 64, photo(table.iloc[0]))
+"""
+
+
+def visible(page, text: str) -> bool:
+    return any(found.is_visible() for found in page.get_by_text(text).all())
+
+
+def pictures_in(page) -> int:
+    """How many stills the page shows."""
+    return sum(image.is_visible() for image in page.locator(".jp-RenderedImage img").all())
+
+
+def end_kernels(address: str):
+    """Stop the kernels of the server that has this address."""
+    server, _, rest = address.partition("/lab/")
+    token = rest.partition("?")[2].split("&")[0]
+    with urllib.request.urlopen(f"{server}/api/kernels?{token}") as answer:
+        kernels = json.load(answer)
+    for kernel in kernels:
+        request = urllib.request.Request(f"{server}/api/kernels/{kernel['id']}?{token}", method="DELETE")
+        urllib.request.urlopen(request).close()
+
+
+def test_a_saved_notebook_shows_stills_where_its_widgets_were(chromium, lab):
+    address, folder = lab
+    cells = [nbformat.v4.new_code_cell(source) for source in (CELL + "browser", QUIZ, UPLOAD)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, folder / "saved.ipynb")
+    page = chromium.new_page(viewport={"width": 1500, "height": 2500})
+    run_notebook(page, address("saved.ipynb"))
+    button = page.get_by_role("button", name="choose a photo")
+    button.wait_for()
+    assert pictures_in(page) == 0 and not visible(page, "Answer") and page.get_by_role("radio").count() == 3
+    page.keyboard.press("Control+s")
+    wait_for(lambda: "widget-view+json" in (folder / "saved.ipynb").read_text(), "the file")
+    page.reload()
+    button.wait_for()
+    wait_for(lambda: pictures_in(page) == 0, "the widgets, for their kernel runs on")
+    page.close()
+
+    end_kernels(address("saved.ipynb"))
+    saved = nbformat.read(folder / "saved.ipynb", 4)
+    saved.cells[0].source += "  # changed by someone else, so that JupyterLab does not trust it"
+    nbformat.write(saved, folder / "foreign.ipynb")
+    for name in ("saved.ipynb", "foreign.ipynb"):
+        page = chromium.new_page(viewport={"width": 1500, "height": 2500})
+        page.goto(address(name))
+        page.get_by_text("| Idle").wait_for()
+        wait_for(lambda p=page: pictures_in(p) == 2 and visible(p, "Answer"), "the stills")
+        assert page.locator(".widget-box").count() == 0 and not visible(page, "not found") and not visible(page, "VBox")
+        page.close()
 
 
 @pytest.mark.parametrize("name", ["01_data", "05_evaluation"])

@@ -18,8 +18,8 @@ from PIL import Image
 from carvana_course.browser import layers
 from carvana_course.deployment import cutout, predictions
 from carvana_course.show import pictures
+from carvana_course.show.live import Live
 from carvana_lib import DataError, prediction
-from carvana_lib.progress import is_live
 from carvana_lib.reading import read_photo
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken
@@ -97,7 +97,7 @@ def file_button(description: str, meaning: str) -> W.FileUpload:
     )
 
 
-class PhotoUpload:
+class PhotoUpload(Live):
     """A widget that takes a photo and shows mask and cut-out, to look at and to save; and a background, to look at.
 
     `model`, `image_size` and `flip` are those of `prediction.probability`; `example` (H, W, 3) uint8 is what it shows
@@ -117,8 +117,6 @@ class PhotoUpload:
         return "PhotoUpload: run this cell in JupyterLab, or the notebook with Voila, to choose a photo"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        if is_live():
-            return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}
         strip = self.strip()
         bundle = {"text/plain": repr(self), "image/jpeg": base64.b64encode(strip.data).decode()}
         return bundle, {"image/jpeg": {"alt": strip.alt}}
