@@ -9,7 +9,7 @@ from IPython.display import display
 from carvana_lib.progress import is_live
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-SHEET = ".jp-OutputArea-child:has(.carvana-live)"  # the output of the sheet; the still and the widget follow it
+SHEET = ".jp-OutputArea-child:has(> * > .carvana-live)"  # the output of the sheet; the still and the widget follow it
 STYLE = f"""<style class='carvana-live'>
 {SHEET}, {SHEET} + :has(+ * .widget-box), {SHEET} + * + :not(:has(.widget-box)) {{ display: none; }}
 </style>"""

@@ -160,6 +160,7 @@ def check_kernel() -> Finding:
         command = KernelManager(kernel_name="python3").format_kernel_cmd()
     except Exception as error:  # no Jupyter, no such kernel, a damaged kernel.json
         reason = " ".join(str(error).split())
+        remedy = "run 'pip install -r requirements.txt', then 'python -m ipykernel install --sys-prefix'"
         return Finding("kernel", f"Jupyter finds no kernel python3: {reason}", remedy)
     python = command[: command.index("-m")] if "-m" in command else command[:1]
     try:
