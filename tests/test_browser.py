@@ -2,8 +2,10 @@
 
 import base64
 import io
+import json
 import re
 import time
+import urllib.request
 
 import cv2
 import nbformat
@@ -13,6 +15,7 @@ import pytest
 from conftest import ROOT, SCREENSHOTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nbclient import NotebookClient
 from PIL import Image
 
 from carvana_course.browser import MaskBrowser, layers
@@ -339,6 +342,59 @@ def test_arrays_are_found_by_the_column_row(tmp_path):
         MaskBrowser(table, photos[:5])
 
 
+# What is done to a table before it is shown, and the pictures, numbered from 0, that its rows then mean; None: refused
+PAIRINGS = {
+    "as it was": (lambda t: t, list(range(12))),
+    "filtered": (lambda t: t[t["view"] == 3], [2, 6, 10]),
+    "sorted": (lambda t: t.sort_values("view", kind="stable"), [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]),
+    "shuffled": (lambda t: t.sample(frac=1, random_state=0), [6, 11, 4, 10, 2, 8, 1, 7, 9, 3, 0, 5]),
+    "one row": (lambda t: t.iloc[[5]], [5]),
+    "another type of index": (
+        lambda t: t.iloc[::-1].set_axis(np.arange(11, -1, -1, np.uint8)),
+        list(range(11, -1, -1)),
+    ),
+    "a column row": (lambda t: t.assign(row=11 - t.index).set_index(t["view"].to_numpy()), list(range(11, -1, -1))),
+    "row after a merge": (lambda t: t.assign(row=t.index.astype(float)).iloc[[4]], [4]),
+    "the same row twice": (lambda t: t.assign(row=t.index).iloc[[4, 4]], [4, 4]),
+    "head": (lambda t: t.head(5), None),
+    "filtered, a new index": (lambda t: t[t["view"] == 3].reset_index(drop=True), None),
+    "sorted, the old index a column": (lambda t: t.sort_values("view").reset_index(), None),
+    "put together of two": (lambda t: pd.concat([t.head(6), t.head(6)]), None),
+    "named by id": (lambda t: t.set_index("image_id", drop=False), None),
+    "two levels": (lambda t: t.set_index(["car_id", "view"], drop=False), None),
+    "negative": (lambda t: t.set_axis(range(-1, 11)), None),
+    "halves": (lambda t: t.set_axis(np.arange(12) / 2), None),
+    "beyond the arrays": (lambda t: t.set_axis(range(1, 13)), None),
+    "row of text": (lambda t: t.assign(row=t.index.astype(str)), None),
+    "row with a gap": (lambda t: t.assign(row=t.index.where(t.index != 3)), None),
+    "row with another gap": (lambda t: t.assign(row=pd.array([None, *range(11)], dtype="Int64")), None),
+    "row below 0": (lambda t: t.assign(row=t.index - 1), None),
+}
+
+
+@pytest.mark.parametrize("name", PAIRINGS)
+def test_rows_keep_their_pictures(name, tmp_path):
+    change, expected = PAIRINGS[name]
+    table = change(make_table())
+    photos = np.stack([np.full((8, 8, 3), i, np.uint8) for i in range(12)])
+    if expected is None:
+        with pytest.raises(ValueError, match=r"column row|go up to 12; give the table a column row"):
+            MaskBrowser(table, photos)
+        MaskBrowser(table, lambda row: photos[0], review=tmp_path / "r.csv")  # a function needs no number
+        return
+    browser = MaskBrowser(table, photos, review=tmp_path / "r.csv")
+    assert [browser.load(i)[0].max() for i in range(len(table))] == expected
+    assert browser.table["image_id"].tolist() == table["image_id"].tolist()
+
+
+def test_a_function_gets_the_row_by_its_label(tmp_path):
+    table = make_table()
+    shown = table[table["view"] == 3]
+    photos = np.stack([np.full((8, 8, 3), i, np.uint8) for i in range(12)])
+    browser = MaskBrowser(shown, lambda row: photos[row.name], review=tmp_path / "r.csv")
+    assert [browser.load(i)[0].max() for i in range(3)] == [2, 6, 10]
+
+
 def test_wrong_calls_are_explained():
     photos = np.zeros((12, 8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="0 rows"):
@@ -379,9 +435,25 @@ def test_without_a_reader_it_is_a_small_strip(browser, monkeypatch):
     assert bundle["text/plain"] == "MaskBrowser of 12 pictures"
     strip = Image.open(io.BytesIO(base64.b64decode(bundle["image/jpeg"])))
     assert strip.width > 600 and len(bundle["image/jpeg"]) < 300_000
-    monkeypatch.setenv("JPY_SESSION_NAME", "notebook")
-    live = fresh._repr_mimebundle_()[0]
-    assert "application/vnd.jupyter.widget-view+json" in live and live["image/jpeg"] == bundle["image/jpeg"]
+    with pytest.raises(NotImplementedError):  # by which IPython goes on to the bundle
+        fresh._ipython_display_()
+
+
+def test_a_headless_notebook_gets_the_strip_alone(monkeypatch):
+    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
+    source = """
+import numpy as np
+import pandas as pd
+from carvana_course.browser import MaskBrowser
+browser = MaskBrowser(pd.DataFrame({"image_id": ["a"]}), np.zeros((1, 8, 8, 3), np.uint8))
+display(browser)
+browser
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    outputs = notebook.cells[0].outputs
+    assert [output.output_type for output in outputs] == ["display_data", "execute_result"]
+    assert all(set(output.data) == {"text/plain", "image/jpeg"} for output in outputs)
 
 
 # The widget in JupyterLab, in Chromium
@@ -666,6 +738,68 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
                 assert inner["x"] + inner["width"] <= box["x"] + box["width"] + 4  # margins
         screenshot(page, f"narrow_{width}")
     page.set_viewport_size({"width": 1500, "height": 1000})
+
+
+QUIZ = """
+from carvana_course.exercises import quiz
+quiz("leak")
+"""
+UPLOAD = """
+from carvana_course.deployment.upload import PhotoUpload
+from carvana_lib.model import UNet
+PhotoUpload(UNet(4).eval(), 64, photo(table.iloc[0]))
+"""
+
+
+def visible(page, text: str) -> bool:
+    return any(found.is_visible() for found in page.get_by_text(text).all())
+
+
+def pictures_in(page) -> int:
+    """How many stills the page shows."""
+    return sum(image.is_visible() for image in page.locator(".jp-RenderedImage img").all())
+
+
+def end_kernels(address: str):
+    """Stop the kernels of the server that has this address."""
+    server, _, rest = address.partition("/lab/")
+    token = rest.partition("?")[2].split("&")[0]
+    with urllib.request.urlopen(f"{server}/api/kernels?{token}") as answer:
+        kernels = json.load(answer)
+    for kernel in kernels:
+        request = urllib.request.Request(f"{server}/api/kernels/{kernel['id']}?{token}", method="DELETE")
+        urllib.request.urlopen(request).close()
+
+
+def test_a_saved_notebook_shows_stills_where_its_widgets_were(chromium, lab):
+    address, folder = lab
+    cells = [nbformat.v4.new_code_cell(source) for source in (CELL + "browser", QUIZ, UPLOAD)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, folder / "saved.ipynb")
+    page = chromium.new_page(viewport={"width": 1500, "height": 2500})
+    run_notebook(page, address("saved.ipynb"))
+    button = page.get_by_role("button", name="choose a photo")
+    button.wait_for()
+    assert pictures_in(page) == 0 and not visible(page, "Answer") and page.get_by_role("radio").count() == 3
+    page.keyboard.press("Control+s")
+    wait_for(lambda: "widget-view+json" in (folder / "saved.ipynb").read_text(), "the file")
+    page.reload()
+    button.wait_for()
+    wait_for(lambda: pictures_in(page) == 0, "the widgets, for their kernel runs on")
+    page.close()
+
+    end_kernels(address("saved.ipynb"))
+    saved = nbformat.read(folder / "saved.ipynb", 4)
+    saved.cells[0].source += "  # changed by someone else, so that JupyterLab does not trust it"
+    nbformat.write(saved, folder / "foreign.ipynb")
+    for name in ("saved.ipynb", "foreign.ipynb"):
+        page = chromium.new_page(viewport={"width": 1500, "height": 2500})
+        page.goto(address(name))
+        page.get_by_text("| Idle").wait_for()
+        wait_for(lambda p=page: pictures_in(p) == 2 and visible(p, "Answer"), "the stills")
+        assert page.locator(".widget-box").count() == 0 and not visible(page, "not found") and not visible(page, "VBox")
+        page.close()
 
 
 @pytest.mark.parametrize("name", ["01_data", "05_evaluation"])

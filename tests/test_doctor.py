@@ -1,8 +1,11 @@
 """The doctor: nothing to say of a machine that is well, and for each thing that is not, one line with a remedy."""
 
+import json
 import os
+import platform
 import re
 import shutil
+import sys
 import time
 
 import pytest
@@ -21,6 +24,8 @@ def well(monkeypatch, tmp_path):
     """A machine on which all is as it should be, whatever the one is like that runs the tests."""
     for place in ("HOME", "USERPROFILE", "KAGGLE_CONFIG_DIR"):
         monkeypatch.setenv(place, str(tmp_path / "home"))
+    for place in ("JUPYTER_DATA_DIR", "JUPYTER_PATH", "IPYTHONDIR"):
+        monkeypatch.setenv(place, str(tmp_path / "jupyter"))
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(doctor, "GIGABYTES_FREE", 0)
@@ -56,10 +61,10 @@ def test_a_machine_that_is_well_gets_a_line_for_each_thing(well):
     status, lines = told()
     assert status == 0 and all(line.startswith("ok      ") for line in lines)
     assert [line.split()[1] for line in lines] == [
-        "Python:", "packages:", "disk:", "memory:", "runs:", "sample:", "Kaggle:", "device:", "leftovers:"
+        "Python:", "packages:", "disk:", "memory:", "runs:", "sample:", "Kaggle:", "kernel:", "device:", "leftovers:"
     ]  # fmt: skip
     assert f"torch {well['torch']}, torchvision {well['torchvision']}" in lines[1]
-    assert "32 cars, 512 pictures" in lines[5] and lines[7].endswith(device.describe_device(Params()))
+    assert "32 cars, 512 pictures" in lines[5] and lines[8].endswith(device.describe_device(Params()))
 
 
 def test_this_machine_has_the_versions_that_it_tests(well, monkeypatch):
@@ -112,6 +117,63 @@ def test_a_damaged_token_is_told_but_not_shown(well, monkeypatch):
     monkeypatch.setenv("KAGGLE_API_TOKEN", "a secret with blanks")
     (wrong,) = problems()
     assert "blank" in wrong and "secret" not in wrong
+
+
+@pytest.mark.parametrize(("system", "machine", "fits"), [
+    ("Darwin", "x86_64", False), ("Darwin", "arm64", True), ("Linux", "x86_64", True)
+])  # fmt: skip
+def test_a_python_for_intel_macs_is_told(well, monkeypatch, system, machine, fits):
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    finding = doctor.check_python()
+    assert str(finding).startswith("ok" if fits else "problem")
+    assert fits or re.search("for Intel Macs.*; on Apple silicon install an arm64 Python, on an Intel", str(finding))
+
+
+def write_kernel(tmp_path, *argv):
+    """Let Jupyter find a kernel python3 with this command before any other."""
+    folder = tmp_path / "jupyter" / "kernels" / "python3"
+    folder.mkdir(parents=True, exist_ok=True)
+    spec = {"argv": [*argv, "-f", "{connection_file}"], "display_name": "Python 3", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+def write_program(path, *lines) -> str:
+    path.write_text("\n".join(["#!/bin/sh", *lines]))
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_the_python_that_jupyter_starts_is_asked(well, tmp_path):
+    assert doctor.check_kernel().remedy == ""
+    for python in ([sys.executable], ["env", "A=1", sys.executable], ["python3"]):  # jupyter puts its own for the last
+        write_kernel(tmp_path, *python, "-m", "ipykernel_launcher")
+        assert doctor.check_kernel().remedy == "" and sys.prefix in doctor.check_kernel().found
+    other = write_program(tmp_path / "other", "echo /opt/anaconda3")
+    write_kernel(tmp_path, other, "-m", "ipykernel_launcher")
+    (wrong,) = problems()
+    assert f"kernel: Jupyter's kernel python3 is the Python in /opt/anaconda3, not the one in {sys.prefix}; " in wrong
+    assert wrong.endswith(
+        "run 'python -m ipykernel install --sys-prefix' in this environment, and start Jupyter from it"
+    )
+
+
+def test_a_kernel_that_does_not_start_is_told(well, monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "SECONDS_TO_ANSWER", 0.3)
+    hanging = write_program(tmp_path / "hanging", "sleep 30")
+    failing = write_program(tmp_path / "failing", "exit 3")
+    for python in (hanging, failing, str(tmp_path / "removed")):
+        write_kernel(tmp_path, python, "-m", "ipykernel_launcher")
+        finding = doctor.check_kernel()
+        assert f"starts {python}, which does not answer" in finding.found and "ipykernel install" in finding.remedy
+
+
+def test_a_kernel_that_jupyter_cannot_find_is_told(well, monkeypatch, tmp_path):
+    write_kernel(tmp_path, sys.executable)
+    (tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json").write_text("{")
+    assert "Jupyter finds no kernel python3: " in doctor.check_kernel().found
+    monkeypatch.setitem(sys.modules, "jupyter_client.manager", None)
+    assert doctor.check_kernel().found.endswith("import of jupyter_client.manager halted; None in sys.modules")
 
 
 def test_a_broken_torch_is_told(well, monkeypatch):

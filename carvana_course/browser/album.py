@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from carvana_course.browser import layers
+from carvana_course.browser.pairing import picture_numbers
 from carvana_course.show import pictures
 from carvana_lib.runs import write_csv
 
@@ -54,14 +55,6 @@ def check_table(table, sort: str | None) -> pd.DataFrame:
     return table
 
 
-def check_lengths(table: pd.DataFrame, sources: dict) -> None:
-    """Raise ValueError for an array, {its name: array}, that ends before the table's last row."""
-    last = table["row"].max() if "row" in table else len(table) - 1
-    for name, source in sources.items():
-        if source is not None and not callable(source) and len(source) <= last:
-            raise ValueError(f"{name} has {len(source)} pictures, but the table's rows go up to {last}")
-
-
 class Start(NamedTuple):
     """What is shown first: a layer, another one beside it or NONE, the column that sorts, opacity and threshold."""
 
@@ -76,21 +69,25 @@ class Album:
     """Pictures with masks and predictions, and the table that knows about them.
 
     table: a row an image; image_id, and where known car_id, view, make, model, iou, dice or any other column.
-    photo, mask, probability: each an array of N pictures, indexed by the table's column `row` or else by the row's
-        position, or a function of the table's row (a pandas Series). Photos (H, W, 3) uint8; masks (H, W), 0 is
-        background; probabilities (H, W) from 0 to 1 or uint8 from 0 to 255. A function may return None: nothing known.
+    photo, mask, probability: each an array of N pictures, or a function of the table's row (a pandas Series that has
+        its label as name). A row's picture in the arrays is the one that its column `row` counts or else, in a table of
+        which rows were dropped or sorted, its label. Photos (H, W, 3) uint8; masks (H, W), 0 is background;
+        probabilities (H, W) from 0 to 1 or uint8 from 0 to 255. A function may return None: nothing known.
     layer, beside: the layers at the start (`layers.LAYERS`); sort: column at the start, worst first.
     background: (h, w, 3) uint8, what cut-outs are put on; review: CSV file of the marked pictures, read if it exists.
     width: of a picture on the page, pixels; cached: how many encoded pictures are kept in memory.
 
-    Raises ValueError for a table without rows or image_id, for arrays that are too short, unknown layers and columns.
+    Raises ValueError for a table without rows or image_id, for arrays that are too short, where neither `row` nor the
+    index tells which picture is meant, for unknown layers and columns.
     """
 
     def __init__(self, table, photo, mask=None, probability=None, *, layer=None, beside=NONE, sort=None, opacity=0.5,
                  threshold=0.5, background=None, review="review.csv", width=480, cached=64):  # fmt: skip
         self.table = check_table(table, sort)
+        self.labels = table.index
         self.sources = {"photo": photo, "mask": mask, "probability": probability}
-        check_lengths(self.table, self.sources)
+        arrays = {name: array for name, array in self.sources.items() if array is not None and not callable(array)}
+        self.numbers = picture_numbers(table, arrays) if arrays else None
         self.has_mask = mask is not None
         self.has_probability = probability is not None
         self.layers = layers.available(self.has_mask, self.has_probability)
@@ -112,6 +109,7 @@ class Album:
     def load(self, position: int) -> tuple:
         """(photo, mask, probability) of a row of the table, checked; the latter two may be None."""
         row = self.table.iloc[position]
+        row.name = self.labels[position]
         found = []
         for source in self.sources.values():
             if source is None:
@@ -119,7 +117,7 @@ class Album:
             elif callable(source):
                 found.append(source(row))
             else:
-                found.append(source[int(row.get("row", position))])
+                found.append(source[int(self.numbers[position])])
         photo, mask, probability = found
         return pictures.as_photo(photo), pictures.as_mask(mask), pictures.as_probability(probability)
 

@@ -14,11 +14,11 @@ import numpy as np
 from carvana_course.browser import layers
 from carvana_course.browser.album import LARGE_IS_BAD, NONE, Album, arrange
 from carvana_course.browser.controls import ALL, TABLE_ORDER, Controls, caption, close_widget
+from carvana_course.show.live import Live
 from carvana_lib import RunError
-from carvana_lib.progress import is_live
 
 
-class MaskBrowser(Album):
+class MaskBrowser(Album, Live):
     """An album to look through; takes what `Album` takes. Show it as the last line of a cell."""
 
     def __init__(self, *args, **kwargs):
@@ -36,9 +36,6 @@ class MaskBrowser(Album):
     def _repr_mimebundle_(self, include=None, exclude=None):
         strip = self.strip()
         data = {"text/plain": repr(self), "image/jpeg": base64.b64encode(strip.data).decode()}
-        if is_live():
-            data.update(self.widget._repr_mimebundle_())
-            data["text/plain"] = repr(self)
         return data, {"image/jpeg": {"alt": strip.alt}}
 
     @property

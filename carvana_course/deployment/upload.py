@@ -17,14 +17,15 @@ from PIL import Image
 
 from carvana_course.browser import layers
 from carvana_course.deployment import cutout, predictions
+from carvana_course.deployment.file_button import MAX_MEGABYTES, file_button, size_guard
 from carvana_course.show import pictures
+from carvana_course.show.live import Live
 from carvana_lib import DataError, prediction
-from carvana_lib.progress import is_live
 from carvana_lib.reading import read_photo
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken
 FORMATS_IN_WORDS = "JPEG, PNG or WebP"
-MAX_MEGABYTES = 9  # a message to the kernel may have 10 MiB, unless the server is told otherwise
+TYPES = "image/jpeg,image/png,image/webp"
 MAX_MEGAPIXELS = 50
 LIMITS = f"{FORMATS_IN_WORDS}; at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} million pixels"
 SHOWN = 960  # pixels: longer side of the pictures in the page; downloads have the photo's own size
@@ -48,7 +49,7 @@ def read_upload(name: str, content: bytes) -> np.ndarray:
     Raises DataError for another kind, too many bytes or pixels, and a damaged file.
     """
     if len(content) > 1e6 * MAX_MEGABYTES:
-        raise DataError(f"{name} has {len(content) / 1e6:.1f} MB, at most {MAX_MEGABYTES} are taken; make it smaller")
+        raise DataError(size_fault(name, len(content)))
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as header:
             too_large = header.width * header.height > 1e6 * MAX_MEGAPIXELS
@@ -63,6 +64,11 @@ def read_upload(name: str, content: bytes) -> np.ndarray:
     file = io.BytesIO(content)
     file.name = name  # for the message, should it be damaged
     return read_photo(file)
+
+
+def size_fault(name: str, size: int) -> str:
+    """What to say of a file of too many bytes."""
+    return f"{name} has {size / 1e6:.1f} MB, at most {MAX_MEGABYTES} are taken; make it smaller"
 
 
 def views(photo: np.ndarray, probability: np.ndarray, background: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -87,17 +93,7 @@ def as_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def file_button(description: str, meaning: str) -> W.FileUpload:
-    """A button that lets a person choose a picture, with what it is for and its limits as a tooltip."""
-    return W.FileUpload(
-        description=description,
-        accept="image/jpeg,image/png,image/webp",
-        tooltip=f"{meaning}: {LIMITS}",
-        layout={"width": "220px"},
-    )
-
-
-class PhotoUpload:
+class PhotoUpload(Live):
     """A widget that takes a photo and shows mask and cut-out, to look at and to save; and a background, to look at.
 
     `model`, `image_size` and `flip` are those of `prediction.probability`; `example` (H, W, 3) uint8 is what it shows
@@ -117,8 +113,6 @@ class PhotoUpload:
         return "PhotoUpload: run this cell in JupyterLab, or the notebook with Voila, to choose a photo"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        if is_live():
-            return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}
         strip = self.strip()
         bundle = {"text/plain": repr(self), "image/jpeg": base64.b64encode(strip.data).decode()}
         return bundle, {"image/jpeg": {"alt": strip.alt}}
@@ -139,8 +133,9 @@ class PhotoUpload:
 
     def make_controls(self):
         """Two buttons with a hint beside them; below, a line that says what is shown, and the pictures."""
-        self.button = file_button("choose a photo", "a photo of one car")
-        self.ground_button = file_button("choose a background", "what it is put before")
+        self.button = file_button("choose a photo", f"a photo of one car: {LIMITS}", TYPES)
+        self.ground_button = file_button("choose a background", f"what it is put before: {LIMITS}", TYPES)
+        guard = size_guard(lambda name, size: self.tell(size_fault(name, size), alert=True))
         hint = W.HTML(f"<div style='line-height:1.4'>A photo of one car, and a background for it: {LIMITS}.</div>")
         row = W.Box(
             [self.button, self.ground_button, hint],
@@ -148,7 +143,7 @@ class PhotoUpload:
         )
         self.status = W.HTML()
         self.result = W.HTML(layout={"width": "100%"})
-        self.controls = W.VBox([row, self.status, self.result])
+        self.controls = W.VBox([row, self.status, self.result, guard])
         self.button.observe(self.take_photo, "value")
         self.ground_button.observe(self.take_background, "value")
 

@@ -4,12 +4,12 @@ import html
 
 import ipywidgets as W
 
-from carvana_lib.progress import is_live
+from carvana_course.show.live import Live
 
 TEXT = "<div style='line-height:1.4'{}>{}</div>"  # ipywidgets' own lines stand far apart
 
 
-class Quiz:
+class Quiz(Live):
     """One question, some answers, and what to say to each. Show it as the last line of a cell.
 
     options: answer -> what to say to whoever chooses it; right: the option that is right.
@@ -36,11 +36,7 @@ class Quiz:
         )
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        data = {"text/plain": repr(self), "text/html": self._repr_html_()}
-        if is_live():
-            data.update(self.widget._repr_mimebundle_())
-            data["text/plain"] = repr(self)
-        return data
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}, {}
 
     @property
     def widget(self):

@@ -4,6 +4,7 @@ import importlib.metadata
 import platform
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from carvana_lib.runs import ROOT, remove, runs_folder, stale
 PYTHON = (3, 11)
 GIGABYTES_FREE = 2  # the cache of all real pictures at 256 pixels takes 1.3 of them
 GIGABYTES_OF_MEMORY = 2
+SECONDS_TO_ANSWER = 20  # a Python that has not started by then hangs
 TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")  # as runs.atomic names what is not finished yet
 
 
@@ -42,17 +44,21 @@ def look(clean: bool = False) -> Iterator[Finding]:
     yield check_writing()
     yield check_sample()
     yield check_kaggle()
+    yield check_kernel()
     yield check_device()
     yield check_leftovers(clean)
 
 
 def check_python() -> Finding:
-    """Is Python new enough?"""
-    remedy = ""
+    """Is Python new enough, and for a processor that has a torch? Under Rosetta, Apple silicon calls itself x86_64."""
+    found = platform.python_version()
     if sys.version_info < PYTHON:
         needed = ".".join(map(str, PYTHON))
-        remedy = f"install Python {needed} or newer, then 'make .venv/installed'"
-    return Finding("Python", platform.python_version(), remedy)
+        return Finding("Python", found, f"install Python {needed} or newer, then 'make .venv/installed'")
+    if platform.system() == "Darwin" and platform.machine() == "x86_64":
+        remedy = "on Apple silicon install an arm64 Python, on an Intel Mac use another machine or a hosted notebook"
+        return Finding("Python", f"{found} for Intel Macs, for which there is no torch any more", remedy)
+    return Finding("Python", found)
 
 
 def check_packages() -> Finding:
@@ -143,6 +149,32 @@ def check_kaggle() -> Finding:
         fault, remedy = str(error).removeprefix("token: ").split("; ", 1)
         return Finding("Kaggle", fault, remedy)
     return Finding("Kaggle", "a token is there")
+
+
+def check_kernel() -> Finding:
+    """Is the Python that Jupyter starts for the notebooks' kernel, python3, this one? It is started and asked."""
+    remedy = "run 'python -m ipykernel install --sys-prefix' in this environment"
+    try:
+        from jupyter_client.manager import KernelManager
+
+        command = KernelManager(kernel_name="python3").format_kernel_cmd()
+    except Exception as error:  # no Jupyter, no such kernel, a damaged kernel.json
+        reason = " ".join(str(error).split())
+        remedy = "run 'pip install -r requirements.txt', then 'python -m ipykernel install --sys-prefix'"
+        return Finding("kernel", f"Jupyter finds no kernel python3: {reason}", remedy)
+    python = command[: command.index("-m")] if "-m" in command else command[:1]
+    try:
+        asked = [*python, "-c", "import sys; print(sys.prefix)"]
+        answer = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=SECONDS_TO_ANSWER)
+    except (OSError, subprocess.SubprocessError):
+        return Finding("kernel", f"Jupyter's kernel python3 starts {' '.join(python)}, which does not answer", remedy)
+    prefix = Path(answer.stdout.strip()).resolve()
+    if prefix != Path(sys.prefix).resolve():
+        remedy += ", and start Jupyter from it"
+        return Finding(
+            "kernel", f"Jupyter's kernel python3 is the Python in {prefix}, not the one in {sys.prefix}", remedy
+        )
+    return Finding("kernel", f"Jupyter's kernel python3 is the Python in {sys.prefix}")
 
 
 def check_device() -> Finding:
