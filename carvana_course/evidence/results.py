@@ -8,6 +8,7 @@ import pandas as pd
 from carvana_lib.runs import ROOT, read_json
 
 RESULTS = ROOT / "results"
+RARE = RESULTS / "rare-object.json"  # of scripts/rare_object.py
 SCORE_COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 SIZES = {"small": "base_channels 16, 128 px", "32": "base_channels 32, 256 px", "full": "base_channels 64, 256 px"}
 RECIPE_STEPS = {  # experiment -> what it adds to the one before it
@@ -190,3 +191,11 @@ def native_ways(name: str = "best-small") -> pd.DataFrame:
         if "native" in result:
             return pd.DataFrame(result["native"]["ways"]).drop(columns="ms")
     return pd.DataFrame()
+
+
+def rare_object() -> pd.DataFrame:
+    """Validation mIoU after the last epoch on cars of 0.2 % of the picture, mean over seeds: a row a loss, a column a
+    learning rate."""
+    rows = pd.DataFrame(read_json(RARE, "scripts/rare_object.py")["rows"])
+    rows["last"] = rows["val_miou"].str[-1]
+    return rows.pivot_table("last", "loss", "learning_rate", sort=False)
