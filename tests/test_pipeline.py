@@ -20,6 +20,7 @@ from carvana_course.headless import batches, notebooks, report
 from carvana_course.headless.scores import has_metrics
 from carvana_lib import ParameterError, RunError
 from carvana_lib.config import Params
+from carvana_lib.data import open_data
 from carvana_lib.runs import Run, write_json
 from carvana_lib.training import train
 
@@ -131,7 +132,7 @@ def test_papermill_refuses_a_misspelt_parameter(tmp_path):
     ("words", "message"),
     [
         (["run", "-p", "epoch", "3"], "error: unknown parameter 'epoch'; did you mean 'epochs'?"),
-        (["run", "-p", "epochs", "0"], "error: epochs=0: it should be greater than or equal to 1"),
+        (["run", "-p", "epochs", "0"], "error: epochs='0': it should be greater than or equal to 1"),
         (["run", "-p", "image_size", "100"], "multiple of 16"),
         (["run", "-p", "loss", "hinge"], "error: loss='hinge'"),
         (["run", "-f", "absent.yaml"], "error: parameter file 'absent.yaml' cannot be read"),
@@ -149,12 +150,26 @@ def test_mistakes_are_one_sentence_before_anything_runs(words, message, runs, mo
     assert capsys.readouterr() == ("", "") and not runs.exists()
 
 
-def test_a_failing_notebook_is_named_with_its_reason(tmp_path):
+def test_a_failing_notebook_is_named_with_its_reason(folder):
+    set_to = {"data_dir": folder, "image_size": 32, "base_channels": 4, "learning_rate": 1e-3, "loss": "dice"}
+    words = [str(word) for pair in set_to.items() for word in ("-p", *pair)]
+    done = command("run", *words, "-p", "start_from", "nobody", "--only", "04", "--name", "broken")
+    assert done.returncode == 1 and "04_training.ipynb, cell" in done.stderr and "no trained run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_pictures_that_cannot_be_used_are_told_before_any_notebook_runs(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train_masks").mkdir()
     done = command("run", "-p", "data_dir", tmp_path, "--name", "broken")
-    assert done.returncode == 1 and "01_data.ipynb, cell" in done.stderr and "train holds no pictures" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 1 and "train holds no pictures" in done.stderr and "ipynb" not in done.stderr
+
+
+def test_what_is_left_out_is_on_the_screen(folder):
+    for path in sorted((folder / "train_masks").iterdir())[:3]:
+        path.unlink()
+    done = command("run", "-p", "data_dir", folder, "--only", "01", "--name", "less", "-p", "image_size", "32")
+    assert done.returncode == 0 and "3 of 40 left out: 3 x image without mask; see " in done.stdout
 
 
 def test_an_unwritable_run_folder_and_a_missing_device_are_one_sentence(runs):
@@ -252,9 +267,7 @@ def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_
         ran.append(params.run_name)
         if params.seed == 1:
             raise RunError("04_training.ipynb, cell 9: out of luck")
-        target = Run.start(params)
-        write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | {"params": params.model_dump()})
-        target.report.touch()
+        finish(params)
 
     monkeypatch.setattr(batches, "run_notebooks", run)
     (tmp_path / "b.yaml").write_text("grid: {seed: [0, 1, 2]}")
@@ -272,7 +285,8 @@ def test_a_batch_skips_what_is_finished_goes_on_after_failures_and_compares(tmp_
 def finish(params):
     """What a run leaves for its comparison."""
     target = Run.start(params)
-    write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | {"params": params.model_dump()})
+    facts = {"params": params.model_dump(), "fingerprint": open_data(params).fingerprint}
+    write_json(target.metrics, dict.fromkeys(report.SUMMARY, 0.9) | facts)
     target.report.touch()
 
 
