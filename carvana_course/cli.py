@@ -28,10 +28,11 @@ def run_command(
 ):
     """Execute the notebooks in order and write runs/NAME/report.html."""
     from carvana_course.headless import notebooks, report
+    from carvana_lib.runs import Run
 
     params = params_of_options(files, pairs, name)
-    target = notebooks.run_notebooks(params, start, only)
-    table = report.summarise_runs([params])
+    table = notebooks.run_notebooks(params, start, only)
+    target = Run(params.run_name)
     scores = table.to_string(index=False, float_format=NUMBERS) if len(table) else "no metrics yet: run 05"
     typer.echo("\n" + scores)
     typer.echo("\n" + report.time_shares(report.time_table(target)))

@@ -420,10 +420,15 @@ def test_html_in_a_notebooks_output_cannot_run_in_the_report(runs):
         ]
     )
     book.metadata["papermill"] = {"parameters": params.model_dump()}
+    book.metadata["pictures"] = "these"
     nbformat.write(book, target.notebooks / "01_data.ipynb")
     book.metadata["papermill"] = {"parameters": {}}
     nbformat.write(book, target.notebooks / "02_model.ipynb")
-    report.write_report(params)
+    book.metadata["papermill"] = {"parameters": params.model_dump()}
+    book.metadata["pictures"] = "others"
+    nbformat.write(book, target.notebooks / "03_tuning.ipynb")
+    report.write_report(params, "these")
+    assert "03_tuning" not in target.report.read_text()
     assert "01_data" in target.report.read_text() and "02_model" not in target.report.read_text()
     assert "<script>alert" not in target.report.read_text()
 

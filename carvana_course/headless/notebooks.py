@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import papermill
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from tqdm import tqdm
 
-from carvana_course.headless.report import time_table, write_report
+from carvana_course.headless.report import summarise_runs, time_table, write_report
 from carvana_lib import ParameterError, RunError
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
@@ -23,9 +24,13 @@ QUIET = ["--log-level=ERROR"]  # ipykernel 7 warns at every start that it speaks
 
 
 class BarEngine(NBClientEngine):
-    """Papermill's own engine, reporting each finished cell to one bar over all notebooks."""
+    """Papermill's own engine, reporting each finished cell to one bar over all notebooks.
+
+    What it executes says which `pictures` it saw, by their fingerprint.
+    """
 
     bar = None
+    pictures = ""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, **kwargs):
@@ -36,6 +41,7 @@ class BarEngine(NBClientEngine):
             cls.bar.update()
 
         nb_man.cell_complete = cell_complete
+        nb_man.nb.metadata["pictures"] = cls.pictures
         return super().execute_managed_notebook(nb_man, kernel_name, extra_arguments=QUIET, **kwargs)
 
 
@@ -65,25 +71,29 @@ def find_notebooks(start: str | None = None, only: list[str] | None = None) -> l
     return paths
 
 
-def run_notebooks(params: Params, start: str | None = None, only: list[str] | None = None) -> Run:
-    """Execute the notebooks with these parameters and write `runs/<run_name>/`, report included.
+def run_notebooks(params: Params, start: str | None = None, only: list[str] | None = None) -> pd.DataFrame:
+    """Execute the notebooks with these parameters and write `runs/<run_name>/`, report included; the run's scores.
 
     Raises DataError for pictures that cannot be used, and RunError that names notebook, cell and reason where one
     fails; its executed copy shows the traceback.
     """
     paths = find_notebooks(start, only)
-    open_data(params)  # which says what it leaves out, before anything takes its time
+    data = open_data(params)  # which says what it leaves out, before anything takes its time
     target = Run.start(params, describe_device(params))
+    earlier = set(target.earlier.glob("*"))
     target.notebooks.mkdir(parents=True, exist_ok=True)
     cells = sum(len(nbformat.read(path, 4).cells) + 1 for path in paths)  # papermill adds one cell to each
     with tqdm(total=cells, unit="cell", dynamic_ncols=True) as bar:
         BarEngine.bar = bar
+        BarEngine.pictures = data.fingerprint
         for path in paths:
             bar.set_description(path.stem)
             execute_notebook(path, target.notebooks / path.name, params)
+    for place in set(target.earlier.glob("*")) - earlier:
+        print(f"the net that was in {target.folder} is now in {place}; to go back, move what is there up again")
     write_csv(target.timing, time_table(target))
-    write_report(params)
-    return target
+    write_report(params, data.fingerprint)
+    return summarise_runs([params], data.fingerprint)
 
 
 def execute_notebook(path: Path, copy: Path, params: Params) -> None:

@@ -16,9 +16,10 @@ WORK_TAGS = ["import", "train", "data"]  # of cells, by what takes their time; t
 NETWORK_ADDRESSES = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url"]
 
 
-def summarise_runs(sets: list[Params]) -> pd.DataFrame:
+def summarise_runs(sets: list[Params], fingerprint: str = "") -> pd.DataFrame:
     """One row a net that has been evaluated, nets set aside among them: name, and what a reader asks for first."""
-    rows = [[name, *(metrics[key] for key in SUMMARY)] for params in sets for name, metrics in evaluated(params)]
+    found = [named for params in sets for named in evaluated(params, fingerprint)]
+    rows = [[name, *(metrics[key] for key in SUMMARY)] for name, metrics in found]
     return pd.DataFrame(rows, columns=["run", *SUMMARY])
 
 
@@ -80,16 +81,20 @@ def time_shares(table: pd.DataFrame) -> str:
     return f"{total:.0f} s in the notebooks: {notebooks}; {kinds}"
 
 
-def write_report(params: Params) -> None:
-    """Join the notebooks that were executed with these parameters into one HTML file that needs no network."""
+def write_report(params: Params, fingerprint: str) -> None:
+    """Join the notebooks that were executed with these parameters and pictures into one HTML file.
+
+    It needs no network. Chapters of other parameters, or of pictures of another fingerprint, are of another run.
+    """
     run = Run(params.run_name)
     chapters = [
         (path.stem, notebook)
         for path, notebook in executed_copies(run)
-        if notebook.metadata.get("papermill", {}).get("parameters") == params.model_dump()  # else of another run
+        if notebook.metadata.get("papermill", {}).get("parameters") == params.model_dump()
+        and notebook.metadata.get("pictures") == fingerprint
     ]
     names = [name for name, _ in chapters]
-    cells = [nbformat.v4.new_markdown_cell(report_head(run, summarise_runs([params]), names))]
+    cells = [nbformat.v4.new_markdown_cell(report_head(run, summarise_runs([params], fingerprint), names))]
     for name, notebook in chapters:
         cells.append(nbformat.v4.new_markdown_cell(f"<div id='{name}'></div>"))
         cells.extend(report_cells(notebook))

@@ -18,11 +18,11 @@ def has_metrics(params, fingerprint: str = "") -> bool:
     return metrics["params"] == params.model_dump() and fingerprint in ("", metrics.get("fingerprint"))
 
 
-def evaluated(params) -> list[tuple[str, dict]]:
-    """(name, metrics) of a run that has been evaluated with exactly these parameters, then of nets set aside in it."""
+def evaluated(params, fingerprint: str = "") -> list[tuple[str, dict]]:
+    """(name, metrics) of a run that `has_metrics` with these parameters and pictures, then of nets set aside in it."""
     run = Run(params.run_name)
     found = []
-    if has_metrics(params):
+    if has_metrics(params, fingerprint):
         found.append((run.name, read_json(run.metrics)))
     for path in sorted(run.earlier.glob("*/metrics.json")):
         found.append((f"{run.name}/earlier/{path.parent.name}", read_json(path)))

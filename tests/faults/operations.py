@@ -67,16 +67,19 @@ def executed(params: dict) -> None:
     """Leave what a run has before its report is written: parameters, scores, and a notebook's executed copy."""
     params = Params(**params)
     run = Run.start(params)
-    write_json(run.metrics, dict.fromkeys(report_page.SUMMARY, 0.5) | {"params": params.model_dump()})
+    write_json(
+        run.metrics, dict.fromkeys(report_page.SUMMARY, 0.5) | {"params": params.model_dump(), "fingerprint": "these"}
+    )
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("a chapter")])
     book.metadata["papermill"] = {"parameters": params.model_dump(), "duration": 1.0}
+    book.metadata["pictures"] = "these"
     run.notebooks.mkdir()
     nbformat.write(book, run.notebooks / "05_scores.ipynb")
 
 
 def report(params: dict) -> None:
     """Write report.html."""
-    report_page.write_report(Params(**params))
+    report_page.write_report(Params(**params), "these")
 
 
 def run(params: dict, notebooks: str) -> None:
