@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, write_pair
+from PIL import Image
 
 from carvana_course.cli import join_pairs, main, parse_pair
 from carvana_course.headless import batches, notebooks, report
@@ -483,3 +485,31 @@ def test_cells_that_import_open_data_or_train_are_tagged(path):
         if "parameters" not in tags:
             assert not first or "import" in tags, "the first cell after the parameters is the chapter's import cell"
             first = False
+
+
+def few_pictures(folder: Path) -> dict:
+    """Three cars from two sides, of which one shows no car."""
+    for car in range(3):
+        for view in (1, 2):
+            write_pair(folder, f"car{car}_{view:02d}", seed=car + 7 * view)
+        Image.new("L", (48, 32)).save(folder / "train_masks" / f"car{car}_02_mask.gif")
+    return {"keep_empty": True}
+
+
+def one_view_each(folder: Path) -> dict:
+    """Six cars, each from one side, without a car's make and model."""
+    for car in range(6):
+        write_pair(folder, f"car{car}_01", seed=car)
+    return {}
+
+
+@pytest.mark.parametrize(("write", "chapters"), [(few_pictures, []), (one_view_each, ["01", "05", "06"])])
+def test_chapters_run_on_any_set_that_trains(tmp_path, write, chapters):
+    set_to = {"data_dir": tmp_path / "own", "image_size": 32, "base_channels": 2, "epochs": 1, "run_name": "own"}
+    set_to |= {"learning_rate": 1e-3, "loss": "dice", "device": "cpu"} | write(tmp_path / "own")
+    words = [str(word) for pair in set_to.items() for word in ("-p", *pair)]
+    done = command("run", *words, *(word for number in chapters for word in ("--only", number)))
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads(Run("own").metrics.read_text())
+    assert 0 <= metrics["test_miou"] <= 1 and metrics["n_test"] == (1 if chapters else 2)
+    assert Run("own").report.exists() and Run("own").onnx.exists()
