@@ -15,9 +15,8 @@ import pandas as pd
 from numpy.lib import format
 
 from carvana_lib import DataError
-from carvana_lib.device import cores, keep_memory
+from carvana_lib.device import cores, keep_memory, progress
 from carvana_lib.pairs import find_pairs
-from carvana_lib.progress import progress
 from carvana_lib.reading import open_photo, read_mask, resize
 from carvana_lib.runs import atomic, remove, runs_folder, stale
 

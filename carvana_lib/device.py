@@ -1,8 +1,9 @@
-"""The machine: its cores and memory, which device and which precision, decided once and said aloud."""
+"""The machine: its cores and memory, which device and which precision, and whether somebody watches it."""
 
 import ctypes
 import os
 import platform
+import sys
 
 import torch
 from accelerate import Accelerator
@@ -76,3 +77,19 @@ def describe_device(params) -> str:
         name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
         name = f"{name}, {torch.get_num_threads()} threads"
     return f"{device} ({name}), {pick_precision(params.precision, device)}"
+
+
+def is_live() -> bool:
+    """True where Jupyter's server, Voila or VS Code shows the notebook to a person. Used by `open_data` in 01."""
+    by_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+    return by_voila or "JPY_SESSION_NAME" in os.environ or hasattr(sys.modules["__main__"], "__vsc_ipynb_file__")
+
+
+def progress(iterable, description: str, total: int | None = None, unit: str = "it"):
+    """A tqdm bar over `iterable` where somebody watches; the bare iterable elsewhere. Used by `open_data` in 01."""
+    if not is_live() and not sys.stderr.isatty():
+        return iterable
+    from tqdm import notebook, tqdm
+
+    bar = notebook.tqdm if is_live() else tqdm
+    return bar(iterable, desc=description, total=total, unit=unit, leave=False)

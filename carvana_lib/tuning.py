@@ -14,10 +14,9 @@ from filelock import FileLock, Timeout
 from carvana_lib import RunError
 from carvana_lib.checkpoints import make_model
 from carvana_lib.dataset import make_loader, subsample
-from carvana_lib.device import make_accelerator
+from carvana_lib.device import make_accelerator, progress
 from carvana_lib.diagnosis import enough_memory
 from carvana_lib.losses import LOSSES
-from carvana_lib.progress import progress
 from carvana_lib.runs import Run, atomic, code, write_csv, write_json, writing
 from carvana_lib.training import fit, make_optimizer, train_step
 

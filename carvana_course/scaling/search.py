@@ -9,7 +9,7 @@ import pandas as pd
 from carvana_course.scaling import in_worker
 from carvana_course.scaling.database import database
 from carvana_lib import ParameterError, tuning
-from carvana_lib.progress import progress
+from carvana_lib.device import progress
 from carvana_lib.tuning import POINTS
 
 
