@@ -131,8 +131,9 @@ def open_data(params) -> Carvana:
             raise DataError(f"{few}, split by {params.split_by}; add pictures of more cars")
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
-    images = np.load(cache / "images.npy", mmap_mode="r")[: len(table)]
-    masks = np.load(cache / "masks.npy", mmap_mode="r")[: len(table)]
+    size = params.image_size
+    images = np.memmap(cache / "images", mode="r").reshape(-1, size, size, 3)
+    masks = np.memmap(cache / "masks", mode="r").reshape(-1, size, size)
     fingerprint = (cache / "fingerprint").read_text()
     return Carvana(folder, table, images, masks, audit, fingerprint, seconds, params.mask_threshold)
 
