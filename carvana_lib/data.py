@@ -50,9 +50,7 @@ def data_folder(data_dir: str) -> Path:
 
 
 def _read_metadata(folder: Path) -> pd.DataFrame:
-    """metadata.csv (id, year, make ...), one row per car, all text, unknown cells empty; without it no rows. What
-    parts the columns, comma, semicolon or tab, is what the first line has most of.
-    """
+    """metadata.csv (id, year, make ...) as text, a row per car, none without it; line 1 tells comma, semicolon, tab."""
     path = folder / "metadata.csv"
     if not path.exists():
         return pd.DataFrame(columns=["car_id"])
@@ -67,9 +65,8 @@ def _read_metadata(folder: Path) -> pd.DataFrame:
 
 
 def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fraction: float) -> list[str]:
-    """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side: 318 cars give
-    222, 48 and 48 at 15 % each. Of two cars only, one's odd views become validation and its even views test. Used by
-    `open_data` in 01.
+    """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side. Of two cars
+    only, one's odd views become validation and its even views test. Used by `open_data` in 01.
     """
     cars = sorted(set(table["car_id"]))
     order = np.random.default_rng(seed).permutation(cars).tolist()
