@@ -16,6 +16,7 @@ from PIL import Image
 
 from carvana_course.deployment import folders
 from carvana_course.headless import report as report_page
+from carvana_course.scaling import search
 from carvana_course.upkeep import download
 from carvana_lib import data as pictures
 from carvana_lib import evaluation, training, tuning
@@ -38,7 +39,7 @@ def train(params: dict) -> int:
 def tune(params: dict) -> int:
     """Search the grid; how many trials there are."""
     params = Params(**params)
-    return len(tuning.search(pictures.open_data(params), params))
+    return len(search.search(pictures.open_data(params), params))
 
 
 def trials_made(params: dict) -> int:
