@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from accelerate import PartialState
 from accelerate.utils import broadcast
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -13,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from carvana_lib.checkpoints import make_model, resume, save_checkpoint
 from carvana_lib.dataset import make_loader, training_rows
 from carvana_lib.device import make_accelerator
-from carvana_lib.diagnosis import divergence, enough_memory, mean_loss
+from carvana_lib.diagnosis import enough_memory, mean_loss
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.model import UNet
@@ -140,8 +139,4 @@ def train(data, params, on_epoch=None) -> tuple[UNet, pd.DataFrame]:
             on_epoch(history)
 
     with enough_memory(params):
-        history = fit(model, data, rows, data.rows("val"), params, run.checkpoints, report)
-    warning = divergence(history, params)
-    if warning and PartialState().is_main_process:
-        print(warning)
-    return model, history
+        return model, fit(model, data, rows, data.rows("val"), params, run.checkpoints, report)
