@@ -82,9 +82,8 @@ def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fract
 
 
 def split_by_image(table: pd.DataFrame, seed: int) -> list[str]:
-    """The leaky counterpart of the split by car in column `split`, with 'unused' beside its three. The odd views of
-    validation and test cars go to training, and as many views of training cars, drawn by the seed, are left unused.
-    Used by `open_data` in 01.
+    """The leaky counterpart of the split by car in column `split`: the odd views of validation and test cars go to
+    training, and as many views of training cars, drawn by the seed, are 'unused'. Used by `open_data` in 01.
     """
     split = table["split"].to_numpy(copy=True)
     honest = np.flatnonzero(split == "train")
@@ -96,9 +95,8 @@ def split_by_image(table: pd.DataFrame, seed: int) -> list[str]:
 
 
 def open_data(params) -> Carvana:
-    """Prepare (or find) the cache, join the metadata, split by car, and leave audit.csv and split.csv in the run.
-    Raises DataError where no usable picture is left, for fewer than two cars, and, with `params.strict`, where the
-    audit found any fault. Taught in 01.
+    """Prepare (or find) the cache, join the metadata, split by car, leave audit.csv and split.csv in the run. Raises
+    DataError for no usable picture, for fewer than two cars, and, with `params.strict`, for any fault. Taught in 01.
     """
     folder = data_folder(params.data_dir)
     run = Run(params.run_name)

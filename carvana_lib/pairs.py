@@ -21,9 +21,8 @@ def visible(folder: Path) -> list[Path]:
 
 
 def find_pairs(folder: Path) -> pd.DataFrame:
-    """Pair photos and masks by name: image_id, car_id, view, image, mask, problem; a row for each pair, and for each
-    other file. `image` and `mask` are paths relative to `folder`, empty where there is none. Raises DataError for a
-    folder without any photo. Taught in 01.
+    """Pair photos and masks by name: image_id, car_id, view, image and mask (paths relative to `folder`, or empty) and
+    problem; a row for each pair and each other file. Raises DataError for a folder without any photo. Taught in 01.
     """
     photos = _by_id(folder / "train", "")
     masks = _by_id(folder / "train_masks", "_mask")

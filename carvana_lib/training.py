@@ -30,9 +30,8 @@ def make_optimizer(model: torch.nn.Module, params) -> torch.optim.Optimizer:
 
 
 def make_scheduler(optimizer, params, steps: int):
-    """The learning rate of each step, `steps` an epoch. 'none': constant; 'step': the protocol's StepLR, halved every 5
-    epochs; 'onecycle': from 1/25 of the learning rate up to it over 30 % of the training, then down to almost nothing
-    (Smith, Topin 2018, section 3). Taught in 03.
+    """The learning rate of each step, `steps` an epoch: constant; 'step' halves it every 5 epochs; 'onecycle' goes from
+    1/25 up over 30 % of the training, then down to almost 0 (Smith, Topin 2018, section 3). Taught in 03.
     """
     if params.scheduler == "step":
         return lr_scheduler.StepLR(optimizer, STEP_EPOCHS * steps, STEP_GAMMA)
