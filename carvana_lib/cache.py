@@ -52,15 +52,13 @@ def inspect(folder: Path, pair: dict, size: int, keep_empty: bool = False, thres
 
 def _oddity(mask: np.ndarray, area: float) -> str:
     """What a person should look at in a mask (H, W), or ''. Carvana's cars fill 9 to 41 % of their pictures."""
-    found = []
-    if 0 < area < 0.01:
-        found.append("car below 1 % of the picture")
-    if area > 0.9:
-        found.append("car above 90 % of the picture")
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    if border.mean() > 0.5:
-        found.append("border mostly car: is the mask inverted?")
-    return "; ".join(found)
+    oddities = {
+        "car below 1 % of the picture": 0 < area < 0.01,
+        "car above 90 % of the picture": area > 0.9,
+        "border mostly car: is the mask inverted?": border.mean() > 0.5,
+    }
+    return "; ".join(oddity for oddity, is_there in oddities.items() if is_there)
 
 
 def _stamp(folder: Path, pairs: pd.DataFrame, how: str) -> str:

@@ -12,8 +12,6 @@ from accelerate.utils import DataLoaderConfiguration
 
 from carvana_lib import ParameterError
 
-MODES = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names -> Accelerate's
-
 
 def cores() -> int:
     """How many cores this process may use, under taskset or SLURM for example. Used by `open_data` in 01."""
@@ -65,7 +63,8 @@ def make_accelerator(device: str = "auto", precision: str = "auto") -> Accelerat
         keep_memory()
     AcceleratorState._reset_state(reset_partial_state=True)
     shared = DataLoaderConfiguration(split_batches=True)
-    return Accelerator(mixed_precision=MODES[precision], cpu=device == "cpu", dataloader_config=shared)
+    mode = "no" if precision == "float32" else precision  # as Accelerate calls it
+    return Accelerator(mixed_precision=mode, cpu=device == "cpu", dataloader_config=shared)
 
 
 def describe_device(params) -> str:

@@ -103,7 +103,7 @@ def writing(path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = error.strerror or error
         raise RunError(f"cannot write {path}: {reason}; free or change that place and run again") from error
 
 
