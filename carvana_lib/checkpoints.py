@@ -119,9 +119,8 @@ def difference(state: dict, data, params) -> str:
 
 
 def load_trained(data, params) -> tuple[UNet, Params, pd.DataFrame]:
-    """The best net of a run: (model, the parameters it was trained with, history). Raises CheckpointError where it was
-    trained on other pictures or with other parameters than `params` ask for: its test cars could be cars it has seen,
-    its score would stand beside settings that it never had. Used by `trained` in 05.
+    """The best net of a run: (model, parameters of its training, history). Raises CheckpointError where `params` ask
+    for other pictures or parameters: its test cars could be cars it has seen. Used by `trained` in 05.
     """
     run = Run(params.run_name)
     last = load_checkpoint(run.last)

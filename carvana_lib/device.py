@@ -53,9 +53,8 @@ def pick_precision(precision: str, device: str) -> str:
 
 
 def make_accelerator(device: str = "auto", precision: str = "auto") -> Accelerator:
-    """Accelerate's handle on device, precision and processes; batches are shared among processes. Accelerate keeps its
-    first choice for the whole process and has no public way to choose again, as a notebook may, so its state is reset.
-    Raises ParameterError for what this machine lacks. Taught in 02.
+    """Accelerate's handle on device, precision and processes, which share each batch. It has no public way to choose
+    again, as a notebook may, so its state is reset. Raises ParameterError for what this machine lacks. Taught in 02.
     """
     device = pick_device(device)
     precision = pick_precision(precision, device)
