@@ -1,27 +1,22 @@
 """Each pair is decoded, checked and resized once: training reads an array, at microseconds a picture, not photos."""
 
 import hashlib
-import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
-from numpy.lib import format
 
 from carvana_lib import DataError
-from carvana_lib.device import cores, keep_memory
+from carvana_lib.device import cores, keep_memory, progress
 from carvana_lib.pairs import find_pairs
-from carvana_lib.progress import progress
 from carvana_lib.reading import open_photo, read_mask, resize
 from carvana_lib.runs import atomic, remove, runs_folder, stale
 
-FORMAT = 3  # of the cache: another number where reading changes, so that what an earlier version read is not used
+FORMAT = 4  # of the cache: another number where reading or its files change, so that an earlier version's is not used
 AUDIT_COLUMNS = ["image_id", "car_id", "view", "image", "mask", "width", "height", "area", "problem", "warning"]
 
 
@@ -57,21 +52,17 @@ def inspect(folder: Path, pair: dict, size: int, keep_empty: bool = False, thres
 
 def _oddity(mask: np.ndarray, area: float) -> str:
     """What a person should look at in a mask (H, W), or ''. Carvana's cars fill 9 to 41 % of their pictures."""
-    found = []
-    if 0 < area < 0.01:
-        found.append("car below 1 % of the picture")
-    if area > 0.9:
-        found.append("car above 90 % of the picture")
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    if border.mean() > 0.5:
-        found.append("border mostly car: is the mask inverted?")
-    return "; ".join(found)
+    oddities = {
+        "car below 1 % of the picture": 0 < area < 0.01,
+        "car above 90 % of the picture": area > 0.9,
+        "border mostly car: is the mask inverted?": border.mean() > 0.5,
+    }
+    return "; ".join(oddity for oddity, is_there in oddities.items() if is_there)
 
 
 def _stamp(folder: Path, pairs: pd.DataFrame, how: str) -> str:
-    """12 hex digits that change when any file is added, removed, renamed or written, or another way to read them is
-    taken, known without reading them.
-    """
+    """12 hex digits that change with the name, size or time of any file and with how they are read; none is opened."""
     changes = hashlib.sha256(f"{FORMAT} {how}\n{pairs.to_csv()}".encode())
     for name in filter(None, [*pairs["image"], *pairs["mask"]]):
         path = folder / name
@@ -80,19 +71,9 @@ def _stamp(folder: Path, pairs: pd.DataFrame, how: str) -> str:
     return changes.hexdigest()[:12]
 
 
-@contextmanager
-def _new_array(path: Path, shape: tuple[int, ...]):
-    """Yield a file for the rows of a .npy array of uint8. A memory map would die of a signal where the disk is full."""
-    with path.open("wb") as file:
-        format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        end = file.tell() + math.prod(shape)
-        yield file
-        file.truncate(end)
-
-
 def prepare(folder: Path, size: int, keep_empty: bool = False, threshold: int | None = None) -> tuple[Path, float]:
     """Decode and resize every pair once, on all cores: (folder of the cache, seconds it took; 0.0 if it was there). The
-    cache holds images.npy, masks.npy (usable pictures only, in the audit's order), audit.csv and their fingerprint. A
+    cache holds the bytes of images and masks (usable ones only, in the audit's order), audit.csv and the fingerprint. A
     killed preparation leaves nothing that would be read. Other arguments as of `inspect`. Used by `open_data` in 01.
     """
     pairs = find_pairs(folder)
@@ -103,17 +84,15 @@ def prepare(folder: Path, size: int, keep_empty: bool = False, threshold: int | 
         remove(leftover)
     started = time.perf_counter()
     keep_memory()
-    shape = (len(pairs), size, size)
     contents = hashlib.sha256()
     rows = []
     with (
         atomic(cache, folder=True) as temporary,
-        _new_array(temporary / "images.npy", (*shape, 3)) as images,
-        _new_array(temporary / "masks.npy", shape) as masks,
+        (temporary / "images").open("wb") as images,  # a memory map would die of a signal where the disk is full
+        (temporary / "masks").open("wb") as masks,
         ThreadPoolExecutor(cores()) as threads,
     ):
-        inspect_pair = partial(inspect, folder, size=size, keep_empty=keep_empty, threshold=threshold)
-        results = threads.map(inspect_pair, pairs.to_dict("records"))
+        results = threads.map(lambda pair: inspect(folder, pair, size, keep_empty, threshold), pairs.to_dict("records"))
         for row, image, mask in progress(results, "preparing pictures", len(pairs)):
             rows.append(row)
             if not row["problem"]:

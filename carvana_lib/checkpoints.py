@@ -102,9 +102,8 @@ def finished_epochs(params) -> int:
 
 
 def difference(state: dict, data, params) -> str:
-    """The first thing in which a checkpoint's training is not what these pictures and parameters ask for, or ''. What
-    a search is still to find is no difference. Raises CheckpointError for one of a later version. Used by `trained` in
-    05.
+    """The first thing in which a checkpoint's training is not what these pictures and parameters ask for, or ''. What a
+    search is still to find is none. Raises CheckpointError for one of a later version. Used by `trained` in 05.
     """
     try:
         used = Params(**state["params"])
@@ -120,9 +119,8 @@ def difference(state: dict, data, params) -> str:
 
 
 def load_trained(data, params) -> tuple[UNet, Params, pd.DataFrame]:
-    """The best net of a run: (model, the parameters it was trained with, history). Raises CheckpointError where it was
-    trained on other pictures or with other parameters than `params` ask for: its test cars could be cars it has seen,
-    its score would stand beside settings that it never had. Used by `trained` in 05.
+    """The best net of a run: (model, parameters of its training, history). Raises CheckpointError where `params` ask
+    for other pictures or parameters: its test cars could be cars it has seen. Used by `trained` in 05.
     """
     run = Run(params.run_name)
     last = load_checkpoint(run.last)
@@ -135,9 +133,8 @@ def load_trained(data, params) -> tuple[UNet, Params, pd.DataFrame]:
 
 
 def resume(learner: dict, data, params, folder: Path | None) -> list[dict]:
-    """Bring back an unfinished training and return its history, empty where training starts: anew where it has
-    finished, was another net's, had other parameters, or with resume=False. Of several processes the main one reads the
-    file and tells the rest. Used by `fit` in 04.
+    """Bring back an unfinished training of this net and these parameters and return its history, empty where training
+    starts anew. Of several processes the main one reads the file and tells the rest. Used by `fit` in 04.
     """
     state = None
     if folder is not None and params.resume and PartialState().is_main_process and (folder / LAST).exists():

@@ -50,9 +50,7 @@ def data_folder(data_dir: str) -> Path:
 
 
 def _read_metadata(folder: Path) -> pd.DataFrame:
-    """metadata.csv (id, year, make ...), one row per car, all text, unknown cells empty; without it no rows. What
-    parts the columns, comma, semicolon or tab, is what the first line has most of.
-    """
+    """metadata.csv (id, year, make ...) as text, a row per car, none without it; line 1 tells comma, semicolon, tab."""
     path = folder / "metadata.csv"
     if not path.exists():
         return pd.DataFrame(columns=["car_id"])
@@ -67,9 +65,8 @@ def _read_metadata(folder: Path) -> pd.DataFrame:
 
 
 def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fraction: float) -> list[str]:
-    """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side: 318 cars give
-    222, 48 and 48 at 15 % each. Of two cars only, one's odd views become validation and its even views test. Used by
-    `open_data` in 01.
+    """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side. Of two cars
+    only, one's odd views become validation and its even views test. Used by `open_data` in 01.
     """
     cars = sorted(set(table["car_id"]))
     order = np.random.default_rng(seed).permutation(cars).tolist()
@@ -85,9 +82,8 @@ def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fract
 
 
 def split_by_image(table: pd.DataFrame, seed: int) -> list[str]:
-    """The leaky counterpart of the split by car in column `split`, with 'unused' beside its three. The odd views of
-    validation and test cars go to training, and as many views of training cars, drawn by the seed, are left unused.
-    Used by `open_data` in 01.
+    """The leaky counterpart of the split by car in column `split`: the odd views of validation and test cars go to
+    training, and as many views of training cars, drawn by the seed, are 'unused'. Used by `open_data` in 01.
     """
     split = table["split"].to_numpy(copy=True)
     honest = np.flatnonzero(split == "train")
@@ -99,9 +95,8 @@ def split_by_image(table: pd.DataFrame, seed: int) -> list[str]:
 
 
 def open_data(params) -> Carvana:
-    """Prepare (or find) the cache, join the metadata, split by car, and leave audit.csv and split.csv in the run.
-    Raises DataError where no usable picture is left, for fewer than two cars, and, with `params.strict`, where the
-    audit found any fault. Taught in 01.
+    """Prepare (or find) the cache, join the metadata, split by car, leave audit.csv and split.csv in the run. Raises
+    DataError for no usable picture, for fewer than two cars, and, with `params.strict`, for any fault. Taught in 01.
     """
     folder = data_folder(params.data_dir)
     run = Run(params.run_name)
@@ -131,8 +126,9 @@ def open_data(params) -> Carvana:
             raise DataError(f"{few}, split by {params.split_by}; add pictures of more cars")
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
-    images = np.load(cache / "images.npy", mmap_mode="r")[: len(table)]
-    masks = np.load(cache / "masks.npy", mmap_mode="r")[: len(table)]
+    size = params.image_size
+    images = np.memmap(cache / "images", mode="r").reshape(-1, size, size, 3)
+    masks = np.memmap(cache / "masks", mode="r").reshape(-1, size, size)
     fingerprint = (cache / "fingerprint").read_text()
     return Carvana(folder, table, images, masks, audit, fingerprint, seconds, params.mask_threshold)
 

@@ -1,8 +1,9 @@
-"""The machine: its cores and memory, which device and which precision, decided once and said aloud."""
+"""The machine: its cores and memory, which device and which precision, and whether somebody watches it."""
 
 import ctypes
 import os
 import platform
+import sys
 
 import torch
 from accelerate import Accelerator
@@ -10,8 +11,6 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DataLoaderConfiguration
 
 from carvana_lib import ParameterError
-
-MODES = {"float32": "no", "bf16": "bf16", "fp16": "fp16"}  # our names -> Accelerate's
 
 
 def cores() -> int:
@@ -54,9 +53,8 @@ def pick_precision(precision: str, device: str) -> str:
 
 
 def make_accelerator(device: str = "auto", precision: str = "auto") -> Accelerator:
-    """Accelerate's handle on device, precision and processes; batches are shared among processes. Accelerate keeps its
-    first choice for the whole process and has no public way to choose again, as a notebook may, so its state is reset.
-    Raises ParameterError for what this machine lacks. Taught in 02.
+    """Accelerate's handle on device, precision and processes, which share each batch. It has no public way to choose
+    again, as a notebook may, so its state is reset. Raises ParameterError for what this machine lacks. Taught in 02.
     """
     device = pick_device(device)
     precision = pick_precision(precision, device)
@@ -64,7 +62,8 @@ def make_accelerator(device: str = "auto", precision: str = "auto") -> Accelerat
         keep_memory()
     AcceleratorState._reset_state(reset_partial_state=True)
     shared = DataLoaderConfiguration(split_batches=True)
-    return Accelerator(mixed_precision=MODES[precision], cpu=device == "cpu", dataloader_config=shared)
+    mode = "no" if precision == "float32" else precision  # as Accelerate calls it
+    return Accelerator(mixed_precision=mode, cpu=device == "cpu", dataloader_config=shared)
 
 
 def describe_device(params) -> str:
@@ -76,3 +75,19 @@ def describe_device(params) -> str:
         name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
         name = f"{name}, {torch.get_num_threads()} threads"
     return f"{device} ({name}), {pick_precision(params.precision, device)}"
+
+
+def is_live() -> bool:
+    """True where Jupyter's server, Voila or VS Code shows the notebook to a person. Used by `open_data` in 01."""
+    by_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila/")
+    return by_voila or "JPY_SESSION_NAME" in os.environ or hasattr(sys.modules["__main__"], "__vsc_ipynb_file__")
+
+
+def progress(iterable, description: str, total: int | None = None, unit: str = "it"):
+    """A tqdm bar over `iterable` where somebody watches; the bare iterable elsewhere. Used by `open_data` in 01."""
+    if not is_live() and not sys.stderr.isatty():
+        return iterable
+    from tqdm import notebook, tqdm
+
+    bar = notebook.tqdm if is_live() else tqdm
+    return bar(iterable, desc=description, total=total, unit=unit, leave=False)

@@ -1,17 +1,13 @@
-"""What goes wrong in training, and the sentence that says what to change: memory, NaN, steps that are too large."""
+"""What goes wrong in training, and the sentence that says what to change: memory, or a loss that is not finite."""
 
-import math
 import re
 from contextlib import contextmanager
 
-import numpy as np
 import pandas as pd
 import torch
 
 from carvana_lib import TrainingError
 from carvana_lib.dataset import EpochSampler
-
-GUESSING = math.log(2)  # BCE of a net that says 0.5 of every pixel; Dice and their mean are near it
 
 
 @contextmanager
@@ -44,19 +40,3 @@ def mean_loss(losses: list[torch.Tensor], accelerator, image_ids: pd.Series, par
         f"the loss became {steps[step].item()} in epoch {epoch + 1}, step {step + 1} (pictures {names}); lower "
         f"learning_rate={params.learning_rate} or use precision='float32'; the last checkpoint is kept"
     )
-
-
-def divergence(history: pd.DataFrame, params) -> str:
-    """A sentence on a training whose steps were too large although its loss stayed finite; '' for any other. Its last
-    validation loss is NaN or over twice that of guessing (ln 2), or its mIoU stands still below 0.5 for three epochs.
-    Used by `train` in 04.
-    """
-    last = history.iloc[-1]
-    recent = history["val_miou"].tail(3)
-    if not last["val_loss"] <= 2 * GUESSING:  # as NaN is not
-        found = f"val_loss is {last['val_loss']:.3g}, that of guessing {GUESSING:.2f}"
-    elif len(recent) == 3 and np.ptp(recent) < 1e-3 and recent.max() < 0.5:
-        found = f"val_miou stands still at {last['val_miou']:.3f}"
-    else:
-        return ""
-    return f"training diverged: {found}; lower learning_rate={params.learning_rate:g}"

@@ -45,37 +45,26 @@ def score_images(model, data, rows, params, flip: bool = False) -> tuple[pd.Data
     columns with tp, fp, fn, tn (pixels at probability 0.5), soft_tp, soft_union, iou, dice and boundary_iou. The
     histogram is (N, 2, BINS) int32 pixels: background and car, by probability. Taught in 05.
     """
-    n = len(rows)  # arrays that are there from the start: small ones kept batch by batch would cut the memory up
-    order = np.empty(n, int)
-    counts = np.empty((n, len(COUNTS)), int)
-    others = np.empty((n, 3))
-    histograms = np.empty((n, 2, BINS), np.int32)
+    columns = [*COUNTS, "soft_tp", "soft_union", "boundary_iou"]
+    scores = np.empty((len(rows), len(columns)))  # arrays from the start: many small ones would cut the memory up
+    histograms = np.empty((len(rows), 2, BINS), np.int32)
     done = 0
     for batch_rows, probability, masks in predict_batches(model, data, rows, params, flip):
         part = slice(done, done + len(batch_rows))
         done += len(batch_rows)
         predicted = probability >= 0.5
         soft_tp = (probability * masks).sum((1, 2, 3))
-        order[part] = batch_rows
-        counts[part] = confusion_counts(predicted, masks).cpu()
-        histograms[part] = _histogram(probability, masks).cpu()
-        others[part, 0] = soft_tp.cpu()
-        others[part, 1] = (probability.sum((1, 2, 3)) + masks.sum((1, 2, 3)) - soft_tp).cpu()
+        scores[part, :4] = confusion_counts(predicted, masks).cpu()
+        scores[part, 4] = soft_tp.cpu()
+        scores[part, 5] = (probability.sum((1, 2, 3)) + masks.sum((1, 2, 3)) - soft_tp).cpu()
         pairs = zip(predicted[:, 0].cpu().numpy(), masks[:, 0].cpu().numpy(), strict=True)
-        others[part, 2] = [boundary_iou(p, y) for p, y in pairs]
-    scores = pd.DataFrame(counts, order, COUNTS)
-    scores[["soft_tp", "soft_union", "boundary_iou"]] = others
-    scores["iou"] = iou(scores.tp, scores.fp, scores.fn)
-    scores["dice"] = dice(scores.tp, scores.fp, scores.fn)
-    return data.table.loc[scores.index].join(scores).reset_index(names="row"), histograms
-
-
-def _histogram(probability: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """(B, 1, S, S) probabilities and masks -> (B, 2, BINS) pixel counts of background and car."""
-    size = len(probability)
-    cell = (probability * BINS).long().clamp_(max=BINS - 1) + BINS * masks.long()
-    cell += 2 * BINS * torch.arange(size, device=cell.device).view(-1, 1, 1, 1)
-    return torch.bincount(cell.flatten(), minlength=2 * BINS * size).view(size, 2, BINS)
+        scores[part, 6] = [boundary_iou(p, y) for p, y in pairs]
+        bins = (probability * BINS).long().clamp_(max=BINS - 1) + BINS * masks.long()  # those of the car are the last
+        histograms[part] = [np.bincount(cells, minlength=2 * BINS).reshape(2, BINS) for cells in bins.flatten(1).cpu()]
+    table = pd.DataFrame(scores, rows, columns).astype(dict.fromkeys(COUNTS, int))
+    table["iou"] = iou(table.tp, table.fp, table.fn)
+    table["dice"] = dice(table.tp, table.fp, table.fn)
+    return data.table.loc[rows].join(table).reset_index(names="row"), histograms
 
 
 def threshold_curve(histograms: np.ndarray) -> pd.DataFrame:

@@ -35,9 +35,8 @@ class DoubleConv(nn.Sequential):
 class UNet(nn.Module):
     """Poolings down, a bottleneck, transposed convolutions up, with skip connections: images (B, 3, H, W), RGB 0..255,
     uint8 or float, H and W divisible by `stride` -> logits (B, 1, H, W). With 64 base_channels it has 31,037,633
-    parameters. For comparison: `skips` and BatchNorm (`norm`) can be cut, `levels` is the number of poolings, and
-    `bilinear` goes up by interpolation and a 1x1 convolution. Raises ValueError for a size that cannot be halved.
-    Taught in 02.
+    parameters. For comparison `skips` and BatchNorm (`norm`) can be cut, `levels` is the number of poolings, `bilinear`
+    goes up by interpolation and a 1x1 convolution. Raises ValueError for a size that cannot be halved. Taught in 02.
     """
 
     def __init__(self, base_channels: int = 64, skips=True, norm=True, levels: int = 4, bilinear=False):

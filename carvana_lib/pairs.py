@@ -13,20 +13,16 @@ from carvana_lib import DataError
 from carvana_lib.reading import MASK_SUFFIXES, PHOTO_SUFFIXES
 
 NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2})")  # 00087a6bd4dc_01: the car, and which of its 16 views
-COLUMNS = ["image_id", "car_id", "view", "image", "mask", "problem"]
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, in order, without hidden files, such as a killed download leaves, and Windows' own. Used
-    by `find_pairs` in 01.
-    """
+    """What lies in a folder, in order, without hidden files and those of Windows. Used by `find_pairs` in 01."""
     return sorted(p for p in folder.iterdir() if p.name[0] != "." and p.name not in ("Thumbs.db", "desktop.ini"))
 
 
 def find_pairs(folder: Path) -> pd.DataFrame:
-    """Pair photos and masks by name: image_id, car_id, view, image, mask, problem; a row for each pair, and for each
-    other file. `image` and `mask` are paths relative to `folder`, empty where there is none. Raises DataError for a
-    folder without any photo. Taught in 01.
+    """Pair photos and masks by name: image_id, car_id, view, image and mask (paths relative to `folder`, or empty) and
+    problem; a row for each pair and each other file. Raises DataError for a folder without any photo. Taught in 01.
     """
     photos = _by_id(folder / "train", "")
     masks = _by_id(folder / "train_masks", "_mask")
@@ -43,7 +39,7 @@ def find_pairs(folder: Path) -> pd.DataFrame:
         for pair in zip_longest(*files):
             image, mask = (str(path.relative_to(folder)) if path and is_named else "" for path in pair)
             rows.append((shown, name["car_id"] if name else "", int(name["view"]) if name else 0, image, mask, problem))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=["image_id", "car_id", "view", "image", "mask", "problem"])
 
 
 def _by_id(folder: Path, end: str) -> dict[str, list[Path]]:

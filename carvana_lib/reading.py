@@ -1,6 +1,5 @@
 """The one way to read a photo and the one way to read a mask: what a person sees in a viewer decides."""
 
-import importlib
 import importlib.util
 import warnings
 from contextlib import contextmanager
@@ -13,13 +12,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from carvana_lib import DataError
 
 PIXEL_LIMIT = 120_000_000  # of one picture; a few kilobytes can claim to be more and fill the memory
-PHOTO_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp"),
-    *(".gif", ".ppm", ".pgm", ".avif", ".heic", ".heif"),
-)
+HEIC_SUFFIXES = (".heic", ".heif")
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".avif")
+PHOTO_SUFFIXES += HEIC_SUFFIXES
 MASK_SUFFIXES = (".gif", ".png")
-DARK = 32  # a mask is black and white where one of its two greys is at most this
-BRIGHT = 223  # and the other at least this
 
 HAS_HEIC = importlib.util.find_spec("pillow_heif") is not None
 if HAS_HEIC:
@@ -43,7 +39,7 @@ def _opened(path_or_file, formats: str):
     except Image.DecompressionBombError:
         raise DataError(f"{name} has more than {PIXEL_LIMIT // 10**6} million pixels; make it smaller first") from None
     except UnidentifiedImageError:
-        is_heic = str(name).lower().endswith((".heic", ".heif"))
+        is_heic = str(name).lower().endswith(HEIC_SUFFIXES)
         reason = "HEIC needs 'pip install pillow-heif'" if is_heic and not HAS_HEIC else "no known format"
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... by format
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
@@ -51,8 +47,8 @@ def _opened(path_or_file, formats: str):
 
 
 def _as_bytes(image: Image.Image) -> Image.Image:
-    """A picture with 8 bits a channel. Grey of more is scaled by the 8, 12 or 16 bits that its greatest value takes:
-    Pillow would clip it at 255. ValueError for 32-bit grey, whose white is not known.
+    """A picture with 8 bits a channel: grey of more is scaled by the 8, 12 or 16 bits that its greatest value takes,
+    where Pillow would clip it. ValueError for 32-bit grey, whose white is not known.
     """
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
@@ -89,8 +85,7 @@ def read_photo(path_or_file, at_least: int = 0) -> np.ndarray:
     scaled to 8, of an animation the first picture. With `at_least`, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its
     size, fast, no side below it. Raises DataError for no picture, one cut off, or one above PIXEL_LIMIT. Taught in 01.
     """
-    photo, _ = open_photo(path_or_file, at_least)
-    return photo
+    return open_photo(path_or_file, at_least)[0]
 
 
 def read_mask(path: Path, threshold: int | None = None) -> np.ndarray:
@@ -112,9 +107,8 @@ def read_mask(path: Path, threshold: int | None = None) -> np.ndarray:
         return (values >= threshold).view(np.uint8)
     car = _bright(values)
     drawn = _bright(grey) if in_opacity and grey.min() < grey.max() else car
-    reason = ""
     if car is None:
-        found = np.unique(values).tolist()
+        found = np.unique(values)
         reason = f"{len(found)} values instead of two"
         if len(found) <= 2:
             reason = f"no black, only grey {' and '.join(map(str, found))}: which is car?"
@@ -122,9 +116,9 @@ def read_mask(path: Path, threshold: int | None = None) -> np.ndarray:
         reason = "colours and transparency show different shapes"
     elif stored.ndim == 2 and stored.min() < stored.max() and grey.min() == grey.max() and not in_opacity:
         reason = "its palette has one colour for everything"
-    if reason:
-        raise DataError(f"{path}: {reason}; save it in black and white, or set mask_threshold")
-    return car.view(np.uint8)
+    else:
+        return car.view(np.uint8)
+    raise DataError(f"{path}: {reason}; save it in black and white, or set mask_threshold")
 
 
 def _bright(values: np.ndarray) -> np.ndarray | None:
@@ -134,9 +128,8 @@ def _bright(values: np.ndarray) -> np.ndarray | None:
     if low == high:
         return values > 0 if low in (0, 1, 255) else None
     is_high = values == high
-    if np.count_nonzero(is_high) + np.count_nonzero(values == low) < values.size:
-        return None
-    return is_high if low == 0 or (low <= DARK and high >= BRIGHT) else None
+    has_two = np.count_nonzero(is_high) + np.count_nonzero(values == low) == values.size
+    return is_high if has_two and (low == 0 or (low <= 32 and high >= 223)) else None  # such as nearly black and white
 
 
 def resize(array: np.ndarray, size: int) -> np.ndarray:

@@ -8,8 +8,8 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 import time
+import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,6 @@ ROOT = CODE if (CODE / "pyproject.toml").exists() else Path.cwd()  # of the libr
 PACKAGES = ("torch", "torchvision", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
 LAST = "last"  # of a training's checkpoints, that after the newest epoch, with all it takes to go on
 BEST = "best"  # and that of the epoch with the highest validation mIoU
-STALE = 86_400  # seconds, a day
 
 
 def runs_folder() -> Path:
@@ -71,9 +70,8 @@ class Run:
 
 
 def environment() -> dict:
-    """Versions, code and machine: what it takes to get the same numbers again. Used by `Run` in 01."""
-    installed = [name for name in PACKAGES if importlib.util.find_spec(name)]  # some have the library alone
-    versions = {name: importlib.metadata.version(name) for name in installed}
+    """Installed versions, code and machine: what it takes to get the same numbers again. Used by `Run` in 01."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES if importlib.util.find_spec(name)}
     where = {"python": platform.python_version(), "platform": platform.platform()}
     return where | {"commit": commit(), "code": code(), "versions": versions}
 
@@ -105,27 +103,23 @@ def writing(path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = error.strerror or error
         raise RunError(f"cannot write {path}: {reason}; free or change that place and run again") from error
 
 
 @contextmanager
 def atomic(path: Path, folder: bool = False):
-    """Yield a temporary path beside `path`, and rename it to `path` once the block has ended well. With `folder=True`
-    the temporary path is a new folder; if another process has made `path` meanwhile, its copy stays. Raises RunError
-    as `writing` does; what stood at `path` is then untouched. Used by `write_json` in 02.
+    """Yield a temporary path beside `path`, a new folder with `folder=True`, and rename it to `path` once the block has
+    ended well. A folder that another process has made at `path` meanwhile stays. Raises RunError as `writing` does;
+    what stood at `path` is then untouched. Used by `write_json` in 02.
     """
     path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{path.suffix}")
     with writing(path):
-        if folder:
-            temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        else:
-            place = {"prefix": f".{path.name}.", "suffix": path.suffix, "dir": path.parent}
-            with tempfile.NamedTemporaryFile(**place, delete=False) as file:
-                temporary = Path(file.name)
         try:
+            if folder:
+                temporary.mkdir()
             yield temporary
-            temporary.chmod(0o755 if folder else 0o644)
             try:
                 os.replace(temporary, path)
             except OSError:
@@ -148,7 +142,7 @@ def stale(paths) -> list[Path]:
     found = []
     for path in paths:
         with suppress(FileNotFoundError):  # another process has just given it its final name
-            if time.time() - path.lstat().st_mtime > STALE:
+            if time.time() - path.lstat().st_mtime > 86_400:  # seconds, a day
                 found.append(path)
     return found
 

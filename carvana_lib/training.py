@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from accelerate import PartialState
 from accelerate.utils import broadcast
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -13,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from carvana_lib.checkpoints import make_model, resume, save_checkpoint
 from carvana_lib.dataset import make_loader, training_rows
 from carvana_lib.device import make_accelerator
-from carvana_lib.diagnosis import divergence, enough_memory, mean_loss
+from carvana_lib.diagnosis import enough_memory, mean_loss
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.model import UNet
@@ -31,9 +30,8 @@ def make_optimizer(model: torch.nn.Module, params) -> torch.optim.Optimizer:
 
 
 def make_scheduler(optimizer, params, steps: int):
-    """The learning rate of each step, `steps` an epoch. 'none': constant; 'step': the protocol's StepLR, halved every 5
-    epochs; 'onecycle': from 1/25 of the learning rate up to it over 30 % of the training, then down to almost nothing
-    (Smith, Topin 2018, section 3). Taught in 03.
+    """The learning rate of each step, `steps` an epoch: constant; 'step' halves it every 5 epochs; 'onecycle' goes from
+    1/25 up over 30 % of the training, then down to almost 0 (Smith, Topin 2018, section 3). Taught in 03.
     """
     if params.scheduler == "step":
         return lr_scheduler.StepLR(optimizer, STEP_EPOCHS * steps, STEP_GAMMA)
@@ -140,8 +138,4 @@ def train(data, params, on_epoch=None) -> tuple[UNet, pd.DataFrame]:
             on_epoch(history)
 
     with enough_memory(params):
-        history = fit(model, data, rows, data.rows("val"), params, run.checkpoints, report)
-    warning = divergence(history, params)
-    if warning and PartialState().is_main_process:
-        print(warning)
-    return model, history
+        return model, fit(model, data, rows, data.rows("val"), params, run.checkpoints, report)

@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 
 from carvana_lib import RunError
 from carvana_lib.checkpoints import make_model
 from carvana_lib.dataset import make_loader, subsample
-from carvana_lib.device import make_accelerator
+from carvana_lib.device import make_accelerator, progress
 from carvana_lib.diagnosis import enough_memory
 from carvana_lib.losses import LOSSES
-from carvana_lib.progress import progress
-from carvana_lib.runs import Run, atomic, code, write_csv, write_json, writing
+from carvana_lib.runs import Run, atomic, code, write_csv, write_json
 from carvana_lib.training import fit, make_optimizer, train_step
 
 GRID = {"learning_rate": [1e-4, 3e-4, 5e-4], "loss": ["bce", "bce_dice"]}  # the protocol's, all 6 of them
@@ -71,32 +69,17 @@ def write_trials(trials: list[dict], data, params) -> pd.DataFrame:
 
 def search(data, params, on_trial=None) -> pd.DataFrame:
     """Score each point of the grid; the table of trials, best by validation mIoU first. Finished trials are kept and
-    not repeated. `on_trial(table)` is called after each. Raises RunError where another search is at work on this study,
-    or where it cannot be written. Taught in 03.
+    not repeated. `on_trial(table)` is called after each. Raises RunError where they cannot be kept. Taught in 03.
     """
-    file = study_file(data, params)
-    with writing(file):
-        try:
-            lock = FileLock(file.parent / ".lock").acquire(timeout=0)
-        except Timeout:
-            remedy = "wait for its end, or let both share one study (CARVANA_STORAGE)"
-            raise RunError(f"another search is at work on {file}; {remedy}") from None
-    with lock:
-        trials = read_trials(data, params)
-        older = sum(trial.get("code") != code() for trial in trials)
-        if older:
-            print(
-                f"{older} of {len(trials)} trials in {file} were made by another version of this code; "
-                "delete it to search anew"
-            )
-        tried = [{name: trial[name] for name in GRID} for trial in trials]
-        for point in progress([point for point in POINTS if point not in tried], "grid search"):
-            started = time.perf_counter()
-            score = score_point(point, data, params)
-            trials.append(point | {"val_miou": score, "seconds": time.perf_counter() - started, "code": code()})
-            table = write_trials(trials, data, params)
-            if on_trial:
-                on_trial(table)
+    trials = read_trials(data, params)
+    tried = [{name: trial[name] for name in GRID} for trial in trials]
+    for point in progress([point for point in POINTS if point not in tried], "grid search"):
+        started = time.perf_counter()
+        score = score_point(point, data, params)
+        trials.append(point | {"val_miou": score, "seconds": time.perf_counter() - started, "code": code()})
+        table = write_trials(trials, data, params)
+        if on_trial:
+            on_trial(table)
     return write_trials(trials, data, params)
 
 

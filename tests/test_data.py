@@ -171,11 +171,11 @@ def test_a_killed_preparation_leaves_nothing_that_is_read(folder, params, runs):
 from carvana_lib import cache
 from carvana_lib.data import data_folder
 whole = cache.inspect
-def inspect(folder, pair, **how):
+def inspect(folder, pair, *how):
     if pair["image_id"].endswith("5_01"):
         print("half way", flush=True)
         time.sleep(60)
-    return whole(folder, pair, **how)
+    return whole(folder, pair, *how)
 cache.inspect = inspect
 cache.prepare(data_folder({str(folder)!r}), 32)
 """

@@ -10,7 +10,7 @@ from conftest import write_pair
 
 from carvana_course.headless import batches, report
 from carvana_course.headless.scores import has_metrics, score_run
-from carvana_course.scaling import processes
+from carvana_course.scaling import processes, search
 from carvana_lib import CheckpointError, ParameterError, runs, tuning
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.data import open_data
@@ -141,7 +141,7 @@ def test_a_search_says_which_trials_another_code_made(params, capsys, monkeypatc
     point = tuning.POINTS[0] | {"val_miou": 0.5, "seconds": 1.0}
     tuning.write_trials([point], data, params)
     monkeypatch.setattr(tuning, "score_point", lambda point, data, params: 0.1)
-    assert len(tuning.search(data, params)) == 6
+    assert len(search.search(data, params)) == 6
     said = capsys.readouterr().out
     assert said.startswith("1 of 1 trials in ") and "by another version of this code; delete it to search anew" in said
     made = [json.loads(line) for line in tuning.study_file(data, params).read_text().splitlines()]

@@ -5,9 +5,9 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
-from carvana_lib.progress import is_live
+from carvana_lib.device import is_live
 
-ASK = "from carvana_lib.progress import is_live\nprint(is_live())"
+ASK = "from carvana_lib.device import is_live\nprint(is_live())"
 # These tell nothing, for tests that VS Code starts have them too; only its notebooks have __vsc_ipynb_file__
 VSCODE = {"VSCODE_PID": "94309", "VSCODE_CWD": "/home/reader", "VSCODE_IPC_HOOK": "/run/user/1000/vscode.sock"}
 

@@ -91,12 +91,12 @@ def test_a_second_search_in_the_same_file_is_refused(data, params, quick, monkey
         if not refused:
             refused.append(1)
             with pytest.raises(RunError, match="another search is at work on .*jsonl; wait.*CARVANA_STORAGE"):
-                search(data, params)
+                shared.search(data, params)
         return counting(*args)
 
     monkeypatch.setattr(tuning, "fit", another_begins)
-    assert len(search(data, params)) == 6 == len(set(quick)) == len(quick)
-    search(data, params)  # the lock went with the search
+    assert len(shared.search(data, params)) == 6 == len(set(quick)) == len(quick)
+    shared.search(data, params)  # the lock went with the search
 
 
 def test_a_study_may_lie_in_any_database_of_sqlalchemy(data, params, quick, tmp_path, monkeypatch):

@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 
 from carvana_course.deployment.ways import WAYS, logits_by_way
+from carvana_lib.device import progress
 from carvana_lib.metrics import boundary_iou, confusion_counts, dice, iou
 from carvana_lib.prediction import net_logits
-from carvana_lib.progress import progress
 from carvana_lib.reading import read_photo, resize
 
 NAIVE = "mask enlarged"

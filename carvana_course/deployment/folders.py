@@ -25,8 +25,7 @@ from carvana_course.scaling.processes import check_processes
 from carvana_lib import DataError, ParameterError, prediction
 from carvana_lib.cache import digest
 from carvana_lib.checkpoints import load_checkpoint, load_model
-from carvana_lib.device import cores, pick_device
-from carvana_lib.progress import progress
+from carvana_lib.device import cores, pick_device, progress
 from carvana_lib.reading import open_photo, resize
 
 FOLDER_WAYS = ("whole", "larger", "tiles")  # which give every photo the same size: a batch can hold several

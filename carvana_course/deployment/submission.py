@@ -16,9 +16,8 @@ import pandas as pd
 
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError
-from carvana_lib.device import cores
+from carvana_lib.device import cores, progress
 from carvana_lib.metrics import dice
-from carvana_lib.progress import progress
 from carvana_lib.reading import MASK_SUFFIXES, read_mask
 from carvana_lib.runs import atomic
 

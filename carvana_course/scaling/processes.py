@@ -21,6 +21,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from carvana_course.scaling import in_worker
+from carvana_course.scaling.divergence import divergence
 from carvana_course.scaling.earlier import keep_earlier
 from carvana_course.scaling.search import search
 from carvana_lib import ParameterError, TrainingError, training
@@ -116,25 +117,31 @@ def train_run(params, on_epoch=None) -> pd.DataFrame | None:
 def train(data, params, on_epoch=None):
     """As `carvana_lib.training.train`, which it calls, but in `params.num_processes` processes where that is above 1.
 
-    A net that is there and would be lost moves aside: see `earlier.keep_earlier`.
+    A net that is there and would be lost moves aside: see `earlier.keep_earlier`. A training that diverged is told.
 
     `on_epoch(history)` is called after each epoch, in the process that called. Raises TrainingError with the reason
     where the processes fail, and what `check_worker` does in a launcher's process.
     """
+    starts_others = params.num_processes > 1 and not in_worker()
     if in_worker():
         params = check_worker(data, params)
-        if PartialState().is_main_process:
-            keep_earlier(data, params)
-        return training.train(data, params, on_epoch)
-    if params.num_processes == 1:
+    if starts_others:
+        check_processes(pick_device(params.device), params.num_processes)
+        check_batch(data, params)
+    speaks = not in_worker() or PartialState().is_main_process
+    if speaks:
         keep_earlier(data, params)
-        return training.train(data, params, on_epoch)
-    check_processes(pick_device(params.device), params.num_processes)
-    check_batch(data, params)
-    keep_earlier(data, params)  # here, since what the processes print goes to a file
-    start_processes(params, on_epoch)
-    run = Run(params.run_name)
-    return load_model(run.last), pd.read_csv(run.history)
+    if starts_others:
+        start_processes(params, on_epoch)
+        run = Run(params.run_name)
+        model = load_model(run.last)
+        history = pd.read_csv(run.history)
+    else:
+        model, history = training.train(data, params, on_epoch)
+    warning = divergence(history, params)
+    if warning and speaks:  # here, since what the processes print goes to a file
+        print(warning)
+    return model, history
 
 
 def start_processes(params, on_epoch=None) -> None:

@@ -4,25 +4,32 @@ The environment variable CARVANA_STORAGE names the database; without it a search
 run.
 """
 
+from contextlib import contextmanager
+
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from carvana_course.scaling import in_worker
 from carvana_course.scaling.database import database
-from carvana_lib import ParameterError, tuning
-from carvana_lib.progress import progress
-from carvana_lib.tuning import POINTS
+from carvana_lib import ParameterError, RunError, tuning
+from carvana_lib.device import progress
+from carvana_lib.runs import code, writing
+from carvana_lib.tuning import POINTS, read_trials, study_file
 
 
 def search(data, params, on_trial=None) -> pd.DataFrame:
     """As `carvana_lib.tuning.search`, which it calls, but together with all who share the database, if there is one.
 
     `on_trial(table)` is called when there are more trials, also for others'. Raises RunError where the database cannot
-    be reached, and ParameterError in a process of a launcher where no search has finished: a trial takes one process.
+    be reached, or where another search is at work in the same file, and ParameterError in a process of a launcher where
+    no search has finished: a trial takes one process.
     """
     if in_worker():
         return finished_search(data, params)
     if not database():
-        return tuning.search(data, params, on_trial)
+        with alone(data, params):
+            tell_of_older_trials(data, params)
+            return tuning.search(data, params, on_trial)
     from carvana_course.scaling.study import finished, open_study, work  # Optuna's, which few need
 
     study = open_study(data, params)
@@ -36,6 +43,29 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
     return tuning.write_trials(finished(study.trials), data, params)
 
 
+@contextmanager
+def alone(data, params):
+    """Keep another search out of this one's file. Raises RunError where one is at work in it."""
+    file = study_file(data, params)
+    with writing(file):
+        try:
+            lock = FileLock(file.parent / ".lock").acquire(timeout=0)
+        except Timeout:
+            remedy = "wait for its end, or let both share one study (CARVANA_STORAGE)"
+            raise RunError(f"another search is at work on {file}; {remedy}") from None
+    with lock:
+        yield
+
+
+def tell_of_older_trials(data, params) -> None:
+    """Say how many trials of this search another version of the code has made."""
+    trials = read_trials(data, params)
+    older = sum(trial.get("code") != code() for trial in trials)
+    if older:
+        found = f"{older} of {len(trials)} trials in {study_file(data, params)}"
+        print(f"{found} were made by another version of this code; delete it to search anew")
+
+
 def finished_search(data, params) -> pd.DataFrame:
     """The table of a search that has finished, here or in the database. Raises ParameterError where none has."""
     if database():
@@ -44,8 +74,8 @@ def finished_search(data, params) -> pd.DataFrame:
         study = open_study(data, params)
         if len(finished(study.trials)) == len(POINTS):
             return tuning.write_trials(finished(study.trials), data, params)
-    elif len(tuning.read_trials(data, params)) == len(POINTS):
-        return tuning.tabulate(tuning.read_trials(data, params))
+    elif len(read_trials(data, params)) == len(POINTS):
+        return tuning.tabulate(read_trials(data, params))
     raise ParameterError(
         "learning_rate and loss are not set, and no search has finished: run 'carvana search' with these parameters "
         "first, on as many machines as there are; a trial takes one process"

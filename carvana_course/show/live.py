@@ -6,7 +6,7 @@ any more says "model not found". So each has an output of its own, and a style s
 
 from IPython.display import display
 
-from carvana_lib.progress import is_live
+from carvana_lib.device import is_live
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 SHEET = ".jp-OutputArea-child:has(> * > .carvana-live)"  # the output of the sheet; the still and the widget follow it

@@ -22,7 +22,7 @@ from carvana_course.show.figures import (
     describe_range,
     new_figure,
 )
-from carvana_lib.progress import is_live
+from carvana_lib.device import is_live
 
 SPLIT_COLORS = {"train": BLUE, "val": ORANGE, "test": GREEN}
 

@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from carvana_lib import DataError
-from carvana_lib.progress import progress
 from carvana_lib.runs import atomic, remove, stale, writing
 
 COMPETITION = "carvana-image-masking-challenge"
@@ -89,6 +88,8 @@ def unpack(zips: list[Path], target: Path, limit: int = LIMIT) -> None:
     there with its size is left out, so a killed unpacking can be run again. Raises DataError for what is missing, no
     whole zip, not of the data, given twice, over `limit` bytes or would leave `target`; RunError where writing fails.
     """
+    from carvana_lib.device import progress  # here, for it brings torch, whose faults `doctor` is to find
+
     members = {}  # place in the layout -> (name of the zip, zip, member)
     with ExitStack() as stack:
         for file, archive in opened_zips(map(Path, zips), target, limit, stack):
@@ -191,6 +192,8 @@ def verify(target: Path, cars: int = 318, views: int = 16, size: tuple[int, int]
     Takes seconds: only headers and last bytes are read (and masks decoded whose colour table has more than two
     entries); the audit of notebook 01 decodes all. Raises DataError that lists whatever is missing or wrong.
     """
+    from carvana_lib.device import progress
+
     images = by_id(target / "train")
     masks = by_id(target / "train_masks")
     car_ids = sorted({image_id.rpartition("_")[0] for image_id in images | masks})
@@ -225,12 +228,8 @@ def verify(target: Path, cars: int = 318, views: int = 16, size: tuple[int, int]
 
 def by_id(folder: Path) -> dict[str, Path]:
     """image_id -> file, for the files of train/ or train_masks/ that are named as in the challenge."""
-    files = {}
-    for file in sorted(folder.glob("*")):
-        match = LAYOUT[folder.name].fullmatch(file.name)
-        if match:
-            files[match["image_id"]] = file
-    return files
+    named = [(LAYOUT[folder.name].fullmatch(file.name), file) for file in sorted(folder.glob("*"))]
+    return {match["image_id"]: file for match, file in named if match}
 
 
 def fault_of(path: Path, size: tuple[int, int]) -> str:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from carvana_course.deployment import folders
 from carvana_course.headless import report as report_page
+from carvana_course.scaling import search
 from carvana_course.upkeep import download
 from carvana_lib import data as pictures
 from carvana_lib import evaluation, training, tuning
@@ -38,7 +39,7 @@ def train(params: dict) -> int:
 def tune(params: dict) -> int:
     """Search the grid; how many trials there are."""
     params = Params(**params)
-    return len(tuning.search(pictures.open_data(params), params))
+    return len(search.search(pictures.open_data(params), params))
 
 
 def trials_made(params: dict) -> int:
@@ -156,8 +157,8 @@ def content(path: Path):
         state = load_checkpoint(path)
         without_seconds(state["history"])
         return plain(state)
-    if path.suffix == ".npy":
-        return np.load(path, mmap_mode="r").tobytes()
+    if path.parent.parent.name == ".cache" and path.suffix == "":
+        return path.read_bytes()
     if path.suffix in (".png", ".jpg", ".gif"):
         with Image.open(path) as image:
             return np.asarray(image).tobytes()

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
+from carvana_course.scaling import processes
+from carvana_course.scaling.divergence import divergence
 from carvana_lib import TrainingError, training, tuning
 from carvana_lib.config import Params
 from carvana_lib.dataset import EpochSampler
@@ -51,16 +53,16 @@ def test_an_infinite_loss_names_its_pictures_and_keeps_the_checkpoint(data, para
 @pytest.mark.parametrize("loss", pick(["bce_dice"], ["bce", "dice", "bce_dice"]))
 def test_steps_that_are_too_large_are_told(data, params, loss, tally, capsys):
     large = params.replace(learning_rate=1.0, loss=loss, epochs=3, run_name="large")
-    train(data, large)
+    processes.train(data, large)
     assert re.search(r"^training diverged: .*; lower learning_rate=1$", capsys.readouterr().out, re.M)
-    train(data, params.replace(loss=loss, epochs=3))
+    processes.train(data, params.replace(loss=loss, epochs=3))
     assert "diverged" not in capsys.readouterr().out
     tally(f"learning rate 1.0 with {loss}", 1, "'training diverged: ...; lower learning_rate=1'; 0.001 is no diverging")
 
 
 def test_a_validation_loss_that_is_no_number_is_told():
     history = pd.DataFrame({"val_loss": [0.4, float("nan")], "val_miou": [0.7, 0.0]})
-    assert "val_loss is nan" in training.divergence(history, Params(learning_rate=1.0))
+    assert "val_loss is nan" in divergence(history, Params(learning_rate=1.0))
 
 
 def cuda_is_full():
