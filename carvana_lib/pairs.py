@@ -63,7 +63,7 @@ def _problem(image_id: str, photos: list[Path], masks: list[Path]) -> str:
     if file.suffix.lower() not in PHOTO_SUFFIXES:
         return f"no picture: unknown ending '{file.suffix}'"
     if masks and masks[0].suffix.lower() not in MASK_SUFFIXES:
-        return f"mask is a {masks[0].suffix} file; save it as .png or .gif, which change no pixel"
+        return f"mask is a {masks[0].suffix} file; save it as .png or .gif, which keep each pixel"
     if not photos:
         return "mask without image"
     if not NAME.fullmatch(image_id):

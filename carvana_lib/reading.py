@@ -72,12 +72,18 @@ def open_photo(path_or_file, at_least: int = 0) -> tuple[np.ndarray, tuple[int, 
     """(a photo as `read_photo` gives it, the (H, W) that it has in the file). Used by `read_photo` in 01."""
     with _opened(path_or_file, "JPEG or PNG") as image:
         width, height = image.size
+        is_deep = image.mode[0] != "I" and ";16" in str(
+            image.tile
+        )  # Pillow keeps the upper 8
         if at_least:
             image.draft(None, (at_least, at_least))
         image.load()  # which turns a TIFF by itself
         if image.getexif().get(0x0112) in (5, 6, 7, 8):  # EXIF's orientations that swap width and height
             width, height = height, width
-        return np.asarray(_as_rgb(ImageOps.exif_transpose(image))), (height, width)
+        photo = np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
+        if is_deep and 0 < photo.max() < 16:
+            raise ValueError("of its 16 bits the upper are empty; scale them to 8")
+        return photo, (height, width)
 
 
 def read_photo(path_or_file, at_least: int = 0) -> np.ndarray:

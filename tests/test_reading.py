@@ -2,6 +2,7 @@
 
 import shutil
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -319,3 +320,14 @@ def test_the_audit_is_written_with_its_warnings(tmp_path):
     data = open_data(Params(data_dir=str(set_of(tmp_path)), image_size=32, run_name="audited"))
     written = pd.read_csv(tmp_path / "runs" / "audited" / "audit.csv", keep_default_na=False)
     assert list(written) == cache.AUDIT_COLUMNS and (written["warning"] == "").all() and len(data.table) == 6
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_twelve_bits_of_colour_in_sixteen_are_refused_rather_than_black(tmp_path, suffix):
+    """Pillow keeps the upper 8 bits of 16 a colour."""
+    path = tmp_path / f"deep{suffix}"
+    cv2.imwrite(str(path), np.asarray(PHOTO)[..., ::-1].astype(np.uint16) * 257)
+    assert np.abs(read_photo(path).astype(int) - np.asarray(PHOTO)).max() <= 1
+    cv2.imwrite(str(path), np.asarray(PHOTO).astype(np.uint16) * 16)
+    with pytest.raises(DataError, match="of its 16 bits the upper are empty; scale them to 8"):
+        read_photo(path)

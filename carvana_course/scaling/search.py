@@ -10,7 +10,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from carvana_course.scaling import in_worker
-from carvana_course.scaling.database import database
+from carvana_course.scaling.database import database, shown
 from carvana_lib import ParameterError, RunError, tuning
 from carvana_lib.device import progress
 from carvana_lib.runs import code, writing
@@ -28,11 +28,12 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
         return finished_search(data, params)
     if not database():
         with alone(data, params):
-            tell_of_older_trials(data, params)
+            tell_of_older(read_trials(data, params), study_file(data, params))
             return tuning.search(data, params, on_trial)
     from carvana_course.scaling.study import finished, open_study, work  # Optuna's, which few need
 
     study = open_study(data, params)
+    tell_of_older(finished(study.trials), shown(database()))
 
     def score(point: dict) -> float:
         return tuning.score_point(point, data, params)
@@ -57,13 +58,12 @@ def alone(data, params):
         yield
 
 
-def tell_of_older_trials(data, params) -> None:
-    """Say how many trials of this search another version of the code has made."""
-    trials = read_trials(data, params)
+def tell_of_older(trials: list[dict], place) -> None:
+    """Say how many of the trials that were found in a place another version of the code has made."""
     older = sum(trial.get("code") != code() for trial in trials)
     if older:
-        found = f"{older} of {len(trials)} trials in {study_file(data, params)}"
-        print(f"{found} were made by another version of this code; delete it to search anew")
+        found = f"{older} of {len(trials)} trials in {place} were made by another version of this code"
+        print(f"{found}; delete it to search anew")
 
 
 def finished_search(data, params) -> pd.DataFrame:

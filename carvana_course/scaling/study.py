@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from carvana_course.scaling.database import database, shown
 from carvana_lib import RunError
+from carvana_lib.runs import code
 from carvana_lib.tuning import GRID, POINTS, study_file, tabulate
 
 HEARTBEAT = 10  # seconds between a worker's signs of life
@@ -90,6 +91,7 @@ def score_next(study: optuna.Study, score) -> None:
         number = trial.user_attrs.get("point")
         if number is None or trial.number != min(t.number for t in study.trials if is_alive(t, number)):
             raise optuna.TrialPruned  # the point is somebody else's
+        trial.set_user_attr("code", code())
         point = {name: trial.suggest_categorical(name, values) for name, values in GRID.items()}
         try:
             return score(point)
@@ -129,6 +131,10 @@ def fail_dead_trials(study: optuna.Study, trials: list, silent: dict) -> None:
 
 
 def finished(trials: list) -> list[dict]:
-    """Those of a study's trials that are finished, as `tuning` keeps them: learning_rate, loss, val_miou, seconds."""
-    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    return [{**t.params, "val_miou": t.value, "seconds": t.duration.total_seconds()} for t in done]
+    """Those of a study's trials that are finished, as `tuning` keeps them."""
+    rows = []
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE:
+            made = {"seconds": trial.duration.total_seconds(), "code": trial.user_attrs.get("code")}
+            rows.append({**trial.params, "val_miou": trial.value, **made})
+    return rows

@@ -86,3 +86,10 @@ def test_want_of_memory_says_what_to_lower(data, params, fault, tally, monkeypat
     with pytest.raises(TrainingError, match=says):
         tuning.search(data, params)
     tally(f"{fault.__name__.replace('_', ' ')}", 2, "training and search name batch_size, image_size, base_channels")
+
+
+def test_a_training_that_finds_no_car_is_told_apart_from_steps_that_are_too_large():
+    blind = pd.DataFrame({"val_loss": [0.3, 0.1, 0.02], "val_miou": [0.0, 0.001, 0.0]})
+    assert "set loss='dice' or 'bce_dice' and a higher learning_rate" in divergence(blind, Params(learning_rate=1e-4))
+    wild = pd.DataFrame({"val_loss": [0.9, 0.8, 0.7], "val_miou": [0.0, 0.0, 0.0]})
+    assert divergence(wild, Params(learning_rate=1.0)).endswith("lower learning_rate=1")
