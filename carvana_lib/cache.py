@@ -13,7 +13,7 @@ import pandas as pd
 from carvana_lib import DataError
 from carvana_lib.device import cores, keep_memory, progress
 from carvana_lib.pairs import find_pairs
-from carvana_lib.reading import open_photo, read_mask, resize
+from carvana_lib.reading import HAS_HEIC, open_photo, read_mask, resize
 from carvana_lib.runs import atomic, remove, runs_folder, stale
 
 FORMAT = 4  # of the cache: another number where reading or its files change, so that an earlier version's is not used
@@ -63,11 +63,11 @@ def _oddity(mask: np.ndarray, area: float) -> str:
 
 def _stamp(folder: Path, pairs: pd.DataFrame, how: str) -> str:
     """12 hex digits that change with the name, size or time of any file and with how they are read; none is opened."""
-    changes = hashlib.sha256(f"{FORMAT} {how}\n{pairs.to_csv()}".encode())
+    changes = hashlib.sha256(f"{FORMAT} {HAS_HEIC} {how}\n{pairs.to_csv()}".encode())
     for name in filter(None, [*pairs["image"], *pairs["mask"]]):
         path = folder / name
         status = path.stat() if path.exists() else path.lstat()  # a link to nowhere
-        changes.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        changes.update(f"{name} {status.st_size} {status.st_mtime_ns} {status.st_mode}\n".encode())
     return changes.hexdigest()[:12]
 
 

@@ -56,10 +56,12 @@ def _read_metadata(folder: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=["car_id"])
     try:
         first_line = path.read_text(encoding="utf8").partition("\n")[0]
-        table = pd.read_csv(path, sep=max(",;\t", key=first_line.count), dtype=str, keep_default_na=False)
-        table = table.rename(columns={"id": "car_id"})
+        format = {"sep": max(",;\t", key=first_line.count), "index_col": False, "skipinitialspace": True}
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, **format).rename(columns={"id": "car_id"})
+        if "car_id" not in table:
+            raise KeyError
         return table.filter(["car_id", "year", "make", "model", "trim1", "trim2"]).drop_duplicates("car_id")
-    except (ValueError, KeyError):  # pandas' parser and decoding errors are ValueErrors
+    except (ValueError, KeyError, OSError):  # pandas' parser and decoding errors are ValueErrors
         fault = f"{path} is not a table in UTF-8 with the column 'id'"
         raise DataError(f"{fault}; mend it, or remove it to go on without") from None
 

@@ -13,6 +13,7 @@ from carvana_lib import DataError
 from carvana_lib.reading import MASK_SUFFIXES, PHOTO_SUFFIXES
 
 NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2})")  # 00087a6bd4dc_01: the car, and which of its 16 views
+STRANGE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # would break a table apart, or cannot be written
 
 
 def visible(folder: Path) -> list[Path]:
@@ -32,8 +33,8 @@ def find_pairs(folder: Path) -> pd.DataFrame:
     rows = []
     for image_id in sorted(photos | masks):
         files = [paths.get(image_id, []) for paths in (photos, masks)]
-        shown = image_id.encode("utf8", "backslashreplace").decode()
-        problem = _problem(image_id, *files) if shown == image_id else "name is not UTF-8"
+        shown = STRANGE.sub("?", image_id)
+        problem = _problem(image_id, *files) if shown == image_id else "name is not UTF-8, or holds a line break"
         name = NAME.fullmatch(shown)
         is_named = shown == image_id and "/" not in image_id
         for pair in zip_longest(*files):

@@ -2,7 +2,7 @@
 
 import importlib.util
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -31,9 +31,13 @@ def _opened(path_or_file, formats: str):
     name = name if isinstance(name, str | Path) else "the picture"  # a temporary file's name may be a number
     Image.init()  # Pillow loads its formats when it first needs them; of two threads at once, one can miss some
     try:
-        with Image.open(path_or_file) as image:
+        is_path = isinstance(path_or_file, str | Path)  # Pillow maps the file of a path to memory, and turns it wrongly
+        with open(path_or_file, "rb") if is_path else nullcontext(path_or_file) as file, Image.open(file) as image:
             if image.width * image.height > PIXEL_LIMIT:
                 raise Image.DecompressionBombError
+            is_deep = image.mode[0] != "I" and ";16" in str(image.tile)  # of 16 bits a colour Pillow keeps the upper 8
+            if is_deep and max(high for _, high in image.convert("RGB").getextrema()) < 16:
+                raise ValueError("of its 16 bits the upper are empty; scale them to 8")
             yield image
             return
     except Image.DecompressionBombError:
@@ -72,18 +76,12 @@ def open_photo(path_or_file, at_least: int = 0) -> tuple[np.ndarray, tuple[int, 
     """(a photo as `read_photo` gives it, the (H, W) that it has in the file). Used by `read_photo` in 01."""
     with _opened(path_or_file, "JPEG or PNG") as image:
         width, height = image.size
-        is_deep = image.mode[0] != "I" and ";16" in str(
-            image.tile
-        )  # Pillow keeps the upper 8
         if at_least:
             image.draft(None, (at_least, at_least))
         image.load()  # which turns a TIFF by itself
         if image.getexif().get(0x0112) in (5, 6, 7, 8):  # EXIF's orientations that swap width and height
             width, height = height, width
-        photo = np.asarray(_as_rgb(ImageOps.exif_transpose(image)))
-        if is_deep and 0 < photo.max() < 16:
-            raise ValueError("of its 16 bits the upper are empty; scale them to 8")
-        return photo, (height, width)
+        return np.asarray(_as_rgb(ImageOps.exif_transpose(image))), (height, width)
 
 
 def read_photo(path_or_file, at_least: int = 0) -> np.ndarray:
@@ -100,31 +98,53 @@ def read_mask(path: Path, threshold: int | None = None) -> np.ndarray:
     DataError for a mask that does not tell, and as `read_photo` does. Taught in 01.
     """
     with _opened(path, "GIF or PNG") as file:
-        image = _as_bytes(ImageOps.exif_transpose(file))
+        image = ImageOps.exif_transpose(file)
         stored = np.asarray(image)
+        image = _as_bytes(image)
         opacity = None
         if image.has_transparency_data:
             image = image.convert("RGBA")
             opacity = np.asarray(image.getchannel("A"))
         grey = np.asarray(image.convert("L"))
-    in_opacity = opacity is not None and (opacity.min() < opacity.max() or not opacity.any())
-    values = opacity if in_opacity else grey
-    if threshold is not None:
-        return (values >= threshold).view(np.uint8)
+        colours = image.convert("RGB").getcolors(2)  # None for more than two
+    in_opacity = opacity is not None and (opacity.min() < min(opacity.max(), 223) or not opacity.any())
+    values = grey
+    if in_opacity:
+        values = opacity
+    elif stored.dtype.itemsize > 1 and threshold is None:
+        values = stored  # 16 bits may be numbers of objects, which 8 bits would merge
     car = _bright(values)
-    drawn = _bright(grey) if in_opacity and grey.min() < grey.max() else car
-    if car is None:
+    reason = ""
+    if in_opacity:
+        if _differ(grey, opacity, car):
+            reason = "colours and transparency show different shapes"
+    elif grey.min() == grey.max() and (len(colours) > 1 or (stored.ndim == 2 and stored.min() < stored.max())):
+        reason = "its colours are equally bright"
+    elif threshold is None and car is not None and colours is None:
+        reason = "more than two colours"
+    if threshold is not None and not reason:
+        if 0 < values.max() < threshold:
+            greatest = f"no grey reaches mask_threshold={threshold}, the greatest is {values.max()}"
+            raise DataError(f"{path}: {greatest}; lower it")
+        return (values >= threshold).view(np.uint8)
+    if car is None and not reason:
         found = np.unique(values)
         reason = f"{len(found)} values instead of two"
         if len(found) <= 2:
             reason = f"no black, only grey {' and '.join(map(str, found))}: which is car?"
-    elif drawn is not None and (drawn != car).any():
-        reason = "colours and transparency show different shapes"
-    elif stored.ndim == 2 and stored.min() < stored.max() and grey.min() == grey.max() and not in_opacity:
-        reason = "its palette has one colour for everything"
-    else:
+    if not reason:
         return car.view(np.uint8)
-    raise DataError(f"{path}: {reason}; save it in black and white, or set mask_threshold")
+    remedy = "save it in black and white alone" if in_opacity else "save it in black and white, or set mask_threshold"
+    raise DataError(f"{path}: {reason}; {remedy}")
+
+
+def _differ(grey: np.ndarray, opacity: np.ndarray, car: np.ndarray | None) -> bool:
+    """True where the colours of a mask that is solid in parts draw another shape than `car`, which the opacity has."""
+    seen = grey[opacity > 0]
+    if seen.size and seen.min() < seen.max():
+        return True
+    drawn = _bright(grey) if grey.min() < grey.max() else None
+    return drawn is not None and car is not None and bool((drawn != car).any())
 
 
 def _bright(values: np.ndarray) -> np.ndarray | None:
@@ -132,7 +152,7 @@ def _bright(values: np.ndarray) -> np.ndarray | None:
     low = int(values.min())
     high = int(values.max())
     if low == high:
-        return values > 0 if low in (0, 1, 255) else None
+        return values > 0 if low in (0, 1, 255, 65535) else None
     is_high = values == high
     has_two = np.count_nonzero(is_high) + np.count_nonzero(values == low) == values.size
     return is_high if has_two and (low == 0 or (low <= 32 and high >= 223)) else None  # such as nearly black and white

@@ -1,5 +1,6 @@
 """Masks and photos of every kind that people have: what a person sees in a viewer decides, or the file is refused."""
 
+import os
 import shutil
 
 import cv2
@@ -13,7 +14,7 @@ from carvana_course.deployment.folders import read_job
 from carvana_lib import DataError, cache, pairs, reading
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
-from carvana_lib.reading import read_mask, read_photo, resize
+from carvana_lib.reading import open_photo, read_mask, read_photo, resize
 
 CAR = np.zeros((40, 60), np.uint8)
 CAR[10:30, 15:50] = 1  # no mirror image or turn of it is the same, and its area is no half
@@ -63,7 +64,8 @@ FOUND = {  # a mask as people have it -> read as CAR
     "grey and solid": layers(255, 255 * CAR, "LA"),
     "car is half solid": layers(255, 128 * CAR),
     "colours and opacity agree": layers(255 * CAR, 255 * CAR),
-    "a cut-out": layers(np.arange(60, dtype=np.uint8) + 90, 255 * CAR),
+    "nearly solid": layers(255 * CAR, 254 + CAR),
+    "16 bits, 0 and 300": Image.fromarray(CAR.astype(np.uint16) * 300),
 }
 REFUSED = {  # a mask that does not tell -> why
     "1 and 2": (Image.fromarray(CAR + 1), "no black, only grey 1 and 2"),
@@ -75,7 +77,14 @@ REFUSED = {  # a mask that does not tell -> why
     "soft opacity": (layers(255, np.linspace(0, 255, 60).astype(np.uint8)), "values instead of two"),
     "contradiction": (layers(255 - 255 * CAR, 255 * CAR), "colours and transparency show different shapes"),
     "white is transparent": (palette(CAR, [BLACK, WHITE]), "colours and transparency show different shapes"),
-    "one colour": (palette(CAR, [BLACK, BLACK]), "its palette has one colour for everything"),
+    "one colour": (palette(CAR, [BLACK, BLACK]), "its colours are equally bright"),
+    "a cut-out": (layers(np.arange(60, dtype=np.uint8) + 90, 255 * CAR), "colours and transparency show different"),
+    "two objects, equally bright": (
+        palette(CAR + CAR[::-1], [BLACK, (255, 0, 0), (0, 130, 0)]).convert("RGB"),
+        "more than two colours",
+    ),
+    "one object, as dark as black": (palette(CAR, [BLACK, (1, 0, 0)]).convert("RGB"), "its colours are equally bright"),
+    "16 bits, numbers of objects": (Image.fromarray(CAR.astype(np.uint16) * 300 + 10 * CAR[::-1]), "values instead"),
 }
 
 
@@ -93,7 +102,7 @@ def test_a_mask_is_what_a_person_sees(tmp_path, kind, suffix):
 def test_a_mask_that_does_not_tell_is_refused(tmp_path, kind):
     picture, reason = REFUSED[kind]
     picture.save(tmp_path / "odd_mask.png", **({"transparency": 1} if kind == "white is transparent" else {}))
-    with pytest.raises(DataError, match=f"odd_mask.png: .*{reason}.*; save it in black and white, or set mask_thresh"):
+    with pytest.raises(DataError, match=f"odd_mask.png: .*{reason}.*; save it in black and white"):
         read_mask(tmp_path / "odd_mask.png")
 
 
@@ -126,6 +135,58 @@ def test_a_threshold_settles_soft_masks(tmp_path):
     assert (read_mask(tmp_path / "soft.png", 128) == CAR).all()
     assert (read_mask(tmp_path / "two.png", 2) == CAR).all()
     assert (read_mask(tmp_path / "air.png", 50) == CAR).all() and read_mask(tmp_path / "air.png", 20).all()
+
+
+def test_a_threshold_that_nothing_reaches_is_told_and_transparency_that_contradicts_stays_refused(tmp_path):
+    Image.fromarray(CAR).save(tmp_path / "one.png")
+    with pytest.raises(DataError, match="no grey reaches mask_threshold=128, the greatest is 1; lower it"):
+        read_mask(tmp_path / "one.png", 128)
+    margin = np.zeros_like(CAR)
+    margin[5:35] = 255
+    soft = np.asarray(Image.radial_gradient("L").resize((60, 40)))
+    layers(soft, margin).save(tmp_path / "margin.png")
+    for threshold in (None, 128):
+        with pytest.raises(DataError, match="colours and transparency show different shapes; save it in black and w"):
+            read_mask(tmp_path / "margin.png", threshold)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_sixteen_bits_a_colour_that_pillow_would_empty_are_refused(tmp_path, mode):
+    layers_of_16 = np.repeat(CAR[..., None].astype(np.uint16), len(mode), -1)
+    layers_of_16[..., 3:] = 65535
+    cv2.imwrite(str(tmp_path / "mask.png"), layers_of_16)
+    with pytest.raises(DataError, match="of its 16 bits the upper are empty"):
+        read_mask(tmp_path / "mask.png")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "RGB"])
+def test_a_turned_tiff_of_any_mode_is_turned_once(tmp_path, mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    image = image.quantize(50) if mode == "P" else image.convert(mode)
+    image.save(tmp_path / "x.tif", tiffinfo={0x0112: 6})
+    photo, size = open_photo(tmp_path / "x.tif")
+    assert size == (64, 48) and np.abs(photo.astype(int) - np.rot90(np.asarray(image.convert("RGB")), -1)).max() <= 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such names")
+def test_a_name_with_a_line_break_shifts_nothing(tmp_path):
+    set_of(tmp_path)
+    for name in ("Icon\r", "Icon\n_01.jpg", "aa\r_01.jpg"):
+        (tmp_path / "train" / name).write_bytes(b"")
+    data = open_data(Params(data_dir=str(tmp_path), image_size=32))
+    assert len(data.audit) == 9 and len(data.table) == len(data.images) == 6
+    strange = data.audit[data.audit["image_id"].str.contains("?", regex=False)]
+    assert len(strange) == 3 and strange["problem"].str.startswith("name is not UTF-8, or holds a line break").all()
+
+
+def test_what_could_not_be_read_is_tried_again_once_that_has_changed(tmp_path, monkeypatch):
+    set_of(tmp_path)
+    first = cache.prepare(tmp_path, 32)[0]
+    (tmp_path / "train" / "car0_01.jpg").chmod(0o600)
+    second = cache.prepare(tmp_path, 32)[0]
+    monkeypatch.setattr(cache, "HAS_HEIC", not cache.HAS_HEIC)
+    assert len({first, second, cache.prepare(tmp_path, 32)[0]}) == 3
 
 
 def set_of(folder, mask=None, photo=None, cars=3, views=2):
@@ -308,6 +369,14 @@ def test_metadata_of_other_separators_is_read(tmp_path):
         (tmp_path / "metadata.csv").write_text(text, encoding="utf8")
         table = open_data(Params(data_dir=str(tmp_path), image_size=32)).table
         assert set(table.loc[table["car_id"] == "car1", "make"]) == {"Aldora"}
+    odd = "id, year, make\ncar1, 2020, Aldora,\n"  # blanks, and a comma too many at each line's end
+    (tmp_path / "metadata.csv").write_text(odd, encoding="utf8")
+    table = open_data(Params(data_dir=str(tmp_path), image_size=32)).table
+    assert set(table.loc[table["car_id"] == "car1", "make"]) == {"Aldora"}
+    for text in ("Id,Year\ncar1,2020\n", "sep=;\nid;make\n"):
+        (tmp_path / "metadata.csv").write_text(text, encoding="utf8")
+        with pytest.raises(DataError, match="metadata.csv is not a table in UTF-8 with the column 'id'"):
+            open_data(Params(data_dir=str(tmp_path), image_size=32))
     for text in ("id\ncar1\n", "\ufeffid;make\ncar1;Aldora\n"):
         (tmp_path / "metadata.csv").write_text(text, encoding="utf8")
         assert len(open_data(Params(data_dir=str(tmp_path), image_size=32)).table) == 6

@@ -61,6 +61,13 @@ def far_away(photo: np.ndarray, mask: np.ndarray, seed: int, share: float = SHAR
     return street, found
 
 
+def far_example() -> tuple[np.ndarray, np.ndarray]:
+    """The first of these pictures: (photo, mask)."""
+    sample = ROOT / "sample"
+    first = find_pairs(sample).iloc[0]
+    return far_away(read_photo(sample / first["image"]), read_mask(sample / first["mask"]), 0)
+
+
 def write_far_away(folder: Path) -> None:
     """Write the sample's 512 pictures with their cars far away, in Carvana's layout."""
     for name in ("train", "train_masks"):
