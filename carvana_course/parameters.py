@@ -36,6 +36,7 @@ OTHER_NAMES = {  # parameter -> what else it is called, here and there
     "num_processes": "gpus n_gpus processes nproc_per_node world_size",
 }
 FIXED = {  # what cannot be chosen -> how it is
+    "grid": "a file with a grid is for 'carvana batch'",
     "optimizer optimiser optim opt": "it is always AdamW, with learning_rate and weight_decay",
     "model net arch architecture backbone encoder": "the net is always the course's U-Net, base_channels wide",
     "classes n_classes num_classes": "there are always two, car and background",

@@ -1,6 +1,7 @@
 """From a folder of photos to arrays and a split: all that is known about the pictures, and which are trained on."""
 
 import os
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,10 @@ def _read_metadata(folder: Path) -> pd.DataFrame:
     try:
         first_line = path.read_text(encoding="utf8").partition("\n")[0]
         format = {"sep": max(",;\t", key=first_line.count), "index_col": False, "skipinitialspace": True}
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, **format).rename(columns={"id": "car_id"})
+        with warnings.catch_warnings(
+            action="ignore", category=pd.errors.ParserWarning
+        ):  # of a comma at each line's end
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, **format).rename(columns={"id": "car_id"})
         if "car_id" not in table:
             raise KeyError
         return table.filter(["car_id", "year", "make", "model", "trim1", "trim2"]).drop_duplicates("car_id")

@@ -340,6 +340,36 @@ def test_force_takes_other_settings(checkpoint, photos, tmp_path):
     assert "12 done before" in cli(*words, "--flip").output
 
 
+def test_force_mixes_no_two_nets(checkpoint, photos, tmp_path, params):
+    out = tmp_path / "out"
+    predict_folder(checkpoint, photos, out, cutout=True, device="cpu")
+    other = write_checkpoint(tmp_path / "other", params.replace(seed=1))
+    assert predict_folder(other, photos, out, device="cpu", force=True, shard=(0, 2)).predicted == 6
+    found = predict_folder(other, photos, out, device="cpu")
+    assert (found.predicted, found.done_before) == (6, 6), "the other half was made by the first net"
+    assert predict_folder(other, photos, out, device="cpu", cutout=True).predicted == 12
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "null", '{"mine": 1}'])
+def test_settings_of_others_are_told(checkpoint, photos, tmp_path, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "settings.json").write_text(content)
+    with pytest.raises(RunError, match="settings.json is not what predict writes; choose another --out, or --force"):
+        predict_folder(checkpoint, photos, tmp_path / "out", device="cpu")
+    (photos / "cutouts").mkdir()
+    (photos / "00.jpg").rename(photos / "cutouts" / "00.jpg")
+    (photos / "settings.json").write_text(content)
+    assert predict_folder(checkpoint, photos, tmp_path / "new", device="cpu").predicted == 12
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such names")
+def test_a_name_that_cannot_be_written_is_skipped_and_told(checkpoint, photos, tmp_path):
+    (photos / os.fsdecode(b"caf\xe9.jpg")).write_bytes((photos / "00.jpg").read_bytes())
+    words = ("--checkpoint", checkpoint, "--images", photos, "--out", tmp_path / "out", "--device", "cpu")
+    found = cli(*words, "--submission", tmp_path / "s.csv")
+    assert found.exit_code == 0 and "skipped: caf?.jpg: name is not UTF-8" in found.output
+
+
 def test_folders_in_the_folder_keep_their_structure(checkpoint, photos, tmp_path):
     (photos / "day" / "two").mkdir(parents=True)
     (photos / ".git").mkdir()
@@ -357,6 +387,11 @@ def test_folders_in_the_folder_keep_their_structure(checkpoint, photos, tmp_path
     assert "day/two/00.jpg" in [name for name, _ in read_rows(tmp_path / "s.csv")]
     again = cli(*words)
     assert "0 photos predicted, 14 done before" in again.output, "what was written is no photo"
+    outside = predict_folder(checkpoint, photos / "day", photos / "day", device="cpu")
+    assert outside.predicted == 2
+    assert "14 done before" in cli(*words).output, "photos beside a folder of masks are photos still"
+    for path in (photos / "day" / "masks").rglob("*.png"):
+        path.unlink()
     beside = cli("--checkpoint", checkpoint, "--images", photos / "day", "--out", photos / "day", "--device", "cpu")
     assert "2 photos predicted" in beside.output
     again = cli("--checkpoint", checkpoint, "--images", photos / "day", "--out", photos / "day", "--device", "cpu")

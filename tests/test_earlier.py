@@ -44,7 +44,7 @@ def test_a_net_that_another_would_overwrite_moves_aside_and_is_told(params, caps
     processes.train(open_data(other), other)
     said = capsys.readouterr().out
     assert f"{run.folder} held a net (trained with learning_rate=0.001, not 0.005), which is now in" in said
-    assert "earlier/1; to go back, move what is there up again" in said and said.count("\n") == 1
+    assert "earlier/1; to go back, put its files in the new ones' place" in said and said.count("\n") == 1
     place = run.earlier / "1"
     assert names == {path.name for path in place.iterdir()} and torch.equal(before, weights(place / "checkpoints/best"))
     assert not run.metrics.exists() and not run.per_image.exists() and not torch.equal(before, weights(run.last))

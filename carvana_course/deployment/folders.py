@@ -113,7 +113,8 @@ def predict_folder(
     if moved and state.is_main_process:
         print(moved)
     names = shard_names[state.process_index :: state.num_processes]
-    todo = names if force else predictions.missing(names)
+    missing = predictions.missing(names)  # which removes what is of other photos or other settings
+    todo = names if force else missing
     predictor = FolderPredictor(
         net=prediction.fast(load_model(checkpoint), device),
         image_size=image_size,

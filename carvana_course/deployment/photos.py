@@ -3,8 +3,9 @@
 import os
 from pathlib import Path, PurePosixPath
 
-from carvana_course.deployment.predictions import PREDICTION_KINDS, Failure
+from carvana_course.deployment.predictions import PREDICTION_KINDS, Failure, read_settings
 from carvana_lib import DataError
+from carvana_lib.pairs import STRANGE
 from carvana_lib.reading import PHOTO_SUFFIXES
 
 WRITTEN = ("settings.json", "failed.csv", "skipped.csv")  # by `predict`, perhaps beside the photos
@@ -31,7 +32,9 @@ def find_photos(images: Path) -> tuple[Path, list[str], list[Failure]]:
                 folders.remove(name)
         for path in (Path(place, name) for name in files if name[0] != "." and name not in WRITTEN):
             name = path.relative_to(images).as_posix()
-            if path.suffix.lower() in PHOTO_SUFFIXES:
+            if STRANGE.search(name):
+                skipped.append(Failure(STRANGE.sub("?", name), "name is not UTF-8, or holds a line break; rename it"))
+            elif path.suffix.lower() in PHOTO_SUFFIXES:
                 names.append(name)
             else:
                 skipped.append(Failure(name, f"no photo: unknown ending '{path.suffix}'"))
@@ -48,7 +51,6 @@ def find_photos(images: Path) -> tuple[Path, list[str], list[Failure]]:
 
 
 def is_output(folder: Path) -> bool:
-    """True for a folder that `predict` writes to, or wrote to once, and for those in it."""
+    """True for a folder of masks, cut-outs ... that `predict` wrote; photos may lie beside it."""
     kinds = {name for name, _ in PREDICTION_KINDS.values()}
-    is_whole = (folder / "settings.json").exists() and (folder / "masks").is_dir()
-    return is_whole or (folder.name in kinds and (folder.parent / "settings.json").exists())
+    return folder.name in kinds and bool(read_settings(folder.parent / "settings.json"))

@@ -1,5 +1,7 @@
 """A folder of predictions: what is in it, what is still to do, and with which settings it was made."""
 
+import hashlib
+import json
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,7 @@ from carvana_lib import DataError, RunError, prediction
 from carvana_lib.cache import digest
 from carvana_lib.device import cores
 from carvana_lib.reading import read_photo
-from carvana_lib.runs import atomic, read_json, remove, stale, write_csv, write_json
+from carvana_lib.runs import atomic, remove, stale, write_csv, write_json
 
 PREDICTION_KINDS = {  # what is written -> its folder and the end of its name
     "mask": ("masks", "_mask.png"),  # 0 and 255, named as Carvana names them
@@ -26,7 +28,7 @@ PREDICTION_KINDS = {  # what is written -> its folder and the end of its name
     "overlay": ("overlays", ".jpg"),  # the photo with the mask laid over
 }
 SHOW_THE_PHOTO = {"cutout", "overlay"}
-NOTE = "photo"  # in a mask's file: the digest of the photo
+NOTE = "photo"  # in a mask's file: what it was made of, and how
 AFTER_HEADER = 33  # bytes of a PNG's signature and first chunk
 
 
@@ -40,8 +42,8 @@ class Failure(NamedTuple):
 class Predictions:
     """The folder `folder`, and the kinds of pictures to be written to it, of the photos in the folder `photos`.
 
-    A mask holds the digest of its photo, as a note that no viewer shows: a photo is known by its content, so what
-    changes is made anew, whatever its name.
+    A mask holds the digests of its photo and of the settings that made it, as a note that no viewer shows. So what
+    changes is made anew, whatever its name, and two nets do not mix.
     """
 
     def __init__(self, folder: Path, kinds: list[str], photos: Path):
@@ -49,6 +51,7 @@ class Predictions:
         self.kinds = kinds
         self.photos = photos
         self.masks = self.subfolder("mask")
+        self.made_with = ""  # digits of the settings
 
     def keep_settings(self, checkpoint, force: bool = False, **settings) -> str:
         """Write settings.json; a sentence where the folder was begun with photos of another place, else ''.
@@ -56,20 +59,24 @@ class Predictions:
         Raises RunError where it was begun with other settings, unless `force` overwrites them: the two would mix.
         """
         settings["checkpoint"] = digest(checkpoint)
+        self.made_with = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
         settings["images"] = str(self.photos.resolve())
         path = self.folder / "settings.json"
         if force or not path.exists():
             write_json(path, settings)
             return ""
-        before = read_json(path)
+        before = read_settings(path)
+        if not before:
+            raise RunError(f"{path} is not what predict writes; choose another --out, or --force to overwrite it")
         changed = [name for name, value in before.items() if name != "images" and settings.get(name) != value]
         if changed:
             raise RunError(
                 f"{path} has another {' and another '.join(changed)}; choose another --out, or --force to overwrite"
             )
-        if before["images"] == settings["images"]:
+        if before.get("images") == settings["images"]:
             return ""
-        return f"{self.folder} was begun with photos in {before['images']}; those that differ are predicted anew"
+        place = before.get("images", "another place")
+        return f"{self.folder} was begun with photos in {place}; those that differ are predicted anew"
 
     def subfolder(self, kind: str) -> Path:
         """Where all pictures of a kind go."""
@@ -115,7 +122,11 @@ class Predictions:
             made_of = picture.info.get(NOTE)
         if made_of is None:
             return photo.stat().st_mtime <= mask.stat().st_mtime
-        return made_of == digest(photo)
+        return made_of == self.note(digest(photo))
+
+    def note(self, content: str) -> str:
+        """What a mask says of itself: the digests of its photo and of the settings."""
+        return f"{content} {self.made_with}"
 
     def write(self, name: str, logits: np.ndarray, content: str) -> Failure | None:
         """Write every kind for one photo from its logits (H, W); `content` is the photo's digest.
@@ -129,7 +140,7 @@ class Predictions:
                 path = self.path(kind, name)
                 picture = encode_picture(render(kind, pixels, logits), path).tobytes()
                 if kind == "mask":
-                    picture = with_note(picture, content)
+                    picture = with_note(picture, self.note(content))
                 with atomic(path) as temporary:
                     temporary.write_bytes(picture)
         except DataError as error:
@@ -150,9 +161,18 @@ class Predictions:
             path.unlink(missing_ok=True)
 
 
-def with_note(png: bytes, content: str) -> bytes:
-    """The bytes of a PNG file with a text chunk that holds the digest of the photo it was made of."""
-    body = f"tEXt{NOTE}\0{content}".encode()
+def read_settings(path: Path) -> dict:
+    """What a settings.json that `predict` wrote holds; empty for any other."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return {}
+    return settings if isinstance(settings, dict) and {"checkpoint", "way"} <= set(settings) else {}
+
+
+def with_note(png: bytes, note: str) -> bytes:
+    """The bytes of a PNG file with a text chunk that holds a note."""
+    body = f"tEXt{NOTE}\0{note}".encode()
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     return png[:AFTER_HEADER] + chunk + png[AFTER_HEADER:]
 

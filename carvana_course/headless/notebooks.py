@@ -90,7 +90,8 @@ def run_notebooks(params: Params, start: str | None = None, only: list[str] | No
             bar.set_description(path.stem)
             execute_notebook(path, target.notebooks / path.name, params)
     for place in set(target.earlier.glob("*")) - earlier:
-        print(f"the net that was in {target.folder} is now in {place}; to go back, move what is there up again")
+        back = "to go back, put its files in the new ones' place"
+        print(f"the net that was in {target.folder} is now in {place}; {back}")
     write_csv(target.timing, time_table(target))
     write_report(params, data.fingerprint)
     return summarise_runs([params], data.fingerprint)

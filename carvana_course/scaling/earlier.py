@@ -24,7 +24,8 @@ def keep_earlier(data, params) -> None:
         raise ParameterError(f"start_from='{run.name}' is the run that is trained; name another run_name")
     if why:
         place = set_aside(run)
-        print(f"{run.folder} held a net ({why}), which is now in {place}; to go back, move what is there up again")
+        back = "to go back, put its files in the new ones' place"
+        print(f"{run.folder} held a net ({why}), which is now in {place}; {back}")
 
 
 def why_anew(state: dict, data, params) -> str:
