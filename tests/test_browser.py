@@ -832,3 +832,16 @@ def test_the_notebooks_show_it(chromium, lab, name):
     page.widget.get_by_role("button", name="save marks").click()
     wait_for(lambda: "1 marked, saved to" in page.widget.inner_text(), "the marks")
     page.close()
+
+
+def test_marks_outside_a_filtered_table_keep_what_was_known_of_them(tmp_path):
+    table = pd.DataFrame({"image_id": ["a", "b", "c"], "car_id": ["x", "x", "y"], "iou": [0.1, 0.2, 0.3]})
+    photos = np.zeros((3, 8, 8, 3), np.uint8)
+    whole = MaskBrowser(table, photos, review=tmp_path / "marks.csv")
+    whole.marks = {"a": "odd", "c": ""}
+    whole.write_marks()
+    part = MaskBrowser(table[table["iou"] > 0.15], photos, review=tmp_path / "marks.csv")
+    part.marks["b"] = "too"
+    part.write_marks()
+    saved = pd.read_csv(tmp_path / "marks.csv").set_index("image_id")
+    assert saved["car_id"].to_dict() == {"a": "x", "c": "y", "b": "x"} and saved["iou"].tolist() == [0.1, 0.3, 0.2]

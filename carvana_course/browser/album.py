@@ -100,6 +100,7 @@ class Album:
         self.width = width
         self.review = Path(review)
         self.order = arrange(self.table, sort, sort in LARGE_IS_BAD)
+        self.saved = None  # the file of marks as it was found
         self.marks = self.read_marks()
         # the latest results of three methods, for the widget asks for the same picture again and again
         self.cached_load = lru_cache(maxsize=6)(self.load)
@@ -194,10 +195,13 @@ class Album:
             return {}
         if not {"image_id", "note"} <= set(saved):
             raise ValueError(f"{self.review} has no columns image_id and note; name another file for the marks")
+        self.saved = saved
         return dict(zip(saved["image_id"], saved["note"], strict=True))
 
     def write_marks(self) -> None:
         """Write the marked pictures with their notes and all that the table knows. Raises RunError where that fails."""
         marked = pd.DataFrame({"image_id": list(self.marks), "note": list(self.marks.values())}, dtype=str)
         known = self.table.assign(image_id=self.table["image_id"].astype(str)).drop_duplicates("image_id")
+        if self.saved is not None:  # of pictures that another table had, what it knew
+            known = pd.concat([known, self.saved[~self.saved["image_id"].isin(known["image_id"])]])
         write_csv(self.review, marked.merge(known.drop(columns="note", errors="ignore"), on="image_id", how="left"))
