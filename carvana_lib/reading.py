@@ -118,7 +118,7 @@ def read_mask(path: Path, threshold: int | None = None) -> np.ndarray:
     if in_opacity:
         if _differ(grey, opacity, car):
             reason = "colours and transparency show different shapes"
-    elif grey.min() == grey.max() and (len(colours) > 1 or (stored.ndim == 2 and stored.min() < stored.max())):
+    elif grey.min() == grey.max() and (len(colours or "..") > 1 or (stored.ndim == 2 and stored.min() < stored.max())):
         reason = "its colours are equally bright"
     elif threshold is None and car is not None and colours is None:
         reason = "more than two colours"

@@ -400,3 +400,10 @@ def test_twelve_bits_of_colour_in_sixteen_are_refused_rather_than_black(tmp_path
     cv2.imwrite(str(path), np.asarray(PHOTO).astype(np.uint16) * 16)
     with pytest.raises(DataError, match="of its 16 bits the upper are empty; scale them to 8"):
         read_photo(path)
+
+
+def test_three_colours_that_are_equally_bright_are_refused(tmp_path):
+    colours = [(255, 0, 0), (0, 130, 0), (76, 76, 76)]
+    palette(CAR + CAR[::-1], colours).convert("RGB").save(tmp_path / "odd_mask.png")
+    with pytest.raises(DataError, match="odd_mask.png: its colours are equally bright; save it in black and white"):
+        read_mask(tmp_path / "odd_mask.png")
