@@ -99,63 +99,62 @@ def read_mask(path: Path, threshold: int | None = None) -> np.ndarray:
     """
     with _opened(path, "GIF or PNG") as file:
         image = ImageOps.exif_transpose(file)
-        stored = np.asarray(image)
-        image = _as_bytes(image)
-        opacity = None
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            opacity = np.asarray(image.getchannel("A"))
-        grey = np.asarray(image.convert("L"))
-        colours = image.convert("RGB").getcolors(2)  # None for more than two
+        pixels = np.asarray(image)
+        as_bytes = _as_bytes(image)
+    if image.mode not in ("P", "L"):
+        return _judge(path, pixels, as_bytes, threshold).view(np.uint8)
+    used = np.flatnonzero(cv2.calcHist([pixels], [0], None, [256], [0, 256]))
+    values = image.crop((0, 0, len(used), 1))  # the few values that occur, each for all its pixels
+    values.putdata(used.tolist())
+    table = np.zeros(256, np.uint8)
+    table[used] = _judge(path, np.asarray(values), values, threshold)
+    return cv2.LUT(pixels, table)
+
+
+def _judge(path: Path, stored: np.ndarray, image: Image.Image, threshold: int | None) -> np.ndarray:
+    """(H, W) bool, true where the pixels of a mask are car. Raises DataError where they do not tell."""
+    opacity = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        opacity = np.asarray(image.getchannel("A"))
+    grey = np.asarray(image.convert("L"))
+    colours = image.convert("RGB").getcolors(2) or "more than two"
     in_opacity = opacity is not None and (opacity.min() < min(opacity.max(), 223) or not opacity.any())
-    values = grey
-    if in_opacity:
-        values = opacity
-    elif stored.dtype.itemsize > 1 and threshold is None:
+    values = opacity if in_opacity else grey
+    if stored.dtype.itemsize > 1 and threshold is None and not in_opacity:
         values = stored  # 16 bits may be numbers of objects, which 8 bits would merge
     car = _bright(values)
-    reason = ""
-    if in_opacity:
-        if _differ(grey, opacity, car):
-            reason = "colours and transparency show different shapes"
-    elif grey.min() == grey.max() and (len(colours or "..") > 1 or (stored.ndim == 2 and stored.min() < stored.max())):
+    drawn = _bright(grey) if np.ptp(grey) else car  # what the colours show, whatever the opacity
+    contradicts = drawn is not None and car is not None and (drawn != car).any()
+    if in_opacity and (contradicts or len(np.unique(grey[opacity > 0])) > 1):
+        reason = "colours and transparency show different shapes"
+    elif not in_opacity and np.ptp(grey) == 0 and (len(colours) > 1 or (stored.ndim == 2 and np.ptp(stored))):
         reason = "its colours are equally bright"
-    elif threshold is None and car is not None and colours is None:
-        reason = "more than two colours"
-    if threshold is not None and not reason:
-        if 0 < values.max() < threshold:
-            greatest = f"no grey reaches mask_threshold={threshold}, the greatest is {values.max()}"
-            raise DataError(f"{path}: {greatest}; lower it")
-        return (values >= threshold).view(np.uint8)
-    if car is None and not reason:
+    elif threshold is not None and 0 < values.max() < threshold:
+        greatest = f"no grey reaches mask_threshold={threshold}, the greatest is {values.max()}"
+        raise DataError(f"{path}: {greatest}; lower it")
+    elif threshold is not None:
+        return values >= threshold
+    elif car is None:
         found = np.unique(values)
         reason = f"{len(found)} values instead of two"
         if len(found) <= 2:
             reason = f"no black, only grey {' and '.join(map(str, found))}: which is car?"
-    if not reason:
-        return car.view(np.uint8)
+    elif not in_opacity and len(colours) > 2:
+        reason = "more than two colours"
+    else:
+        return car
     remedy = "save it in black and white alone" if in_opacity else "save it in black and white, or set mask_threshold"
     raise DataError(f"{path}: {reason}; {remedy}")
 
 
-def _differ(grey: np.ndarray, opacity: np.ndarray, car: np.ndarray | None) -> bool:
-    """True where the colours of a mask that is solid in parts draw another shape than `car`, which the opacity has."""
-    seen = grey[opacity > 0]
-    if seen.size and seen.min() < seen.max():
-        return True
-    drawn = _bright(grey) if grey.min() < grey.max() else None
-    return drawn is not None and car is not None and bool((drawn != car).any())
-
-
 def _bright(values: np.ndarray) -> np.ndarray | None:
     """(H, W) bool, true where the brighter of two values is, or of one value that says so alone; None for others."""
-    low = int(values.min())
-    high = int(values.max())
-    if low == high:
-        return values > 0 if low in (0, 1, 255, 65535) else None
-    is_high = values == high
-    has_two = np.count_nonzero(is_high) + np.count_nonzero(values == low) == values.size
-    return is_high if has_two and (low == 0 or (low <= 32 and high >= 223)) else None  # such as nearly black and white
+    found = np.unique(values)
+    is_told = found[-1] in (0, 1, 255, 65535)
+    if len(found) == 2:
+        is_told = found[0] == 0 or (found[0] <= 32 and found[1] >= 223)  # such as nearly black and nearly white
+    return (values == found[-1]) & (values > 0) if is_told and len(found) <= 2 else None
 
 
 def resize(array: np.ndarray, size: int) -> np.ndarray:
