@@ -57,7 +57,7 @@ def one_by_one(folder: Path, size: int) -> float:
     net = prediction.fast(load_model(folder / f"net-{size}" / BEST), "cpu")
 
     def predict(path, out):
-        job = folders.read_job(path, size)
+        job = folders.read_job(path.parent, path.name, size)
         logits = prediction.enlarge(square_logits(net, job.square[None], size)[0], job.size)
         target = out / f"{path.stem}_mask.png"
         target.write_bytes(predictions.encode_picture(predictions.render("mask", None, logits), target))

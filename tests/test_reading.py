@@ -343,7 +343,7 @@ def test_training_and_prediction_see_the_same_photo(tmp_path, name):
     (pair,) = pairs.find_pairs(tmp_path).to_dict("records")
     row, training, _ = cache.inspect(tmp_path, pair, 32)
     assert row["problem"] == "" and (row["height"], row["width"]) == seen.shape[:2]
-    job = read_job(path, 32)
+    job = read_job(path.parent, path.name, 32)
     assert (job.square == training).all() and job.size == seen.shape[:2]
     tolerance = 25 if path.suffix in (".jpg", ".jfif", ".avif") else 1
     assert np.abs(read_photo(path).astype(int) - seen).max() <= tolerance

@@ -106,8 +106,9 @@ def predict_folder(
     shard_names = all_names[part::parts]
     image_size = load_checkpoint(checkpoint)["params"]["image_size"]
     wanted = {"mask": True, "cutout": cutout, "probability": probability, "overlay": overlay}
-    predictions = Predictions(out, [kind for kind in wanted if wanted[kind]], folder)
-    moved = predictions.keep_settings(checkpoint, force, way=way, flip=flip)
+    settings = {"checkpoint": digest(checkpoint), "way": way, "flip": flip}
+    predictions = Predictions(out, [kind for kind in wanted if wanted[kind]], folder, settings)
+    moved = predictions.keep_settings(force)
 
     state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
     if moved and state.is_main_process:
@@ -121,7 +122,6 @@ def predict_folder(
         way=way,
         flip=flip,
         batch_size=batch_size or BATCH_SIZES[device],
-        folder=folder,
         predictions=predictions,
     )
     started = time.perf_counter()
@@ -146,10 +146,10 @@ def predict_folder(
     )
 
 
-def read_job(path: Path, side: int, name: str = "") -> Job:
+def read_job(folder: Path, name: str, side: int) -> Job:
     """Decode a photo, a JPEG at reduced size, and stretch it to the square for the net. Raises DataError."""
-    photo, size = open_photo(path, at_least=side)
-    return Job(name or path.name, digest(path), size, resize(photo, side))
+    photo, size = open_photo(folder / name, at_least=side)
+    return Job(name, digest(folder / name), size, resize(photo, side))
 
 
 @dataclass
@@ -164,7 +164,6 @@ class FolderPredictor:
     way: str
     flip: bool
     batch_size: int
-    folder: Path
     predictions: Predictions
     failures: list[Failure] = field(default_factory=list)
 
@@ -181,7 +180,7 @@ class FolderPredictor:
     def read(self, name: str) -> Job | None:
         """The job of a photo, or None where it cannot be read."""
         try:
-            return read_job(self.folder / name, input_side(self.image_size, self.way), name)
+            return read_job(self.predictions.photos, name, input_side(self.image_size, self.way))
         except DataError as error:
             self.failures.append(Failure(name, str(error)))
             return None

@@ -41,13 +41,18 @@ def find_photos(images: Path) -> tuple[Path, list[str], list[Failure]]:
     if not names:
         raise DataError(f"the folder '{images}' holds no photos ({', '.join(PHOTO_SUFFIXES)}); check --images")
     names.sort()
-    by_stem = {}
+    by_image = {}
     for name in names:
-        stem = str(PurePosixPath(name).with_suffix(""))
-        if stem in by_stem:
-            raise DataError(f"{images} holds {by_stem[stem]} and {name}, whose masks would have one name; rename one")
-        by_stem[stem] = name
+        image = image_of(name)
+        if image in by_image:
+            raise DataError(f"{images} holds {by_image[image]} and {name}, whose masks would have one name; rename one")
+        by_image[image] = name
     return images, names, sorted(skipped)
+
+
+def image_of(name: str) -> str:
+    """'monday/a_01.jpg' -> 'monday/a_01', by which a photo and its mask are known."""
+    return PurePosixPath(name).with_suffix("").as_posix()
 
 
 def is_output(folder: Path) -> bool:

@@ -42,40 +42,41 @@ class Failure(NamedTuple):
 class Predictions:
     """The folder `folder`, and the kinds of pictures to be written to it, of the photos in the folder `photos`.
 
+    `settings` are what decides the masks: the checkpoint's digest, way and flip.
+
     A mask holds the digests of its photo and of the settings that made it, as a note that no viewer shows. So what
     changes is made anew, whatever its name, and two nets do not mix.
     """
 
-    def __init__(self, folder: Path, kinds: list[str], photos: Path):
+    def __init__(self, folder: Path, kinds: list[str], photos: Path, settings: dict):
         self.folder = Path(folder)
         self.kinds = kinds
         self.photos = photos
         self.masks = self.subfolder("mask")
-        self.made_with = ""  # digits of the settings
+        self.settings = settings
+        self.made_with = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
-    def keep_settings(self, checkpoint, force: bool = False, **settings) -> str:
+    def keep_settings(self, force: bool = False) -> str:
         """Write settings.json; a sentence where the folder was begun with photos of another place, else ''.
 
         Raises RunError where it was begun with other settings, unless `force` overwrites them: the two would mix.
         """
-        settings["checkpoint"] = digest(checkpoint)
-        self.made_with = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-        settings["images"] = str(self.photos.resolve())
+        images = str(self.photos.resolve())
         path = self.folder / "settings.json"
         if force or not path.exists():
-            write_json(path, settings)
+            write_json(path, self.settings | {"images": images})
             return ""
         before = read_settings(path)
         if not before:
             raise RunError(f"{path} is not what predict writes; choose another --out, or --force to overwrite it")
-        changed = [name for name, value in before.items() if name != "images" and settings.get(name) != value]
+        place = before.pop("images", "another place")
+        changed = [name for name, value in before.items() if self.settings.get(name) != value]
         if changed:
             raise RunError(
                 f"{path} has another {' and another '.join(changed)}; choose another --out, or --force to overwrite"
             )
-        if before.get("images") == settings["images"]:
+        if place == images:
             return ""
-        place = before.get("images", "another place")
         return f"{self.folder} was begun with photos in {place}; those that differ are predicted anew"
 
     def subfolder(self, kind: str) -> Path:

@@ -9,11 +9,12 @@ import gzip
 import io
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from carvana_course.deployment.photos import image_of
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError
 from carvana_lib.device import cores, progress
@@ -108,11 +109,6 @@ def write_submission(names: list[str], masks_folder: Path, path: Path) -> int:
     with ThreadPoolExecutor(cores()) as threads:
         rows = bounded_map(threads, make_row, names, 2 * cores())
         return write_rows(progress(rows, "writing submission", len(names)), path)
-
-
-def image_of(name: str) -> str:
-    """'monday/a_01.jpg' -> 'monday/a_01', by which a photo and its mask are known."""
-    return PurePosixPath(name).with_suffix("").as_posix()
 
 
 def masks_by_image(folder: Path) -> dict[str, Path]:
