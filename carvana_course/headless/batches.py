@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from carvana_course.headless.notebooks import run_notebooks
-from carvana_course.headless.report import summarise_runs
+from carvana_course.headless.report import summarise
 from carvana_course.headless.scores import evaluated, has_metrics
 from carvana_course.parameters import read_yaml
 from carvana_lib import CarvanaError, CheckpointError, DataError, ParameterError, RunError
@@ -155,8 +155,9 @@ def compare_runs(files: list[Path]) -> pd.DataFrame:
     Nets that were set aside in their runs are listed too.
     """
     sets = read_sets(files)
-    table = summarise_runs(sets)
-    used = [metrics["params"] for params in sets for _, metrics in evaluated(params)]
+    found = evaluated(sets)
+    table = summarise(found)
+    used = [metrics["params"] for metrics in found.values()]
     for position, name in enumerate(varied_parameters([*used, *(params.model_dump() for params in sets)]), 1):
         table.insert(position, name, [params.get(name) for params in used])
     write_csv(runs_folder() / "comparison.csv", table)

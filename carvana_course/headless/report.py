@@ -18,8 +18,12 @@ NETWORK_ADDRESSES = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_
 
 def summarise_runs(sets: list[Params], fingerprint: str = "") -> pd.DataFrame:
     """One row a net that has been evaluated, nets set aside among them: name, and what a reader asks for first."""
-    found = [named for params in sets for named in evaluated(params, fingerprint)]
-    rows = [[name, *(metrics[key] for key in SUMMARY)] for name, metrics in found]
+    return summarise(evaluated(sets, fingerprint))
+
+
+def summarise(found: dict[str, dict]) -> pd.DataFrame:
+    """The same of metrics by name, as `evaluated` gives them."""
+    rows = [[name, *(metrics[key] for key in SUMMARY)] for name, metrics in found.items()]
     return pd.DataFrame(rows, columns=["run", *SUMMARY])
 
 

@@ -18,14 +18,15 @@ def has_metrics(params, fingerprint: str = "") -> bool:
     return metrics["params"] == params.model_dump() and fingerprint in ("", metrics.get("fingerprint"))
 
 
-def evaluated(params, fingerprint: str = "") -> list[tuple[str, dict]]:
-    """(name, metrics) of a run that `has_metrics` with these parameters and pictures, then of nets set aside in it."""
-    run = Run(params.run_name)
-    found = []
-    if has_metrics(params, fingerprint):
-        found.append((run.name, read_json(run.metrics)))
-    for path in sorted(run.earlier.glob("*/metrics.json")):
-        found.append((f"{run.name}/earlier/{path.parent.name}", read_json(path)))
+def evaluated(sets: list, fingerprint: str = "") -> dict[str, dict]:
+    """name -> metrics of each set's run that `has_metrics`, followed by those of nets that were set aside in it."""
+    found = {}
+    for params in sets:
+        run = Run(params.run_name)
+        if has_metrics(params, fingerprint):
+            found[run.name] = read_json(run.metrics)
+        for path in sorted(run.earlier.glob("*/metrics.json")):
+            found[f"{run.name}/earlier/{path.parent.name}"] = read_json(path)
     return found
 
 
