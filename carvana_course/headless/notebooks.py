@@ -13,6 +13,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from tqdm import tqdm
 
 from carvana_course.headless.report import summarise_runs, time_table, write_report
+from carvana_course.scaling.earlier import told
 from carvana_lib import ParameterError, RunError
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
@@ -90,8 +91,7 @@ def run_notebooks(params: Params, start: str | None = None, only: list[str] | No
             bar.set_description(path.stem)
             execute_notebook(path, target.notebooks / path.name, params)
     for place in set(target.earlier.glob("*")) - earlier:
-        back = "to go back, put its files in the new ones' place"
-        print(f"the net that was in {target.folder} is now in {place}; {back}")
+        print(told(target, place))
     write_csv(target.timing, time_table(target))
     write_report(params, data.fingerprint)
     return summarise_runs([params], data.fingerprint)

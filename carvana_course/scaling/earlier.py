@@ -23,9 +23,13 @@ def keep_earlier(data, params) -> None:
     if why and params.start_from == run.name:
         raise ParameterError(f"start_from='{run.name}' is the run that is trained; name another run_name")
     if why:
-        place = set_aside(run)
-        back = "to go back, put its files in the new ones' place"
-        print(f"{run.folder} held a net ({why}), which is now in {place}; {back}")
+        print(told(run, set_aside(run), f" ({why})"))
+
+
+def told(run: Run, place: Path, why: str = "") -> str:
+    """The sentence on a net of a run that was set aside."""
+    back = "to go back, put its files in the new ones' place"
+    return f"{run.folder} held a net{why}, which is now in {place}; {back}"
 
 
 def why_anew(state: dict, data, params) -> str:
