@@ -61,32 +61,38 @@ def far_away(photo: np.ndarray, mask: np.ndarray, seed: int, share: float = SHAR
     return street, found
 
 
+def far_pictures():
+    """Yield (image_id, photo, mask) of the sample's 512 pictures with their cars far away."""
+    sample = ROOT / "sample"
+    for number, pair in enumerate(find_pairs(sample).to_dict("records")):
+        photo = read_photo(sample / pair["image"])
+        yield pair["image_id"], *far_away(photo, read_mask(sample / pair["mask"]), number)
+
+
 def far_example() -> tuple[np.ndarray, np.ndarray]:
     """The first of these pictures: (photo, mask)."""
-    sample = ROOT / "sample"
-    first = find_pairs(sample).iloc[0]
-    return far_away(read_photo(sample / first["image"]), read_mask(sample / first["mask"]), 0)
+    _, photo, mask = next(far_pictures())
+    return photo, mask
 
 
 def write_far_away(folder: Path) -> None:
-    """Write the sample's 512 pictures with their cars far away, in Carvana's layout."""
+    """Write them all in Carvana's layout."""
     for name in ("train", "train_masks"):
         (folder / name).mkdir(parents=True)
-    sample = ROOT / "sample"
-    for number, pair in enumerate(find_pairs(sample).to_dict("records")):
-        photo, mask = far_away(read_photo(sample / pair["image"]), read_mask(sample / pair["mask"]), number)
-        Image.fromarray(photo).save(folder / "train" / f"{pair['image_id']}.png")
-        Image.fromarray(255 * mask).save(folder / "train_masks" / f"{pair['image_id']}_mask.png")
+    for image_id, photo, mask in far_pictures():
+        Image.fromarray(photo).save(folder / "train" / f"{image_id}.png")
+        Image.fromarray(255 * mask).save(folder / "train_masks" / f"{image_id}_mask.png")
 
 
 def train_each(folder: Path):
     """Train with each loss, rate and seed, and yield a row for each: loss, learning_rate, seed, val_miou by epoch."""
     bce = LOSSES["bce"]
     for seed in RARE_SEEDS:
+        asked = Params(data_dir=str(folder), seed=seed, loss="bce", epochs=EPOCHS)
+        data = open_data(asked)
         for rate in RATES:
+            params = asked.replace(learning_rate=rate)
             for name, loss in TRIED.items():
-                params = Params(data_dir=str(folder), seed=seed, learning_rate=rate, loss="bce", epochs=EPOCHS)
-                data = open_data(params)
                 LOSSES["bce"] = loss  # `fit` asks for a loss by name, and the parameter knows the course's three
                 try:
                     history = fit(make_model(params), data, data.rows("train"), data.rows("val"), params)

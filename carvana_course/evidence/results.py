@@ -194,8 +194,10 @@ def native_ways(name: str = "best-small") -> pd.DataFrame:
 
 
 def rare_object() -> pd.DataFrame:
-    """Validation mIoU after the last epoch on cars of 0.2 % of the picture, mean over seeds: a row a loss, a column a
-    learning rate."""
+    """Validation mIoU after the last epoch on cars of 0.2 % of the picture, mean over seeds.
+
+    A row a loss, a column a learning rate.
+    """
     rows = pd.DataFrame(read_json(RARE, "scripts/rare_object.py")["rows"])
     rows["last"] = rows["val_miou"].str[-1]
     return rows.pivot_table("last", "loss", "learning_rate", sort=False)
