@@ -100,8 +100,8 @@ class Album:
         self.width = width
         self.review = Path(review)
         self.order = arrange(self.table, sort, sort in LARGE_IS_BAD)
-        self.saved = None  # the file of marks as it was found
-        self.marks = self.read_marks()
+        self.saved = self.read_review()
+        self.marks = dict(zip(self.saved["image_id"], self.saved["note"], strict=True))  # {image_id: note}
         # the latest results of three methods, for the widget asks for the same picture again and again
         self.cached_load = lru_cache(maxsize=6)(self.load)
         self.cached_title = lru_cache(maxsize=1024)(self.title)
@@ -185,23 +185,24 @@ class Album:
         rows = self.table[names].drop_duplicates("car_id").fillna("")
         return {" ".join(str(part) for part in row if part != ""): row[0] for row in rows.itertuples(index=False)}
 
-    def read_marks(self) -> dict[str, str]:
-        """{image_id: note} of an earlier sitting; empty where there was none."""
+    def read_review(self) -> pd.DataFrame:
+        """The marks of an earlier sitting with all that was known of them; no rows where there was none."""
+        none = pd.DataFrame(columns=["image_id", "note"])
         if not self.review.exists():
-            return {}
+            return none
         try:
             saved = pd.read_csv(self.review, dtype=str, keep_default_na=False)
         except pd.errors.EmptyDataError:  # as a full disk or an editor leaves it
-            return {}
+            return none
         if not {"image_id", "note"} <= set(saved):
             raise ValueError(f"{self.review} has no columns image_id and note; name another file for the marks")
-        self.saved = saved
-        return dict(zip(saved["image_id"], saved["note"], strict=True))
+        return saved
 
     def write_marks(self) -> None:
         """Write the marked pictures with their notes and all that the table knows. Raises RunError where that fails."""
         marked = pd.DataFrame({"image_id": list(self.marks), "note": list(self.marks.values())}, dtype=str)
         known = self.table.assign(image_id=self.table["image_id"].astype(str)).drop_duplicates("image_id")
-        if self.saved is not None:  # of pictures that another table had, what it knew
-            known = pd.concat([known, self.saved[~self.saved["image_id"].isin(known["image_id"])]])
+        others = self.saved[~self.saved["image_id"].isin(known["image_id"])]  # what another table knew
+        if len(others):
+            known = pd.concat([known, others])
         write_csv(self.review, marked.merge(known.drop(columns="note", errors="ignore"), on="image_id", how="left"))
