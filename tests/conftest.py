@@ -75,6 +75,17 @@ def write_pair(folder: Path, image_id: str, size=(48, 32), seed: int = 0) -> Non
     gif.save(folder / "train_masks" / f"{image_id}_mask.gif")
 
 
+def write_set(folder: Path, masks: dict | None = None, cars: int = 3, views: int = 2) -> Path:
+    """Some made-up cars in Carvana's layout, without metadata; `masks` replace theirs, by name of the file."""
+    for car in range(cars):
+        for view in range(1, views + 1):
+            write_pair(folder, f"car{car}_{view:02d}", seed=car + 7 * view)
+    for name, picture in (masks or {}).items():
+        (folder / "train_masks" / f"{name[:7]}_mask.gif").unlink(missing_ok=True)
+        picture.save(folder / "train_masks" / name)
+    return folder
+
+
 def write_cars(target: Path) -> Path:
     """Ten made-up cars with four views each, in Carvana's layout."""
     for car in range(10):

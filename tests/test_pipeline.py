@@ -7,14 +7,13 @@ import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import nbformat
 import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import ROOT, write_pair
+from conftest import ROOT, write_pair, write_set
 from PIL import Image
 
 from carvana_course.cli import join_pairs, main, parse_pair
@@ -40,25 +39,10 @@ def options(params: dict) -> list:
     return [word for pair in params.items() for word in ("-p", *pair)]
 
 
-def few_pictures(folder: Path) -> Path:
-    """Three cars from two sides, of which one shows no car."""
-    for car in range(3):
-        for view in (1, 2):
-            write_pair(folder, f"car{car}_{view:02d}", seed=car + 7 * view)
-        Image.new("L", (48, 32)).save(folder / "train_masks" / f"car{car}_02_mask.gif")
-    return folder
-
-
-def one_view_each(folder: Path) -> Path:
-    """Six cars, each from one side, without a car's make and model."""
-    for car in range(6):
-        write_pair(folder, f"car{car}_01", seed=car)
-    return folder
-
-
 def test_a_whole_headless_run_writes_every_artefact_and_a_report_that_needs_no_network(tmp_path):
     """On as few pictures as can be split, half of them without a car: chapters run on any set that trains."""
-    own = options(TINY | {"data_dir": few_pictures(tmp_path / "few"), "keep_empty": True})
+    empty = {f"car{car}_02_mask.gif": Image.new("L", (48, 32)) for car in range(3)}
+    own = options(TINY | {"data_dir": write_set(tmp_path / "few", empty), "keep_empty": True})
     done = command("run", *own, "--name", "whole")
     assert done.returncode == 0, done.stderr
     run = Run("whole")
@@ -99,7 +83,9 @@ def test_a_whole_headless_run_writes_every_artefact_and_a_report_that_needs_no_n
 
 
 def test_chapters_run_on_one_view_of_each_car(tmp_path):
-    own = options(TINY | {"data_dir": one_view_each(tmp_path / "own"), "learning_rate": 1e-3, "loss": "dice"})
+    own = options(
+        TINY | {"data_dir": write_set(tmp_path / "own", cars=6, views=1), "learning_rate": 1e-3, "loss": "dice"}
+    )
     done = command("run", *own, "--name", "own", "--only", "01", "--only", "05", "--only", "06")
     assert done.returncode == 0, done.stderr
     assert Run("own").report.exists() and Run("own").onnx.exists()

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_pair
+from conftest import write_set
 from PIL import Image, ImageOps
 
 from carvana_course.deployment.folders import read_job
@@ -171,7 +171,7 @@ def test_a_turned_tiff_of_any_mode_is_turned_once(tmp_path, mode):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no such names")
 def test_a_name_with_a_line_break_shifts_nothing(tmp_path):
-    set_of(tmp_path)
+    write_set(tmp_path)
     for name in ("Icon\r", "Icon\n_01.jpg", "aa\r_01.jpg"):
         (tmp_path / "train" / name).write_bytes(b"")
     data = open_data(Params(data_dir=str(tmp_path), image_size=32))
@@ -181,25 +181,12 @@ def test_a_name_with_a_line_break_shifts_nothing(tmp_path):
 
 
 def test_what_could_not_be_read_is_tried_again_once_that_has_changed(tmp_path, monkeypatch):
-    set_of(tmp_path)
+    write_set(tmp_path)
     first = cache.prepare(tmp_path, 32)[0]
     (tmp_path / "train" / "car0_01.jpg").chmod(0o600)
     second = cache.prepare(tmp_path, 32)[0]
     monkeypatch.setattr(cache, "HAS_HEIC", not cache.HAS_HEIC)
     assert len({first, second, cache.prepare(tmp_path, 32)[0]}) == 3
-
-
-def set_of(folder, mask=None, photo=None, cars=3, views=2):
-    """A folder in Carvana's layout whose masks or photos are those given, by name of the file."""
-    for car in range(cars):
-        for view in range(1, views + 1):
-            write_pair(folder, f"car{car}_{view:02d}", seed=car + 7 * view)
-    for name, picture in (mask or {}).items():
-        (folder / "train_masks" / f"{name[:7]}_mask.gif").unlink(missing_ok=True)
-        picture.save(folder / "train_masks" / name)
-    for name, picture in (photo or {}).items():
-        picture.save(folder / "train" / name)
-    return folder
 
 
 def test_the_audit_warns_of_masks_that_look_odd_and_the_screen_says_so(tmp_path, capsys):
@@ -213,7 +200,7 @@ def test_the_audit_warns_of_masks_that_look_odd_and_the_screen_says_so(tmp_path,
         "car0_02_mask.png": Image.fromarray(frame),
         "car1_01_mask.png": whole,
     }
-    data = open_data(Params(data_dir=str(set_of(tmp_path, masks)), image_size=32))
+    data = open_data(Params(data_dir=str(write_set(tmp_path, masks)), image_size=32))
     found = data.audit.set_index("image_id")["warning"]
     assert found["car0_01"] == "car below 1 % of the picture"
     assert found["car0_02"] == "border mostly car: is the mask inverted?"
@@ -224,7 +211,7 @@ def test_the_audit_warns_of_masks_that_look_odd_and_the_screen_says_so(tmp_path,
 
 
 def test_every_file_has_its_row_and_nothing_is_left_out_without_a_word(tmp_path, capsys):
-    set_of(tmp_path, cars=5)
+    write_set(tmp_path, cars=5)
     train, masks = tmp_path / "train", tmp_path / "train_masks"
     (train / "car0_01.jpg").rename(train / "car0-01.jpg")
     Image.open(masks / "car1_01_mask.gif").convert("L").save(masks / "car1_01_mask.jpg")
@@ -249,7 +236,7 @@ def test_every_file_has_its_row_and_nothing_is_left_out_without_a_word(tmp_path,
 
 
 def test_the_commonest_reason_comes_first_and_names_no_single_file(tmp_path, capsys):
-    set_of(tmp_path, cars=8)
+    write_set(tmp_path, cars=8)
     for path in sorted((tmp_path / "train_masks").iterdir())[:9]:
         path.write_bytes(b"GIF89a nonsense")
     open_data(Params(data_dir=str(tmp_path), image_size=32))
@@ -259,7 +246,7 @@ def test_the_commonest_reason_comes_first_and_names_no_single_file(tmp_path, cap
 
 
 def test_names_alone_leave_most_out(tmp_path):
-    set_of(tmp_path)
+    write_set(tmp_path)
     for path in (tmp_path / "train").iterdir():
         path.rename(path.with_name(path.name.replace("_", "-")))
     with pytest.raises(
@@ -270,7 +257,7 @@ def test_names_alone_leave_most_out(tmp_path):
 
 def test_photos_without_a_car_are_kept_when_asked(tmp_path):
     empty = {f"car{car}_01_mask.png": Image.new("L", (48, 32)) for car in range(3)}
-    params = Params(data_dir=str(set_of(tmp_path, empty)), image_size=32)
+    params = Params(data_dir=str(write_set(tmp_path, empty)), image_size=32)
     left = open_data(params)
     kept = open_data(params.replace(keep_empty=True))
     assert len(left.table) == 3 and len(kept.table) == 6 and (kept.table["area"] == 0).sum() == 3
@@ -282,7 +269,7 @@ def test_a_threshold_is_used_for_the_whole_set(tmp_path):
     soft = {
         f"car{car}_0{view}_mask.png": Image.radial_gradient("L").resize((48, 32)) for car in range(3) for view in (1, 2)
     }
-    params = Params(data_dir=str(set_of(tmp_path, soft)), image_size=32)
+    params = Params(data_dir=str(write_set(tmp_path, soft)), image_size=32)
     with pytest.raises(DataError, match="values instead of two"):
         open_data(params)
     half, more = (open_data(params.replace(mask_threshold=t)) for t in (100, 200))
@@ -363,7 +350,7 @@ def test_heic_is_read_with_its_package_or_named(tmp_path, monkeypatch):
 
 
 def test_metadata_of_other_separators_is_read(tmp_path):
-    set_of(tmp_path)
+    write_set(tmp_path)
     for separator in ",;\t":
         text = f"id{separator}year{separator}make\ncar1{separator}2020{separator}Aldora\n"
         (tmp_path / "metadata.csv").write_text(text, encoding="utf8")
@@ -386,7 +373,7 @@ def test_metadata_of_other_separators_is_read(tmp_path):
 
 
 def test_the_audit_is_written_with_its_warnings(tmp_path):
-    data = open_data(Params(data_dir=str(set_of(tmp_path)), image_size=32, run_name="audited"))
+    data = open_data(Params(data_dir=str(write_set(tmp_path)), image_size=32, run_name="audited"))
     written = pd.read_csv(tmp_path / "runs" / "audited" / "audit.csv", keep_default_na=False)
     assert list(written) == cache.AUDIT_COLUMNS and (written["warning"] == "").all() and len(data.table) == 6
 
