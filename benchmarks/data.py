@@ -21,8 +21,9 @@ from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
 from carvana_lib.device import cores, keep_memory
+from carvana_lib.frame import Frame
 from carvana_lib.pairs import find_pairs
-from carvana_lib.reading import read_mask, read_photo, resize
+from carvana_lib.reading import read_mask, read_photo
 
 WORKERS = 2
 
@@ -40,7 +41,7 @@ def first_pass(folder, size: int) -> float:
     """Seconds of `prepare`."""
     with tempfile.TemporaryDirectory() as name:
         os.environ["CARVANA_RUNS"] = name  # this process is not used again
-        return prepare(folder, size)[1]
+        return prepare(folder, Frame.of(size))[1]
 
 
 def decoding(folder, size: int) -> float:
@@ -79,7 +80,7 @@ def differences(folder, size: int) -> tuple[float, int]:
     """
     data, grey, pixels = open_data(Params(data_dir=str(folder), image_size=size, run_name="bench")), [], 0
     for row, pair in enumerate(data.table.to_dict("records")):
-        full = resize(read_photo(folder / pair["image"]), size).astype(int)
+        full = Frame.of(size).fit(read_photo(folder / pair["image"])).astype(int)
         grey.append(np.abs(full - data.images[row]).mean())
         area = cv2.resize(read_mask(folder / pair["mask"]).astype(float), (size, size), interpolation=cv2.INTER_AREA)
         pixels += int((((area > 0.5) != data.masks[row]) & (np.abs(area - 0.5) > 1e-6)).sum())

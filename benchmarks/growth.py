@@ -14,6 +14,7 @@ from benchmarks.pictures import repeat
 from carvana_lib.cache import prepare
 from carvana_lib.config import Params
 from carvana_lib.dataset import make_loader
+from carvana_lib.frame import Frame
 
 
 def timed(function, *arguments, rounds: int = 1) -> float:
@@ -32,7 +33,7 @@ def first_pass(source: Path, count: int, size: int) -> float:
     """Seconds to prepare so many pictures."""
     with tempfile.TemporaryDirectory() as name:
         os.environ["CARVANA_RUNS"] = f"{name}/runs"  # this process is not used again
-        return timed(prepare, repeat(source, Path(name) / "pictures", count), size)
+        return timed(prepare, repeat(source, Path(name) / "pictures", count), Frame.of(size))
 
 
 def load(count: int, size: int) -> float:
@@ -44,7 +45,7 @@ def load(count: int, size: int) -> float:
 def load_of_size(count: int, size: int) -> float:
     """Seconds a picture of the training loader, over eight pictures of noise."""
     noise = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
-    data = SimpleNamespace(images=noise, masks=noise[..., 0] // 128)
+    data = SimpleNamespace(images=noise, mask=lambda row: noise[row, ..., 0] // 128)
     loader = make_loader(data, np.arange(count) % len(noise), Params(image_size=size), train=True)
     return timed(lambda: [None for _ in loader], rounds=2) / count
 

@@ -28,7 +28,7 @@ def many(count: int, params):
     """A data set of `count` pictures that are those of the sample over and over: row i is picture i modulo theirs."""
     data = open_data(params)
     table = data.table.loc[np.arange(count) % len(data.table)].reset_index(drop=True)
-    return SimpleNamespace(images=Repeated(data.images), masks=Repeated(data.masks), table=table)
+    return SimpleNamespace(images=Repeated(data.images), mask=Repeated(data.masks).__getitem__, table=table)
 
 
 def load(count: int, size: int) -> int:

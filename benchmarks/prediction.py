@@ -13,13 +13,14 @@ from benchmarks.measure import Findings, Plan, alternate_fresh, fresh
 from benchmarks.pictures import repeat
 from benchmarks.training import make_trainer
 from carvana_course.deployment import comparison, export, folders, predictions
-from carvana_course.deployment.ways import square_logits
+from carvana_course.deployment.ways import frame_logits
 from carvana_lib import prediction
 from carvana_lib.checkpoints import load_model, save_checkpoint
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
-from carvana_lib.reading import read_photo, resize
+from carvana_lib.frame import Frame
+from carvana_lib.reading import read_photo
 from carvana_lib.runs import BEST
 
 BASE_CHANNELS = 16
@@ -40,7 +41,7 @@ def make_checkpoints(folder: Path, sizes, steps: int) -> None:
     for size in sizes:
         made_for = params.replace(image_size=size)
         save_checkpoint(folder / f"net-{size}", model, {}, [{"val_miou": 0.0}], made_for, "bench")
-        export.to_onnx(model, folder / f"net-{size}.onnx", size)
+        export.to_onnx(model, folder / f"net-{size}.onnx", made_for.frame)
 
 
 def in_bulk(folder: Path, size: int) -> float:
@@ -55,10 +56,11 @@ def in_bulk(folder: Path, size: int) -> float:
 def one_by_one(folder: Path, size: int) -> float:
     """Seconds for all photos, each by itself through the same functions, without threads."""
     net = prediction.fast(load_model(folder / f"net-{size}" / BEST), "cpu")
+    frame = Frame.of(size)
 
     def predict(path, out):
-        job = folders.read_job(path.parent, path.name, size)
-        logits = prediction.enlarge(square_logits(net, job.square[None], size)[0], job.size)
+        job = folders.read_job(path.parent, path.name, frame)
+        logits = frame.restore(frame_logits(net, job.framed[None], frame)[0], job.size)
         target = out / f"{path.stem}_mask.png"
         target.write_bytes(predictions.encode_picture(predictions.render("mask", None, logits), target))
 
@@ -86,14 +88,15 @@ def timed(predict, folder: Path) -> float:
 def nets_alone(folder: Path, size: int, repeats: int) -> dict[str, float]:
     """Milliseconds for one picture in memory by the name of the engine, and for one of four at a time."""
     model, path = load_model(folder / f"net-{size}" / BEST), next((folder / "train").iterdir())
-    net, squares = prediction.fast(model, "cpu"), resize(read_photo(path, at_least=size), size)[None].repeat(4, axis=0)
+    net, frame = prediction.fast(model, "cpu"), Frame.of(size)
+    inputs = frame.fit(read_photo(path, at_least=size))[None].repeat(4, axis=0)
     engines = {
-        "PyTorch as it predicts (bf16, folded BatchNorm)": lambda _: square_logits(net, squares[:1], size),
+        "PyTorch as it predicts (bf16, folded BatchNorm)": lambda _: frame_logits(net, inputs[:1], frame),
         "PyTorch, float32": export.predictor(model),
         "ONNX Runtime, float32": export.predictor(folder / f"net-{size}.onnx"),
-        "four at a time": lambda _: square_logits(net, squares, size),
+        "four at a time": lambda _: frame_logits(net, inputs, frame),
     }
-    table = comparison.latency(engines, np.ascontiguousarray(squares[:1].transpose(0, 3, 1, 2)), repeats)
+    table = comparison.latency(engines, np.ascontiguousarray(inputs[:1].transpose(0, 3, 1, 2)), repeats)
     found = dict(zip(table["net"], table["median_ms"], strict=True))
     return found | {"four at a time": found["four at a time"] / 4}
 

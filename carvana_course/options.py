@@ -31,8 +31,8 @@ def parse_shard(shard: str) -> tuple[int, int]:
     return int(part) - 1, int(parts)
 
 
-def parse_pair(pair: str) -> tuple[str, str | None]:
-    """'epochs=2' -> ('epochs', '2'): text, of which `Params` makes a number, and None as nothing."""
+def parse_pair(pair: str) -> tuple[str, str | list | None]:
+    """'epochs=2' -> ('epochs', '2'): text, of which `Params` makes a number, None as nothing, and [192, 128] a list."""
     from carvana_course.parameters import from_text
 
     name, equals, value = pair.partition("=")

@@ -2,7 +2,9 @@
 
 import ast
 import itertools
+import json
 import typing
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -14,7 +16,8 @@ OTHER_NAMES = {  # parameter -> what else it is called, here and there
     "data_dir": "data dataset data_path path root folder",
     "run_name": "name run experiment exp_name",
     "seed": "random_state",
-    "image_size": "size img_size imgsz resolution",
+    "image_size": "size img_size imgsz resolution input_size",
+    "resize": "letterbox pad keep_ratio keep_aspect_ratio aspect_ratio",
     "base_channels": "channels filters width",
     "batch_size": "batch bs",
     "epochs": "n_epochs num_epochs max_epochs iterations",
@@ -75,7 +78,8 @@ def notebook_params(namespace: dict) -> Params:
     for name in names:
         if name not in Params.model_fields:
             raise ParameterError(unknown_parameter(name))
-    return Params(**{name: namespace[name] for name in names or Params.model_fields if name in namespace})
+    values = {name: namespace[name] for name in names or Params.model_fields if name in namespace}
+    return Params(**{name: from_text(name, v) if isinstance(v, str) else v for name, v in values.items()})
 
 
 def is_parameters(source: str) -> bool:
@@ -97,12 +101,17 @@ def kinds(name: str) -> tuple:
     return typing.get_args(annotation) or (annotation,)
 
 
-def from_text(name: str, text: str) -> str | None:
-    """None where the text says so and the parameter may be; else the text, of which `Params` makes what it should be.
+def from_text(name: str, text: str) -> str | list | None:
+    """None or a list where the text says so and the parameter may be; else the text, of which `Params` makes a value.
 
     So a run may be called 2024-01-05 or no, and a folder 'photos #2': nothing guesses what a text looks like.
     """
-    return None if text in NONES and type(None) in kinds(name) else text
+    if text in NONES and type(None) in kinds(name):
+        return None
+    if text.startswith("[") and list[int] in kinds(name):
+        with suppress(ValueError):
+            return json.loads(text)
+    return text
 
 
 def read_yaml(file) -> dict:

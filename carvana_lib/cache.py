@@ -12,8 +12,9 @@ import pandas as pd
 
 from carvana_lib import DataError
 from carvana_lib.device import cores, keep_memory, progress
+from carvana_lib.frame import Frame
 from carvana_lib.pairs import find_pairs
-from carvana_lib.reading import HAS_HEIC, open_photo, read_mask, resize
+from carvana_lib.reading import HAS_HEIC, open_photo, read_mask
 from carvana_lib.runs import atomic, remove, runs_folder, stale
 
 FORMAT = 4  # of the cache: another number where reading or its files change, so that an earlier version's is not used
@@ -26,8 +27,8 @@ def digest(file) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def inspect(folder: Path, pair: dict, size: int, keep_empty: bool = False, threshold: int | None = None):
-    """Read one pair: (its row of the audit, picture, mask), both resized, or None where something is wrong. A sound
+def inspect(folder: Path, pair: dict, frame: Frame, keep_empty: bool = False, threshold: int | None = None):
+    """Read one pair: (its row of the audit, picture, mask), both in the frame, None where something is wrong. A sound
     pair's row also has the key digest, of the two files' contents, and a warning where the mask looks odd. Masks
     without car are sound with `keep_empty`; `threshold` is that of `read_mask`. Taught in 01.
     """
@@ -35,7 +36,8 @@ def inspect(folder: Path, pair: dict, size: int, keep_empty: bool = False, thres
     if row["problem"]:
         return row, None, None
     try:
-        photo, (row["height"], row["width"]) = open_photo(folder / pair["image"], at_least=size)
+        at_least = max(frame.height, frame.width)
+        photo, (row["height"], row["width"]) = open_photo(folder / pair["image"], at_least)
         mask = read_mask(folder / pair["mask"], threshold)
         row["digest"] = digest(folder / pair["image"]) + digest(folder / pair["mask"])
     except DataError as error:
@@ -47,7 +49,7 @@ def inspect(folder: Path, pair: dict, size: int, keep_empty: bool = False, thres
         row["problem"] = f"mask is {mask.shape[1]}x{mask.shape[0]}, image is {row['width']}x{row['height']}"
     elif not row["area"] and not keep_empty:
         row["problem"] = "empty mask; set keep_empty to keep photos without a car"
-    return row, resize(photo, size), resize(mask, size)
+    return row, frame.fit(photo), frame.fit(mask)
 
 
 def _oddity(mask: np.ndarray, area: float) -> str:
@@ -71,13 +73,14 @@ def _stamp(folder: Path, pairs: pd.DataFrame, how: str) -> str:
     return changes.hexdigest()[:12]
 
 
-def prepare(folder: Path, size: int, keep_empty: bool = False, threshold: int | None = None) -> tuple[Path, float]:
+def prepare(folder: Path, frame: Frame, keep_empty=False, threshold: int | None = None) -> tuple[Path, float]:
     """Decode and resize every pair once, on all cores: (folder of the cache, seconds it took; 0.0 if it was there). The
     cache holds the bytes of images and masks (usable ones only, in the audit's order), audit.csv and the fingerprint. A
     killed preparation leaves nothing that would be read. Other arguments as of `inspect`. Used by `open_data` in 01.
     """
     pairs = find_pairs(folder)
-    cache = runs_folder() / ".cache" / f"{size}px-{_stamp(folder, pairs, f'{keep_empty} {threshold}')}"
+    stamp = _stamp(folder, pairs, f"{frame} {keep_empty} {threshold}")
+    cache = runs_folder() / ".cache" / f"{frame.height}x{frame.width}-{stamp}"
     if cache.is_dir():
         return cache, 0.0
     for leftover in stale(cache.parent.glob(".*")):
@@ -92,7 +95,8 @@ def prepare(folder: Path, size: int, keep_empty: bool = False, threshold: int | 
         (temporary / "masks").open("wb") as masks,
         ThreadPoolExecutor(cores()) as threads,
     ):
-        results = threads.map(lambda pair: inspect(folder, pair, size, keep_empty, threshold), pairs.to_dict("records"))
+        how = (frame, keep_empty, threshold)
+        results = threads.map(lambda pair: inspect(folder, pair, *how), pairs.to_dict("records"))
         for row, image, mask in progress(results, "preparing pictures", len(pairs)):
             rows.append(row)
             if not row["problem"]:

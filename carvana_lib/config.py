@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from carvana_lib import ParameterError
+from carvana_lib.frame import Frame
 
 PLACE = {"data_dir", "device", "num_workers", "num_processes"}  # where a run computes
 HINTS = {}  # what people type in place of a parameter's name -> what to tell them; the course fills it
@@ -26,7 +27,8 @@ class Params(BaseModel):
     data_dir: str = Field("sample", description="folder with train/, train_masks/, metadata.csv; relative to the repo")
     run_name: str = Field("quick", pattern=r"^\w[\w.-]*$", description="results go to runs/<run_name>/")
     seed: int = Field(0, ge=0, lt=2**31, description="governs split, shuffling, augmentation and initial weights")
-    image_size: int = Field(128, ge=32, le=2048, multiple_of=16, description="side of the square input, pixels")
+    image_size: int | list[int] = Field(128, description="side of the square input, or [height, width]; pixels")
+    resize: Literal["stretch", "pad"] = Field("stretch", description="pad: keep the photo's aspect ratio, add borders")
     base_channels: int = Field(16, ge=1, le=256, description="channels of the first U-Net stage; the last has 16 times")
     batch_size: int = Field(8, ge=1, description="images a step")
     epochs: int = Field(5, ge=1, description="passes over the training images")
@@ -63,7 +65,8 @@ class Params(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ParameterError("; ".join(explain(fault) for fault in error.errors())) from None
+            faults = {fault["loc"][:1]: explain(fault) for fault in reversed(error.errors())}  # the first of each
+            raise ParameterError("; ".join(reversed(faults.values()))) from None
 
     @field_validator("*", mode="before")
     @classmethod
@@ -71,6 +74,14 @@ class Params(BaseModel):
         if isinstance(value, bool) and cls.model_fields[info.field_name].annotation is not bool:
             raise ValueError("true/false is not meant here")
         return value
+
+    @field_validator("image_size")
+    @classmethod
+    def refuse_sizes_that_cannot_be_halved(cls, value):
+        sides = value if isinstance(value, list) else [value, value]
+        if len(sides) != 2 or any(side % 16 or not 32 <= side <= 2048 for side in sides):
+            raise ValueError("it should be a multiple of 16 from 32 to 2048, or two of them, as in [192, 128]")
+        return sides[0] if sides[0] == sides[1] else sides
 
     @model_validator(mode="after")
     def refuse_impossible_shares(self):
@@ -80,6 +91,11 @@ class Params(BaseModel):
             shares = f"batch_size={self.batch_size} cannot be shared evenly by num_processes={self.num_processes}"
             raise ValueError(f"{shares}; make it a multiple of that")
         return self
+
+    @property
+    def frame(self) -> Frame:
+        """What the net looks at: height, width, and whether photos keep their aspect ratio in it."""
+        return Frame.of(self.image_size, pad=self.resize == "pad")
 
     @property
     def is_quick(self) -> bool:

@@ -11,15 +11,17 @@ import pandas as pd
 
 from carvana_lib import DataError
 from carvana_lib.cache import prepare
+from carvana_lib.frame import IGNORE, Frame
 from carvana_lib.reading import read_mask
 from carvana_lib.runs import ROOT, Run, write_csv
 
 
 @dataclass
 class Carvana:
-    """Images (N, S, S, 3) uint8 RGB and masks (N, S, S) uint8 {0, 1}, both memory-mapped; row i of `table` describes
-    picture i (image_id, car_id, view, width, height, area as share of the picture, metadata columns, split), and
-    `audit` has a row for every file found, `problem` empty where it is fine. Used by `open_data` in 01.
+    """Images (N, H, W, 3) uint8 RGB and masks (N, H, W) uint8 {0, 1}, memory-mapped, as high and wide as `frame`; row i
+    of `table` describes picture i (image_id, car_id, view, width, height, area as share of the picture, metadata
+    columns, split), and `audit` has a row for every file found, `problem` empty where it is fine. Used by `open_data`
+    in 01.
     """
 
     folder: Path
@@ -30,10 +32,20 @@ class Carvana:
     fingerprint: str  # of the files' contents: the same for a copy, another where any picture or mask differs
     seconds_to_prepare: float  # 0.0 when the cache was there
     mask_threshold: int | None
+    frame: Frame
 
     def rows(self, split: str) -> np.ndarray:
         """Positions of the pictures of 'train', 'val' or 'test'."""
         return np.flatnonzero(self.table["split"] == split)
+
+    def mask(self, row: int) -> np.ndarray:
+        """The mask of a row as training sees it, (H, W) uint8: 0, 1, and IGNORE in the padding."""
+        if not self.frame.pad:
+            return self.masks[row]
+        place = self.frame.place((self.table["height"].iat[row], self.table["width"].iat[row]))
+        marked = np.full_like(self.masks[row], IGNORE)
+        marked[place] = self.masks[row][place]
+        return marked
 
     def read_mask(self, name: str) -> np.ndarray:
         """A mask of the table's column `mask` at its own size, (H, W) uint8 {0, 1}."""
@@ -106,7 +118,7 @@ def open_data(params) -> Carvana:
     """
     folder = data_folder(params.data_dir)
     run = Run(params.run_name)
-    cache, seconds = prepare(folder, params.image_size, params.keep_empty, params.mask_threshold)
+    cache, seconds = prepare(folder, params.frame, params.keep_empty, params.mask_threshold)
     audit = pd.read_csv(cache / "audit.csv", dtype={"image_id": str, "car_id": str}, keep_default_na=False)
     audit[["width", "height", "area"]] = audit[["width", "height", "area"]].apply(pd.to_numeric)
     write_csv(run.audit, audit)
@@ -132,11 +144,11 @@ def open_data(params) -> Carvana:
             raise DataError(f"{few}, split by {params.split_by}; add pictures of more cars")
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
-    size = params.image_size
-    images = np.memmap(cache / "images", mode="r").reshape(-1, size, size, 3)
-    masks = np.memmap(cache / "masks", mode="r").reshape(-1, size, size)
+    frame = params.frame
+    images = np.memmap(cache / "images", mode="r").reshape(-1, frame.height, frame.width, 3)
+    masks = np.memmap(cache / "masks", mode="r").reshape(-1, frame.height, frame.width)
     fingerprint = (cache / "fingerprint").read_text()
-    return Carvana(folder, table, images, masks, audit, fingerprint, seconds, params.mask_threshold)
+    return Carvana(folder, table, images, masks, audit, fingerprint, seconds, params.mask_threshold, frame)
 
 
 def _counted(audit: pd.DataFrame, column: str, what: str) -> str:

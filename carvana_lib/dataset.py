@@ -38,13 +38,13 @@ def draw_anew(transform: A.Compose, *key: int) -> None:
 
 
 class SegmentationDataset(Dataset):
-    """Pictures (S, S, 3) uint8 RGB with masks (S, S) uint8 {0, 1}, by position in `rows`. Index it with a position, or
-    with (epoch, position), where the epoch decides the augmentation's draws; no `names` means all. Taught in 01.
+    """Pictures (H, W, 3) uint8 RGB with the masks of `data.mask`, (H, W) uint8, by position in `rows`. Index it with a
+    position, or with (epoch, position), where the epoch decides the augmentation's draws; no `names` means all. Taught
+    in 01.
     """
 
     def __init__(self, data, rows, augment: bool = False, seed: int = 0, names=()):
-        self.images = data.images
-        self.masks = data.masks
+        self.data = data
         self.rows = np.asarray(rows)
         self.seed = seed
         self.transform = augmentation(*names) if augment else None
@@ -56,9 +56,9 @@ class SegmentationDataset(Dataset):
         epoch, position = key if isinstance(key, tuple) else (0, key)
         row = int(self.rows[position])
         if not self.transform:
-            return self.images[row], self.masks[row], row
+            return self.data.images[row], self.data.mask(row), row
         draw_anew(self.transform, self.seed, epoch, position)
-        image, mask = self.transform(image=np.array(self.images[row]), mask=np.array(self.masks[row])).values()
+        image, mask = self.transform(image=np.array(self.data.images[row]), mask=np.array(self.data.mask(row))).values()
         return image, mask, row
 
 
@@ -82,9 +82,9 @@ class EpochSampler(Sampler):
 
 
 def collate(samples):
-    """Samples -> images (B, 3, S, S) uint8, channels last in memory, masks (B, 1, S, S) uint8, rows. Taught in 02."""
+    """Samples -> images (B, 3, H, W) uint8, channels last in memory, masks (B, 1, H, W) uint8, rows. Taught in 02."""
     images, masks, rows = zip(*samples, strict=True)
-    images = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # (B, S, S, 3) -> (B, 3, S, S) without a copy
+    images = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # (B, H, W, 3) -> (B, 3, H, W) without a copy
     return images, torch.from_numpy(np.stack(masks))[:, None], torch.tensor(rows)
 
 

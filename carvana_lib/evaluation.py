@@ -7,6 +7,7 @@ import torch
 from carvana_lib.checkpoints import finished_epochs, load_trained
 from carvana_lib.dataset import make_loader, training_rows
 from carvana_lib.device import make_accelerator
+from carvana_lib.frame import IGNORE
 from carvana_lib.metrics import COUNTS, averagings, bootstrap_by_car, boundary_iou, confusion_counts, dice, iou, summary
 from carvana_lib.model import count_parameters
 from carvana_lib.training import train
@@ -52,15 +53,18 @@ def score_images(model, data, rows, params, flip: bool = False) -> tuple[pd.Data
     for batch_rows, probability, masks in predict_batches(model, data, rows, params, flip):
         part = slice(done, done + len(batch_rows))
         done += len(batch_rows)
-        predicted = probability >= 0.5
-        soft_tp = (probability * masks).sum((1, 2, 3))
+        counted = masks != IGNORE
+        car = masks == 1
+        predicted = counted & (probability >= 0.5)
+        soft_tp = probability.where(car, 0).sum((1, 2, 3))
         scores[part, :4] = confusion_counts(predicted, masks).cpu()
         scores[part, 4] = soft_tp.cpu()
-        scores[part, 5] = (probability.sum((1, 2, 3)) + masks.sum((1, 2, 3)) - soft_tp).cpu()
-        pairs = zip(predicted[:, 0].cpu().numpy(), masks[:, 0].cpu().numpy(), strict=True)
+        scores[part, 5] = (probability.where(counted, 0).sum((1, 2, 3)) + car.sum((1, 2, 3)) - soft_tp).cpu()
+        pairs = zip(predicted[:, 0].cpu().numpy(), car[:, 0].cpu().numpy(), strict=True)
         scores[part, 6] = [boundary_iou(p, y) for p, y in pairs]
-        bins = (probability * BINS).long().clamp_(max=BINS - 1) + BINS * masks.long()  # those of the car are the last
-        histograms[part] = [np.bincount(cells, minlength=2 * BINS).reshape(2, BINS) for cells in bins.flatten(1).cpu()]
+        bins = (probability * BINS).long().clamp_(max=BINS - 1) + BINS * car.long()  # those of the car are the last
+        pictures = zip(bins.flatten(1).cpu(), counted.flatten(1).cpu(), strict=True)
+        histograms[part] = [np.bincount(b[c], minlength=2 * BINS).reshape(2, BINS) for b, c in pictures]
     table = pd.DataFrame(scores, rows, columns).astype(dict.fromkeys(COUNTS, int))
     table["iou"] = iou(table.tp, table.fp, table.fn)
     table["dice"] = dice(table.tp, table.fp, table.fn)

@@ -8,14 +8,20 @@ import numpy as np
 import pandas as pd
 import torch
 
+from carvana_lib.frame import IGNORE
+
 COUNTS = ["tp", "fp", "fn", "tn"]  # pixels: hit, false alarm, missed, rightly left out
 
 
 def confusion_counts(predicted: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """(B, ...) masks, integer or boolean -> (B, 4) int64 pixels for each image: tp, fp, fn, tn. Taught in 02."""
+    """(B, ...) masks, integer or boolean -> (B, 4) int64 pixels for each image: tp, fp, fn, tn; where `masks` is
+    IGNORE, in the padding, none of them. Taught in 02.
+    """
     p = predicted.flatten(1).bool()
-    y = masks.flatten(1).bool()
-    return torch.stack([(p & y).sum(1), (p & ~y).sum(1), (~p & y).sum(1), (~p & ~y).sum(1)], dim=1)
+    y = masks.flatten(1)
+    car = (y != 0) & (y != IGNORE)
+    ground = y == 0
+    return torch.stack([(p & car).sum(1), (p & ground).sum(1), (~p & car).sum(1), (~p & ground).sum(1)], dim=1)
 
 
 def ratio(numerator, denominator):

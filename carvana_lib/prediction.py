@@ -1,20 +1,19 @@
 """From a trained net to the mask of any photo, at the photo's own size.
 
-The net was trained on photos stretched to a square, so a photo is stretched in the same way, and what the net says of
-the square is brought back to the photo's size. It is brought back as logits: they change evenly across an outline, so
-the outline that is then drawn at logit 0 runs between the small pixels. A mask of 0 and 1 has only their stairs.
+The net was trained on photos in a frame, so a photo is brought into it in the same way, and what the net says of the
+frame is brought back to the photo's size. It is brought back as logits: they change evenly across an outline, so the
+outline that is then drawn at logit 0 runs between the small pixels. A mask of 0 and 1 has only their stairs.
 """
 
 import copy
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
 
 from carvana_lib.device import make_accelerator
+from carvana_lib.frame import Frame
 from carvana_lib.model import DoubleConv
-from carvana_lib.reading import resize
 
 
 def fast(model: nn.Module, device: str = "auto", precision: str = "auto") -> nn.Module:
@@ -56,26 +55,20 @@ def net_logits(model: nn.Module, photos: np.ndarray, flip: bool = False) -> np.n
     return logits[:, 0, :height, :width].cpu().numpy()
 
 
-def enlarge(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Logits (h, w) -> (H, W) of `size`, float32, bilinear. Taught in 06."""
-    return cv2.resize(logits, size[::-1], interpolation=cv2.INTER_LINEAR)
-
-
 def sigmoid(logits: np.ndarray) -> np.ndarray:
     """Logits -> probability, float32, any shape. Taught in 06."""
     return torch.from_numpy(logits).sigmoid().numpy()
 
 
-def photo_logits(model, photo: np.ndarray, image_size: int, flip: bool = False) -> np.ndarray:
-    """A photo (H, W, 3) uint8 RGB -> logits (H, W) float32; `image_size` is that of the training. The model runs where
-    it is; `fast(model)` is quicker for more than one photo. Taught in 06.
+def photo_logits(model, photo: np.ndarray, frame: Frame, flip: bool = False) -> np.ndarray:
+    """A photo (H, W, 3) uint8 RGB -> logits (H, W) float32; `frame` is that of the training, `params.frame`. The model
+    runs where it is; `fast(model)` is quicker for more than one photo. Taught in 06.
     """
-    square = resize(photo, image_size)[None]
-    return enlarge(net_logits(model, square, flip)[0], photo.shape[:2])
+    return frame.restore(net_logits(model, frame.fit(photo)[None], flip)[0], photo.shape[:2])
 
 
-def probability(model, photo: np.ndarray, image_size: int, flip: bool = False) -> np.ndarray:
+def probability(model, photo: np.ndarray, frame: Frame, flip: bool = False) -> np.ndarray:
     """A photo (H, W, 3) uint8 RGB -> probability of the car (H, W) float32; the car is where it is at least 0.5. Taught
     in 06.
     """
-    return sigmoid(photo_logits(model, photo, image_size, flip))
+    return sigmoid(photo_logits(model, photo, frame, flip))

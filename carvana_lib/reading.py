@@ -155,13 +155,3 @@ def _bright(values: np.ndarray) -> np.ndarray | None:
     if len(found) == 2:
         is_told = found[0] == 0 or (found[0] <= 32 and found[1] >= 223)  # such as nearly black and nearly white
     return (values == found[-1]) & (values > 0) if is_told and len(found) <= 2 else None
-
-
-def resize(array: np.ndarray, size: int) -> np.ndarray:
-    """Area resize to (size, size); a 0/1 mask becomes 1 where at least half of the covered area is 1. Taught in 01."""
-    if array.ndim == 3:
-        return cv2.resize(array, (size, size), interpolation=cv2.INTER_AREA)
-    height, width = array.shape
-    step = height // size if height % size == 0 else 1  # whole rows are added up at once, which halves the time
-    added = array.reshape(height // step, step, width).sum(1, dtype=np.min_scalar_type(step)).astype(np.float32)
-    return (cv2.resize(added, (size, size), interpolation=cv2.INTER_AREA) >= step / 2).view(np.uint8)

@@ -745,8 +745,9 @@ quiz("leak")
 """
 UPLOAD = """
 from carvana_course.deployment.upload import PhotoUpload
+from carvana_lib.frame import Frame
 from carvana_lib.model import UNet
-PhotoUpload(UNet(4).eval(), 64, photo(table.iloc[0]))
+PhotoUpload(UNet(4).eval(), Frame.of(64), photo(table.iloc[0]))
 """
 
 

@@ -23,6 +23,7 @@ from carvana_course.deployment.submission import read_rows, rle_decode, score_su
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import CheckpointError, DataError, ParameterError, RunError
 from carvana_lib.checkpoints import load_model, make_model
+from carvana_lib.frame import Frame
 from carvana_lib.prediction import fast, photo_logits
 from carvana_lib.reading import read_photo
 
@@ -74,7 +75,7 @@ def test_every_photo_gets_the_mask_that_probability_draws(checkpoint, photos, tm
         mask = np.asarray(Image.open(tmp_path / "out" / "masks" / f"{path.stem}_mask.png"))
         photo = read_photo(path)
         assert mask.shape == photo.shape[:2] and mask.dtype == np.uint8 and set(np.unique(mask)) <= {0, 255}
-        logits = photo_logits(net, photo, 32)  # batches of another size round bf16 otherwise
+        logits = photo_logits(net, photo, Frame.of(32))  # batches of another size round bf16 otherwise
         sure = np.abs(logits) > 0.05 * np.abs(logits).max()
         assert ((mask > 0) == (logits >= 0))[sure].all() and sure.mean() > 0.5
 
@@ -117,7 +118,7 @@ def test_a_killed_run_goes_on(checkpoint, photos, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("at", [1, 7])
 def test_a_run_that_is_stopped_midway_leaves_only_whole_files(checkpoint, photos, tmp_path, monkeypatch, at):
-    calls, logits = [], folders.square_logits
+    calls, logits = [], folders.frame_logits
 
     def stopped(*arguments):
         calls.append(1)
@@ -125,7 +126,7 @@ def test_a_run_that_is_stopped_midway_leaves_only_whole_files(checkpoint, photos
             raise KeyboardInterrupt
         return logits(*arguments)
 
-    monkeypatch.setattr(folders, "square_logits", stopped)
+    monkeypatch.setattr(folders, "frame_logits", stopped)
     with pytest.raises(KeyboardInterrupt):
         predict_folder(checkpoint, photos, tmp_path / "out", batch_size=1, device="cpu")
     monkeypatch.undo()
@@ -152,9 +153,9 @@ def test_one_bad_file_does_not_stop_the_rest(checkpoint, photos, tmp_path):
 
 
 def test_a_photo_that_vanishes_before_its_cutout_is_listed(checkpoint, photos, tmp_path, monkeypatch):
-    logits = folders.square_logits
+    logits = folders.frame_logits
     monkeypatch.setattr(
-        folders, "square_logits", lambda *a: ((photos / "05.webp").unlink(missing_ok=True), logits(*a))[1]
+        folders, "frame_logits", lambda *a: ((photos / "05.webp").unlink(missing_ok=True), logits(*a))[1]
     )
     result = predict_folder(checkpoint, photos, tmp_path / "out", cutout=True, batch_size=12, device="cpu")
     assert [failure.name for failure in result.failures] == ["05.webp"] and result.predicted == 11

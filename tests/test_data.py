@@ -14,11 +14,12 @@ from carvana_lib import DataError, cache, pairs, reading
 from carvana_lib import data as D
 from carvana_lib.config import Params
 from carvana_lib.data import split_by_car
+from carvana_lib.frame import Frame
 from carvana_lib.runs import Run
 
 
 def audit(folder, size=32):
-    rows = [cache.inspect(folder, pair, size)[0] for pair in pairs.find_pairs(folder).to_dict("records")]
+    rows = [cache.inspect(folder, pair, Frame.of(size))[0] for pair in pairs.find_pairs(folder).to_dict("records")]
     return {row["image_id"]: row["problem"] for row in rows}
 
 
@@ -28,7 +29,7 @@ def test_pairs_are_found_by_name_and_arrays_follow_the_table(data, folder):
     for row in (0, 17, 39):
         image_id = data.table["image_id"][row]
         mask = reading.read_mask(folder / "train_masks" / f"{image_id}_mask.gif")
-        assert (data.masks[row] == reading.resize(mask, 32)).all()
+        assert (data.masks[row] == Frame.of(32).fit(mask)).all()
         assert data.table["area"][row] == pytest.approx(mask.mean())
 
 
@@ -170,6 +171,7 @@ def test_a_killed_preparation_leaves_nothing_that_is_read(folder, params, runs):
     code = f"""
 from carvana_lib import cache
 from carvana_lib.data import data_folder
+from carvana_lib.frame import Frame
 whole = cache.inspect
 def inspect(folder, pair, *how):
     if pair["image_id"].endswith("5_01"):
@@ -177,7 +179,7 @@ def inspect(folder, pair, *how):
         time.sleep(60)
     return whole(folder, pair, *how)
 cache.inspect = inspect
-cache.prepare(data_folder({str(folder)!r}), 32)
+cache.prepare(data_folder({str(folder)!r}), Frame.of(32))
 """
     child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=os.environ)
     assert child.stdout.readline() == b"half way\n"
@@ -208,8 +210,8 @@ def test_a_car_twice_in_the_metadata_does_not_shift_the_pictures(folder, params)
 def test_reduced_decoding_is_close_to_full_decoding(real):
     differences = []
     for path in sorted((real / "carvana-native" / "train").glob("*.jpg"))[::6]:
-        full = reading.resize(reading.read_photo(path), 256).astype(int)
-        reduced = reading.resize(reading.read_photo(path, at_least=256), 256)
+        full = Frame.of(256).fit(reading.read_photo(path)).astype(int)
+        reduced = Frame.of(256).fit(reading.read_photo(path, at_least=256))
         assert reading.read_photo(path, at_least=256).shape == (320, 480, 3)
         differences.append(np.abs(full - reduced).mean())
     assert np.mean(differences) < 1.5
@@ -226,7 +228,7 @@ def test_resized_masks_are_thresholded_areas():
     mask = np.random.default_rng(0).integers(0, 2, (64, 96)).astype(np.uint8)
     area = mask.reshape(16, 4, 16, 6).mean((1, 3))
     clear = np.abs(area - 0.5) > 0.01
-    assert (reading.resize(mask, 16)[clear] == (area > 0.5)[clear]).all()
+    assert (Frame.of(16).fit(mask)[clear] == (area > 0.5)[clear]).all()
 
 
 def test_the_leaky_split_keeps_the_number_of_training_pictures_and_the_test_pictures(params):

@@ -13,9 +13,10 @@ from PIL import Image, ImageOps
 from carvana_course.deployment.comparison import NAIVE, compare_ways
 from carvana_course.deployment.ways import WAYS, logits_by_way, tiled_logits
 from carvana_lib import DataError, ParameterError, prediction
+from carvana_lib.frame import Frame
 from carvana_lib.model import UNet
 from carvana_lib.prediction import probability
-from carvana_lib.reading import open_photo, read_photo, resize
+from carvana_lib.reading import open_photo, read_photo
 
 
 class Bright(torch.nn.Module):
@@ -35,7 +36,7 @@ def net():
 
 def by_way(net, picture, image_size, way, flip=False):
     """The probability of car in one of WAYS."""
-    return prediction.sigmoid(logits_by_way(net, picture, image_size, way, flip))
+    return prediction.sigmoid(logits_by_way(net, picture, Frame.of(image_size), way, flip))
 
 
 def photo(width, height, seed=0):
@@ -109,7 +110,7 @@ def test_photos_are_turned_upright(orientation, format):
     assert (read_photo(file) == upright).all()
     small, size = open_photo(file, at_least=64)
     assert size == upright.shape[:2] and (small.shape[0] > small.shape[1]) == (size[0] > size[1])
-    assert np.abs(resize(small, 16).astype(int) - resize(upright, 16)).max() <= 4
+    assert np.abs(Frame.of(16).fit(small).astype(int) - Frame.of(16).fit(upright)).max() <= 4
     assert (small.shape[0] < size[0]) == (format == "JPEG") and min(small.shape[:2]) >= 64
 
 
@@ -195,8 +196,8 @@ def test_the_outline_of_enlarged_logits_has_no_stairs():
     distance = (x - 128 + 0.3 * (y - 128)) / 1.05
     picture = np.repeat(np.clip(128 + 4 * distance, 0, 255)[..., None], 3, -1).astype(np.uint8)
     line = distance >= 0
-    said = probability(Bright(), picture, 32) >= 0.5
-    stairs = cv2.resize(resize(picture, 32)[..., 0] // 128, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
+    said = probability(Bright(), picture, Frame.of(32)) >= 0.5
+    stairs = cv2.resize(Frame.of(32).fit(picture)[..., 0] // 128, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
     assert (said != line).mean() < 0.005 < (stairs != line).mean()
 
 
@@ -209,7 +210,7 @@ def test_flip_averages_both_directions():
             logits[..., : images.shape[-1] // 2] = 4.0
             return logits
 
-    plain, both = (probability(LeftHanded(), photo(64, 64), 64, flip=flip) for flip in (False, True))
+    plain, both = (probability(LeftHanded(), photo(64, 64), Frame.of(64), flip=flip) for flip in (False, True))
     assert plain[:, :24].min() > 0.9 and plain[:, 40:].max() < 0.1 and np.allclose(both, 0.5, atol=1e-6)
 
 
@@ -225,7 +226,7 @@ def test_tiles_leave_no_seams():
             return logits
 
     squares = photo(96, 96)[None]
-    whole = tiled_logits(AfraidOfEdges(), squares, 48)[0][24]
+    whole = tiled_logits(AfraidOfEdges(), squares, Frame.of(48))[0][24]
     assert whole[8:-8].min() > 2.5 and np.abs(np.diff(whole[8:-8])).max() < 0.7
 
 
@@ -236,19 +237,19 @@ def test_the_fast_copy_says_the_same_and_the_net_stays_as_it_was(net):
             module.running_var.uniform_(0.5, 2)
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     picture = photo(70, 50)
-    expected, found = (probability(one, picture, 32) for one in (net, prediction.fast(net, "cpu")))
+    expected, found = (probability(one, picture, Frame.of(32)) for one in (net, prediction.fast(net, "cpu")))
     assert np.abs(found - expected).max() < 0.02  # bf16 where it is fast
     assert all((before[name] == tensor).all() for name, tensor in net.state_dict().items())
     assert net(torch.zeros(1, 3, 32, 32)).dtype == torch.float32
-    exact = probability(prediction.fast(net, "cpu", "float32"), picture, 32)
-    rough = probability(prediction.fast(net, "cpu", "bf16"), picture, 32)
+    exact = probability(prediction.fast(net, "cpu", "float32"), picture, Frame.of(32))
+    rough = probability(prediction.fast(net, "cpu", "bf16"), picture, Frame.of(32))
     assert np.abs(exact - expected).max() < 1e-5 < np.abs(rough - expected).max() < 0.02
 
 
 def test_a_net_in_training_mode_is_not_disturbed(net):
     net.train()
     mean = net.encoder[0][1].running_mean.clone()
-    probability(net, photo(40, 40), 32)
+    probability(net, photo(40, 40), Frame.of(32))
     assert (net.encoder[0][1].running_mean == mean).all()
 
 
@@ -258,7 +259,7 @@ def test_an_unknown_way_names_the_known_ones(net):
 
 
 def test_the_comparison_scores_every_way_at_native_size(data):
-    table = compare_ways(Bright(), data, data.rows("test"), 16).set_index(["way", "flip"])
+    table = compare_ways(Bright(), data, data.rows("test"), Frame.of(16)).set_index(["way", "flip"])
     assert list(table.index) == [(NAIVE, False), *((way, flip) for way in WAYS for flip in (False, True))]
     assert (table[["iou", "dice", "boundary_iou", "ms"]] > 0).all(axis=None) and (table["iou"] <= table["dice"]).all()
     score = table["iou"]  # of a net that needs no surroundings

@@ -15,6 +15,7 @@ from conftest import ROOT
 from carvana_course.deployment import comparison, export
 from carvana_course.deployment.int8 import to_int8
 from carvana_lib import CheckpointError, ParameterError, RunError
+from carvana_lib.frame import Frame
 from carvana_lib.model import UNet
 
 onnx = pytest.importorskip("onnx")
@@ -44,8 +45,8 @@ def files(model, tmp_path_factory):
     """{suffix: file} of the net in both kinds, each in a folder of its own."""
     folder = tmp_path_factory.mktemp("export")
     paths = {".onnx": folder / "onnx" / "model.onnx", ".pt2": folder / "pt2" / "model.pt2"}
-    export.to_onnx(model, paths[".onnx"], 64)
-    export.to_torch_export(model, paths[".pt2"], 64)
+    export.to_onnx(model, paths[".onnx"], Frame.of(64))
+    export.to_torch_export(model, paths[".pt2"], Frame.of(64))
     return paths
 
 
@@ -85,7 +86,7 @@ EXPORTS = {".onnx": export.to_onnx, ".pt2": export.to_torch_export}
 def test_every_variant_of_the_net_is_exported_with_its_own_stride(tmp_path, kind, variant):
     net, path = make_net(**variant), tmp_path / f"net{kind}"
     stride = 2 ** variant.get("levels", 4)
-    EXPORTS[kind](net, path, 4 * stride)
+    EXPORTS[kind](net, path, Frame.of(4 * stride))
     for batch, height, width in ((1, 2, 3), (3, 5, 2)):
         pictures = noise(batch, 3, height * stride, width * stride)
         found = export.parity(net, path, pictures)
@@ -101,7 +102,7 @@ def test_every_variant_of_the_net_is_exported_with_its_own_stride(tmp_path, kind
 @each_kind
 def test_a_file_names_the_variant(tmp_path, kind):
     path = tmp_path / f"net{kind}"
-    EXPORTS[kind](make_net(levels=2, bilinear=True), path, 64)
+    EXPORTS[kind](make_net(levels=2, bilinear=True), path, Frame.of(64))
     if kind == ".onnx":
         facts = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     else:
@@ -115,7 +116,7 @@ def test_a_file_names_the_variant(tmp_path, kind):
 
 def test_int8_takes_the_sides_of_its_net(tmp_path):
     net = make_net(levels=2)
-    export.to_onnx(net, tmp_path / "net.onnx", 64)
+    export.to_onnx(net, tmp_path / "net.onnx", Frame.of(64))
     with pytest.raises(CheckpointError, match=r"divisible by 4 and at least 8, these are \(1, 3, 10, 12\)"):
         to_int8(tmp_path / "net.onnx", tmp_path / "int8.onnx", noise(1, 3, 10, 12))
     to_int8(tmp_path / "net.onnx", tmp_path / "int8.onnx", noise(4, 3, 12, 20))
@@ -129,7 +130,7 @@ def test_a_size_that_does_not_fit_the_net_is_not_traced(tmp_path, kind, levels, 
         rf"image_size={image_size} does not fit this net: .* divisible by {2**levels} and at least {2 ** (levels + 1)}$"
     )
     with pytest.raises(ParameterError, match=words):
-        EXPORTS[kind](UNet(4, levels=levels), tmp_path / "net", image_size)
+        EXPORTS[kind](UNet(4, levels=levels), tmp_path / "net", Frame.of(image_size))
     assert not list(tmp_path.iterdir())
 
 
@@ -138,7 +139,7 @@ def test_a_net_that_does_not_say_its_stride_is_refused(tmp_path, kind):
     for net in (torch.nn.Sequential(), torch.nn.Conv2d(3, 1, 1)):  # a convolution has a stride, of another kind
         words = f"{type(net).__name__} does not say by what the sides .* must be divisible; give it .* `stride`"
         with pytest.raises(CheckpointError, match=words):
-            EXPORTS[kind](net, tmp_path / "net", 64)
+            EXPORTS[kind](net, tmp_path / "net", Frame.of(64))
         with pytest.raises(CheckpointError, match=words):
             export.predictor(net)
 
@@ -192,7 +193,12 @@ def test_the_file_says_what_it_is(files):
     proto = onnx.load(files[".onnx"])
     facts = {entry.key: entry.value for entry in proto.metadata_props}
     assert facts["opset"] == str(proto.opset_import[0].version) == str(export.OPSET)
-    assert (facts["torch"], facts["image_size"], facts["base_channels"]) == (torch.__version__.split("+")[0], "64", "4")
+    assert (facts["torch"], facts["height"], facts["width"], facts["resize"]) == (
+        torch.__version__.split("+")[0],
+        "64",
+        "64",
+        "stretch",
+    )
     assert [value.name for value in (*proto.graph.input, *proto.graph.output)] == ["images", "probability"]
     sizes = [d.dim_param or d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim]
     assert sizes == ["batch", 3, "16*height_16", "16*width_16"]
@@ -205,8 +211,8 @@ def test_exporting_is_quiet_repeatable_and_leaves_the_net_alone(model, files, tm
     model.train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with caplog.at_level(logging.WARNING):
-        export.to_onnx(model, tmp_path / "again.onnx", 64)
-        export.to_torch_export(model, tmp_path / "again.pt2", 64)
+        export.to_onnx(model, tmp_path / "again.onnx", Frame.of(64))
+        export.to_torch_export(model, tmp_path / "again.pt2", Frame.of(64))
         to_int8(tmp_path / "again.onnx", tmp_path / "int8.onnx", noise(4, 3, 64, 64))
     assert model.training and all(p.requires_grad for p in model.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -265,7 +271,7 @@ def test_files_that_are_no_net_are_explained(files, kind, tmp_path):
 def test_a_place_that_cannot_be_written_is_one_sentence(model, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot write .*model.pt2"):
-        export.to_torch_export(model, tmp_path / "file" / "model.pt2", 64)
+        export.to_torch_export(model, tmp_path / "file" / "model.pt2", Frame.of(64))
 
 
 def test_functions_are_timed_in_turns_and_their_first_two_rounds_left_out(monkeypatch):

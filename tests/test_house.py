@@ -65,9 +65,9 @@ def test_the_library_imports_nothing_else_of_the_repository():
 
 def test_what_a_learner_reads_is_an_evening():
     modules = reading()
-    assert len(modules) <= 17, sorted(modules)
-    assert sum(map(lines, modules)) <= 1790  # 1,700, and 90 to read other people's files
-    assert sum(map(lines, MODULES)) <= 1900
+    assert len(modules) <= 18, sorted(modules)
+    assert sum(map(lines, modules)) <= 1960  # 1,700, and what other people's files, shapes and splits take
+    assert sum(map(lines, MODULES)) <= 2060
     assert len(list(LIBRARY.rglob("*.py"))) == len(MODULES), "ls is the syllabus"
 
 

@@ -14,7 +14,8 @@ from carvana_course.deployment.folders import read_job
 from carvana_lib import DataError, cache, pairs, reading
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
-from carvana_lib.reading import open_photo, read_mask, read_photo, resize
+from carvana_lib.frame import Frame
+from carvana_lib.reading import open_photo, read_mask, read_photo
 
 CAR = np.zeros((40, 60), np.uint8)
 CAR[10:30, 15:50] = 1  # no mirror image or turn of it is the same, and its area is no half
@@ -182,11 +183,11 @@ def test_a_name_with_a_line_break_shifts_nothing(tmp_path):
 
 def test_what_could_not_be_read_is_tried_again_once_that_has_changed(tmp_path, monkeypatch):
     write_set(tmp_path)
-    first = cache.prepare(tmp_path, 32)[0]
+    first = cache.prepare(tmp_path, Frame.of(32))[0]
     (tmp_path / "train" / "car0_01.jpg").chmod(0o600)
-    second = cache.prepare(tmp_path, 32)[0]
+    second = cache.prepare(tmp_path, Frame.of(32))[0]
     monkeypatch.setattr(cache, "HAS_HEIC", not cache.HAS_HEIC)
-    assert len({first, second, cache.prepare(tmp_path, 32)[0]}) == 3
+    assert len({first, second, cache.prepare(tmp_path, Frame.of(32))[0]}) == 3
 
 
 def test_the_audit_warns_of_masks_that_look_odd_and_the_screen_says_so(tmp_path, capsys):
@@ -275,7 +276,7 @@ def test_a_threshold_is_used_for_the_whole_set(tmp_path):
     half, more = (open_data(params.replace(mask_threshold=t)) for t in (100, 200))
     assert half.table["area"].min() > more.table["area"].max() > 0
     mask = half.read_mask(half.table["mask"].iloc[0])
-    assert mask.mean() == pytest.approx(half.table["area"].iloc[0]) and (resize(mask, 32) == half.masks[0]).all()
+    assert mask.mean() == pytest.approx(half.table["area"].iloc[0]) and (Frame.of(32).fit(mask) == half.masks[0]).all()
 
 
 PHOTO = Image.fromarray(np.random.default_rng(3).integers(0, 256, (5, 8, 3), dtype=np.uint8)).resize((60, 40))
@@ -328,17 +329,17 @@ def test_training_and_prediction_see_the_same_photo(tmp_path, name):
         tmp_path / "train_masks" / "car_01_mask.png"
     )
     (pair,) = pairs.find_pairs(tmp_path).to_dict("records")
-    row, training, _ = cache.inspect(tmp_path, pair, 32)
+    row, training, _ = cache.inspect(tmp_path, pair, Frame.of(32))
     assert row["problem"] == "" and (row["height"], row["width"]) == seen.shape[:2]
-    job = read_job(path.parent, path.name, 32)
-    assert (job.square == training).all() and job.size == seen.shape[:2]
+    job = read_job(path.parent, path.name, Frame.of(32))
+    assert (job.framed == training).all() and job.size == seen.shape[:2]
     tolerance = 25 if path.suffix in (".jpg", ".jfif", ".avif") else 1
     assert np.abs(read_photo(path).astype(int) - seen).max() <= tolerance
 
 
 def test_heic_is_read_with_its_package_or_named(tmp_path, monkeypatch):
     pytest.importorskip("pillow_heif", reason="no pillow-heif: pip install pillow-heif")
-    photo = Image.fromarray(resize(np.asarray(PHOTO), 64))
+    photo = Image.fromarray(Frame.of(64).fit(np.asarray(PHOTO)))
     photo.save(tmp_path / "IMG_1.HEIC", format="HEIF", quality=95)
     assert np.abs(read_photo(tmp_path / "IMG_1.HEIC").astype(int) - np.asarray(photo)).mean() < 5
     (tmp_path / "IMG_2.heic").write_bytes(b"nonsense")

@@ -22,12 +22,14 @@ from PIL import Image
 
 from carvana_course.deployment.upload import PhotoUpload, read_upload
 from carvana_lib import DataError
+from carvana_lib.frame import Frame
 
 EVIL = "<img src=x onerror=window.hacked=1>.png"
 CELL = """
 import numpy as np
 import torch
 from carvana_course.deployment.upload import PhotoUpload
+from carvana_lib.frame import Frame
 
 class Red(torch.nn.Module):
     stride = 16
@@ -37,7 +39,7 @@ class Red(torch.nn.Module):
 
 example = np.full((200, 300, 3), 200, np.uint8)
 example[60:160, 50:250] = (200, 30, 30)
-own = PhotoUpload(Red(), 256, example)
+own = PhotoUpload(Red(), Frame.of(256), example)
 """
 namespace = {}
 exec(CELL, namespace)
@@ -106,7 +108,7 @@ def test_too_many_bytes_or_pixels_are_refused():
 
 @pytest.fixture
 def own():
-    own = PhotoUpload(namespace["Red"](), 256, namespace["example"])
+    own = PhotoUpload(namespace["Red"](), Frame.of(256), namespace["example"])
     assert own.widget
     return own
 
@@ -238,7 +240,7 @@ def test_a_file_name_never_becomes_html(own):
 
 def test_without_a_reader_it_is_a_still(monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    own = PhotoUpload(namespace["Red"](), 256, namespace["example"])
+    own = PhotoUpload(namespace["Red"](), Frame.of(256), namespace["example"])
     bundle = own._repr_mimebundle_()[0]
     assert bundle == own._repr_mimebundle_()[0] and set(bundle) == {"text/plain", "image/jpeg"} and own.controls is None
     strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(bundle["image/jpeg"]))).convert("RGB")).astype(int)

@@ -11,16 +11,17 @@ import torch
 
 from carvana_course.deployment.ways import WAYS, logits_by_way
 from carvana_lib.device import progress
+from carvana_lib.frame import Frame
 from carvana_lib.metrics import boundary_iou, confusion_counts, dice, iou
 from carvana_lib.prediction import net_logits
-from carvana_lib.reading import read_photo, resize
+from carvana_lib.reading import read_photo
 
 NAIVE = "mask enlarged"
 
 
-def naive_mask(model, photo: np.ndarray, image_size: int) -> np.ndarray:
-    """(H, W) uint8 {0, 1}, as many programs do it: threshold the small square, then enlarge the mask."""
-    small = net_logits(model, resize(photo, image_size)[None])[0] >= 0
+def naive_mask(model, photo: np.ndarray, frame: Frame) -> np.ndarray:
+    """(H, W) uint8 {0, 1}, as many programs do it: threshold what the net says, then enlarge the mask."""
+    small = net_logits(model, frame.fit(photo)[None])[0][frame.place(photo.shape[:2])] >= 0
     return cv2.resize(small.astype(np.uint8), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
@@ -30,7 +31,7 @@ def score_mask(predicted: np.ndarray, mask: np.ndarray) -> tuple[float, float, f
     return float(iou(tp, fp, fn)[0]), float(dice(tp, fp, fn)[0]), boundary_iou(predicted, mask)
 
 
-def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
+def compare_ways(model, data, index, frame: Frame) -> pd.DataFrame:
     """Score each way, without and with the mirror image, on the photos at `index` of `data`, read one at a time.
 
     A row a way: way, flip, iou, dice and boundary_iou (means over photos at their own size), ms (of net and resizing,
@@ -45,9 +46,9 @@ def compare_ways(model, data, index, image_size: int) -> pd.DataFrame:
         for way, flip in ways:
             started = time.perf_counter()
             if way == NAIVE:
-                predicted = naive_mask(model, photo, image_size)
+                predicted = naive_mask(model, photo, frame)
             else:
-                predicted = (logits_by_way(model, photo, image_size, way, flip) >= 0).astype(np.uint8)
+                predicted = (logits_by_way(model, photo, frame, way, flip) >= 0).astype(np.uint8)
             ms = 1000 * (time.perf_counter() - started)
             rows.append((way, flip, *score_mask(predicted, mask), ms))
     columns = ["way", "flip", "iou", "dice", "boundary_iou", "ms"]

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from carvana_lib import CheckpointError, ParameterError, __version__
+from carvana_lib.frame import Frame
 from carvana_lib.runs import atomic, commit
 
 OPSET = 20  # ONNX Runtime reads it from 1.17 (January 2024) on
@@ -47,7 +48,7 @@ def stride_of(model: nn.Module) -> int:
     return stride
 
 
-def describe_file(model: nn.Module, image_size: int) -> dict[str, str]:
+def describe_file(model: nn.Module, frame: Frame) -> dict[str, str]:
     """What both kinds of file say about themselves: how they were made, and what they take and give."""
     stride = stride_of(model)
     values = {name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript")}
@@ -55,7 +56,9 @@ def describe_file(model: nn.Module, image_size: int) -> dict[str, str]:
     values["commit"] = commit()
     values["opset"] = OPSET
     values["stride"] = stride
-    values["image_size"] = image_size  # trained at this size: others run too, less well
+    values["height"] = frame.height  # trained at this size: others run too, less well
+    values["width"] = frame.width
+    values["resize"] = "pad" if frame.pad else "stretch"  # how photos were brought to it
     values[INPUT] = f"(B, 3, H, W) uint8 RGB, sides divisible by {stride}"
     values[OUTPUT] = "(B, 1, H, W) float32, of car; the mask is where it is at least 0.5"
     values.update(getattr(model, "architecture", {}))
@@ -78,20 +81,21 @@ def dynamic_shapes(stride: int) -> tuple[dict]:
     return ({0: torch.export.Dim("batch"), 2: stride * height, 3: stride * width},)
 
 
-def example(image_size: int, stride: int) -> tuple[torch.Tensor]:
+def example(frame: Frame, stride: int) -> tuple[torch.Tensor]:
     """Two black pictures to trace with: of one, its number would be taken for a constant.
 
     Raises ParameterError for a size that the exported net could not take.
     """
-    if image_size % stride or image_size < LEAST_STRIDES * stride:
-        raise ParameterError(
-            f"image_size={image_size} does not fit this net: an export takes sides divisible by {stride} and at "
-            f"least {LEAST_STRIDES * stride}"
-        )
-    return (torch.zeros(2, 3, image_size, image_size, dtype=torch.uint8),)
+    for side in (frame.height, frame.width):
+        if side % stride or side < LEAST_STRIDES * stride:
+            raise ParameterError(
+                f"image_size={side} does not fit this net: an export takes sides divisible by {stride} and at "
+                f"least {LEAST_STRIDES * stride}"
+            )
+    return (torch.zeros(2, 3, frame.height, frame.width, dtype=torch.uint8),)
 
 
-def to_onnx(model: nn.Module, path: Path, image_size: int) -> None:
+def to_onnx(model: nn.Module, path: Path, frame: Frame) -> None:
     """Write the net as one ONNX file; the same weights give the same bytes.
 
     Raises CheckpointError for a net without a stride, ParameterError for a size that does not fit it, and RunError
@@ -102,7 +106,7 @@ def to_onnx(model: nn.Module, path: Path, image_size: int) -> None:
     stride = stride_of(model)
     program = torch.onnx.export(
         Probability(model),
-        example(image_size, stride),
+        example(frame, stride),
         dynamo=True,
         dynamic_shapes=dynamic_shapes(stride),
         input_names=[INPUT],
@@ -113,26 +117,24 @@ def to_onnx(model: nn.Module, path: Path, image_size: int) -> None:
     proto = program.model_proto
     for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
         del part.metadata_props[:]  # stack traces with this machine's folders in them
-    onnx.helper.set_model_props(proto, describe_file(model, image_size))
+    onnx.helper.set_model_props(proto, describe_file(model, frame))
     onnx.checker.check_model(proto, full_check=True)
     with atomic(path) as temporary:
         onnx.save_model(proto, temporary)
 
 
-def to_torch_export(model: nn.Module, path: Path, image_size: int) -> None:
+def to_torch_export(model: nn.Module, path: Path, frame: Frame) -> None:
     """Write the net for `torch.export.load`, which needs PyTorch and not this library. Raises as `to_onnx` does.
 
     Such a file may hold pickles, so load only those you trust; ONNX holds none.
     """
     stride = stride_of(model)
-    program = torch.export.export(
-        Probability(model), example(image_size, stride), dynamic_shapes=dynamic_shapes(stride)
-    )
+    program = torch.export.export(Probability(model), example(frame, stride), dynamic_shapes=dynamic_shapes(stride))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)
     program.example_inputs = None
     with atomic(path) as temporary:
-        torch.export.save(program, temporary, extra_files={FACTS_FILE: json.dumps(describe_file(model, image_size))})
+        torch.export.save(program, temporary, extra_files={FACTS_FILE: json.dumps(describe_file(model, frame))})
 
 
 def check_input(pictures: np.ndarray, stride: int) -> np.ndarray:

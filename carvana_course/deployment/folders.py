@@ -20,13 +20,15 @@ from accelerate.utils import gather_object
 from carvana_course.deployment.photos import find_photos
 from carvana_course.deployment.predictions import Failure, Predictions
 from carvana_course.deployment.threads import bounded_map
-from carvana_course.deployment.ways import input_side, square_logits
+from carvana_course.deployment.ways import frame_logits, input_frame
 from carvana_course.scaling.processes import check_processes
 from carvana_lib import DataError, ParameterError, prediction
 from carvana_lib.cache import digest
 from carvana_lib.checkpoints import load_checkpoint, load_model
+from carvana_lib.config import Params
 from carvana_lib.device import cores, pick_device, progress
-from carvana_lib.reading import open_photo, resize
+from carvana_lib.frame import Frame
+from carvana_lib.reading import open_photo
 
 FOLDER_WAYS = ("whole", "larger", "tiles")  # which give every photo the same size: a batch can hold several
 BATCH_SIZES = {"cpu": 4, "mps": 8, "cuda": 16}  # photos a step; more were no faster on two CPU cores
@@ -35,15 +37,12 @@ PATIENCE = timedelta(days=1)  # how long a process that has done its part waits 
 
 @dataclass
 class Job:
-    """A photo on its way: its name, its content's digest, its own (H, W), and the square for the net.
-
-    The square is (S, S, 3) uint8 RGB.
-    """
+    """A photo on its way: its name, its content's digest, its (H, W), and the frame for the net, (H, W, 3) uint8."""
 
     name: str
     content: str
     size: tuple[int, int]
-    square: np.ndarray
+    framed: np.ndarray
 
 
 @dataclass
@@ -104,7 +103,7 @@ def predict_folder(
         raise ParameterError(f"shard={shard}: the first number counts from 0 and must be below the second")
     folder, all_names, skipped = find_photos(Path(images))
     shard_names = all_names[part::parts]
-    image_size = load_checkpoint(checkpoint)["params"]["image_size"]
+    frame = Params(**load_checkpoint(checkpoint)["params"]).frame
     wanted = {"mask": True, "cutout": cutout, "probability": probability, "overlay": overlay}
     settings = {"checkpoint": digest(checkpoint), "way": way, "flip": flip}
     predictions = Predictions(out, [kind for kind in wanted if wanted[kind]], folder, settings)
@@ -118,7 +117,7 @@ def predict_folder(
     todo = names if force else missing
     predictor = FolderPredictor(
         net=prediction.fast(load_model(checkpoint), device),
-        image_size=image_size,
+        frame=frame,
         way=way,
         flip=flip,
         batch_size=batch_size or BATCH_SIZES[device],
@@ -146,10 +145,10 @@ def predict_folder(
     )
 
 
-def read_job(folder: Path, name: str, side: int) -> Job:
-    """Decode a photo, a JPEG at reduced size, and stretch it to the square for the net. Raises DataError."""
-    photo, size = open_photo(folder / name, at_least=side)
-    return Job(name, digest(folder / name), size, resize(photo, side))
+def read_job(folder: Path, name: str, frame: Frame) -> Job:
+    """Decode a photo, a JPEG at reduced size, and bring it into the frame for the net. Raises DataError."""
+    photo, size = open_photo(folder / name, at_least=max(frame.height, frame.width))
+    return Job(name, digest(folder / name), size, frame.fit(photo))
 
 
 @dataclass
@@ -160,7 +159,7 @@ class FolderPredictor:
     """
 
     net: torch.nn.Module
-    image_size: int
+    frame: Frame
     way: str
     flip: bool
     batch_size: int
@@ -180,13 +179,13 @@ class FolderPredictor:
     def read(self, name: str) -> Job | None:
         """The job of a photo, or None where it cannot be read."""
         try:
-            return read_job(self.predictions.photos, name, input_side(self.image_size, self.way))
+            return read_job(self.predictions.photos, name, input_frame(self.frame, self.way))
         except DataError as error:
             self.failures.append(Failure(name, str(error)))
             return None
 
     def predict(self, jobs: Iterable[Job | None]) -> Iterator[tuple[Job, np.ndarray]]:
-        """Yield (job, logits (S, S) float32) for what could be read."""
+        """Yield (job, logits of the frame (H, W) float32) for what could be read."""
         batch = []
         for job in jobs:
             if job is not None:
@@ -199,9 +198,9 @@ class FolderPredictor:
 
     def predict_batch(self, batch: list[Job]) -> Iterator[tuple[Job, np.ndarray]]:
         """Yield (job, logits). Raises ParameterError where a GPU's memory does not hold the batch."""
-        squares = np.stack([job.square for job in batch])
+        inputs = np.stack([job.framed for job in batch])
         try:
-            logits = square_logits(self.net, squares, self.image_size, self.way, self.flip)
+            logits = frame_logits(self.net, inputs, self.frame, self.way, self.flip)
         except torch.OutOfMemoryError:
             raise ParameterError(f"the GPU's memory is too small for batch_size={self.batch_size}; lower it") from None
         yield from zip(batch, logits, strict=True)
@@ -209,6 +208,7 @@ class FolderPredictor:
     def write(self, answer: tuple[Job, np.ndarray]) -> None:
         """Write what was predicted for a photo, at its own size."""
         job, logits = answer
-        failure = self.predictions.write(job.name, prediction.enlarge(logits, job.size), job.content)
+        logits = input_frame(self.frame, self.way).restore(logits, job.size)
+        failure = self.predictions.write(job.name, logits, job.content)
         if failure is not None:
             self.failures.append(failure)

@@ -15,9 +15,10 @@ from carvana_course.facts import cars_on_two_sides, is_rendered
 from carvana_course.show.tables import markdown_table
 from carvana_lib import RunError
 from carvana_lib.checkpoints import load_checkpoint
+from carvana_lib.config import Params
+from carvana_lib.frame import Frame
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.prediction import net_logits
-from carvana_lib.reading import resize
 from carvana_lib.runs import Run, atomic, read_json
 
 TEMPLATE = Path(__file__).with_suffix(".md.j2")
@@ -45,7 +46,7 @@ def write_model_card(run: Run, beyond: pd.DataFrame | None = None) -> str:
         run=run,
         data_dir=record["params"]["data_dir"],
         metrics=metrics,
-        params=checkpoint["params"],
+        frame=Params(**checkpoint["params"]).frame,
         params_table=pd.DataFrame(checkpoint["params"].items(), columns=["parameter", "value"]),
         made_with=checkpoint.get("made_with"),  # older checkpoints do not say
         history=pd.DataFrame(checkpoint["history"]),
@@ -106,7 +107,7 @@ def worst_views(test: pd.DataFrame) -> pd.DataFrame:
 def beyond_training(model, images: np.ndarray, masks: np.ndarray) -> pd.DataFrame:
     """What the net makes of pictures unlike its training's: (pictures, measure, value).
 
-    The test pictures (N, S, S, 3) uint8 RGB with masks (N, S, S) are changed in ways that the training's augmentation
+    The test pictures (N, H, W, 3) uint8 RGB with masks (N, H, W) are changed in ways that the training's augmentation
     does not reach, and then there are pictures without a car. Street photos would need masks, which nobody here has.
     """
     images = np.asarray(images)
@@ -134,18 +135,18 @@ def beyond_training(model, images: np.ndarray, masks: np.ndarray) -> pd.DataFram
 
 
 def half_as_large(images: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures and masks at half their size in the middle of squares as large as before, their edges repeated."""
-    size = images.shape[1]
-    small = size // 2
-    before = (size - small) // 2
-    border = (before, size - small - before)
+    """Pictures and masks at half their size in the middle of frames as large as before, their edges repeated."""
+    height, width = images.shape[1:3]
+    small = Frame(height // 2, width // 2)
+    rows = (height // 4, height - small.height - height // 4)
+    columns = (width // 4, width - small.width - width // 4)
     return (
-        np.pad([resize(image, small) for image in images], ((0, 0), border, border, (0, 0)), mode="edge"),
-        np.pad([resize(mask, small) for mask in masks], ((0, 0), border, border)),
+        np.pad([small.fit(image) for image in images], ((0, 0), rows, columns, (0, 0)), mode="edge"),
+        np.pad([small.fit(mask) for mask in masks], ((0, 0), rows, columns)),
     )
 
 
 def predict_masks(model, pictures: np.ndarray) -> torch.Tensor:
-    """(N, S, S, 3) uint8 RGB -> where the net says car, (N, S, S) bool, a few pictures at a time."""
+    """(N, H, W, 3) uint8 RGB -> where the net says car, (N, H, W) bool, a few pictures at a time."""
     batches = [pictures[start : start + 8] for start in range(0, len(pictures), 8)]
     return torch.from_numpy(np.concatenate([net_logits(model, batch) >= 0 for batch in batches]))

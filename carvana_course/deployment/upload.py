@@ -21,6 +21,7 @@ from carvana_course.deployment.file_button import MAX_MEGABYTES, file_button, si
 from carvana_course.show import pictures
 from carvana_course.show.live import Live
 from carvana_lib import DataError, prediction
+from carvana_lib.frame import Frame
 from carvana_lib.reading import read_photo
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # Pillow's names of what is taken
@@ -96,13 +97,13 @@ def as_uri(kind: str, content: bytes) -> str:
 class PhotoUpload(Live):
     """A widget that takes a photo and shows mask and cut-out, to look at and to save; and a background, to look at.
 
-    `model`, `image_size` and `flip` are those of `prediction.probability`; `example` (H, W, 3) uint8 is what it shows
+    `model`, `frame` and `flip` are those of `prediction.probability`; `example` (H, W, 3) uint8 is what it shows
     first.
     """
 
-    def __init__(self, model, image_size: int, example: np.ndarray, flip: bool = False):
+    def __init__(self, model, frame: Frame, example: np.ndarray, flip: bool = False):
         self.model = model
-        self.image_size = image_size
+        self.frame = frame
         self.flip = flip
         self.name = "the example"
         self.photo = example
@@ -119,7 +120,7 @@ class PhotoUpload(Live):
 
     def strip(self):
         """The example's three pictures in a row, for pages without a kernel."""
-        probability = prediction.probability(self.model, self.photo, self.image_size, flip=self.flip)
+        probability = prediction.probability(self.model, self.photo, self.frame, flip=self.flip)
         shown = views(self.photo, probability)
         return pictures.picture_grid(shown.values(), list(shown), columns=len(shown))
 
@@ -177,7 +178,7 @@ class PhotoUpload(Live):
     def show(self, name: str, photo: np.ndarray, background: np.ndarray | None):
         """Predict, and fill in pictures, facts and downloads; what was shown is kept for the next choice."""
         started = time.perf_counter()
-        logits = prediction.photo_logits(self.model, photo, self.image_size, flip=self.flip)
+        logits = prediction.photo_logits(self.model, photo, self.frame, flip=self.flip)
         seconds = time.perf_counter() - started
         figures = ""
         for caption, picture in views(photo, prediction.sigmoid(logits), background).items():

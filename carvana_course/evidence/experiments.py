@@ -128,7 +128,7 @@ def run_experiment(experiment: Experiment, seed: int, /, **overrides) -> Path:
     if elsewhere:
         record["elsewhere"] = {"data_dir": experiment.score_also, **score_all(model, elsewhere, params)}
     if native:
-        ways = compare_ways(model, native, native.table.index, params.image_size)
+        ways = compare_ways(model, native, native.table.index, params.frame)
         record["native"] = {"data_dir": experiment.native, "n": len(native.table), "ways": ways.to_dict("records")}
     record["seconds_training"] = float(history["seconds"].sum())
     record["seconds_this_sitting"] = time.perf_counter() - started

@@ -4,11 +4,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from carvana_lib.frame import Frame
 from carvana_lib.model import UNet, count_parameters
 
 
-def trace_shapes(model: UNet, image_size: int) -> list[dict]:
-    """One dict per stage, in the order of the forward pass: stage, channels, size (pixels a side), parameters.
+def trace_shapes(model: UNet, image_size: int | list[int]) -> list[dict]:
+    """One dict per stage, in the order of the forward pass: stage, channels, size (pixels a side, or
+    height and width), parameters.
 
     Read by hooks, on the meta device, so that it costs no time and no memory.
     """
@@ -23,8 +25,10 @@ def trace_shapes(model: UNet, image_size: int) -> list[dict]:
     for stage, module in stages.items():
 
         def record(module, inputs, output, stage=stage):
-            shape = {"channels": output.shape[1], "size": output.shape[-1]}
-            rows.append({"stage": stage, **shape, "parameters": count_parameters(module)})
+            _, channels, height, width = output.shape
+            size = height if height == width else (height, width)
+            parameters = count_parameters(module)
+            rows.append({"stage": stage, "channels": channels, "size": size, "parameters": parameters})
 
         hooks.append(module.register_forward_hook(record))
     run_on_meta(model, image_size)
@@ -33,13 +37,14 @@ def trace_shapes(model: UNet, image_size: int) -> list[dict]:
     return rows
 
 
-def run_on_meta(model: nn.Module, image_size: int):
+def run_on_meta(model: nn.Module, image_size: int | list[int]):
     """Run a forward pass of one picture without data: `functional_call` with shapes instead of numbers."""
+    frame = Frame.of(image_size)
     empty = {name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-    return torch.func.functional_call(model, empty, torch.empty(1, 3, image_size, image_size, device="meta"))
+    return torch.func.functional_call(model, empty, torch.empty(1, 3, frame.height, frame.width, device="meta"))
 
 
-def count_gflops(model: nn.Module, image_size: int) -> float:
+def count_gflops(model: nn.Module, image_size: int | list[int]) -> float:
     """Billions of floating-point operations of one forward pass of one picture (a multiply-add counts as two)."""
     training = model.training
     counter = FlopCounterMode(display=False)
