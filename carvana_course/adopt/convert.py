@@ -192,9 +192,7 @@ def check_result(names: pd.DataFrame, candidates: list[Candidate], how: HowToRea
     kept = names[names["problem"] == ""]
     if kept.empty:
         first = names.iloc[0]
-        raise DataError(
-            f"none of {len(names)} files can be used, the first, {first['file']}, because: {first['problem']}"
-        )
+        raise DataError(f"none of {len(names)} files can be used; the first, {first['file']}: {first['problem']}")
     if how.colour and not kept["area"].any():
         paths = [candidate.mask.content for candidate in candidates if candidate.id]
         pictures = [path for path in paths if isinstance(path, Path)][:20]

@@ -139,12 +139,13 @@ def match_masks(photos: list[str], masks: list[MaskSource]) -> list[Candidate]:
             reason = f"{len(files)} photos of one name for {mask.name}: {', '.join(files[:3])}"
             shared |= dict.fromkeys(owners, f"{reason}; put each mask into a folder of its photo's, or rename one")
         else:
-            lonely.append(Candidate(mask.name, mask, "mask without photo"))
+            what = f"annotation of '{mask.key}'" if isinstance(mask.content, Annotation) else "mask"
+            lonely.append(Candidate(mask.name, mask, f"{what} without photo; add the photo, or remove this"))
     found = []
     for photo in photos:
         key = without_ending(photo)
         of_photo = masks_of[key]
-        problem = shared.get(key, "photo without mask")
+        problem = shared.get(key, "photo without mask; add one of its name")
         if len(by_key[key]) > 1:
             problem = f"{len(by_key[key])} photos of one name: {', '.join(by_key[key])}; keep or rename one"
         elif len(of_photo) > 1:

@@ -26,9 +26,7 @@ def find_candidates(images: Path, masks: Path) -> list[Candidate]:
     """
     if masks.is_file():
         if masks.suffix.lower() != ".json":
-            raise DataError(
-                f"'{masks}' is no file of annotations (.json); give --masks a folder of masks, or such a file"
-            )
+            raise DataError(f"'{masks}' is no file of annotations (.json); give --masks such a file, or a folder")
         photo_files = [name for name in list_files(images) if not is_same(images / name, masks)]
         mask_folder = masks.parent
         mask_files = [masks.name]
@@ -44,8 +42,8 @@ def find_candidates(images: Path, masks: Path) -> list[Candidate]:
     if not photos:
         raise DataError(f"'{images}' holds no photos that can be read; give --images the folder of the photos")
     sources, others = read_sources(mask_folder, mask_files)
-    if masks.is_file() and others:
-        raise DataError(others[0].problem)
+    if masks.is_file() and sources and sources[0].content.problem:
+        raise DataError(sources[0].content.problem)
     others += [Candidate(name, problem=fault) for name, fault in faults.items() if fault]
     return match_masks(photos, sources) + others
 
