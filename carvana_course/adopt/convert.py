@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from PIL import Image
 
 from carvana_course.adopt.annotations import Annotation, choose_classes
 from carvana_course.adopt.masks import HowToRead, colours_of, mask_of, parse_colour
-from carvana_course.adopt.names import Candidate, describe_sizes, name_candidates
+from carvana_course.adopt.names import Candidate, describe_sizes, name_candidates, quoted
 from carvana_course.adopt.sources import find_candidates
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError, ParameterError, RunError
@@ -63,7 +62,7 @@ class Adopted:
         if empty:
             said.append(f"{empty} photos show no object; training leaves them out, unless you add -p keep_empty true")
         name = re.sub(r"[^\w.-]", "-", self.target.name).lstrip(".-") or "mine"
-        data = f"-p data_dir {shlex.quote(str(self.target))} --name {name}"
+        data = f"-p data_dir {quoted(self.target)} --name {name}"
         said.append(f"a first training: carvana train -p learning_rate 1e-3 -p loss bce_dice {data}")
         said.append(f"all chapters: carvana run {data}")
         return said

@@ -169,6 +169,11 @@ def find_owners(mask: MaskSource, by_key: dict, by_name: dict) -> list[str]:
     return []
 
 
+def quoted(text) -> str:
+    """A word of a command line, in quotes where it has letters that need them."""
+    return str(text) if re.fullmatch(r"[\w./:\\-]+", str(text)) else f'"{text}"'
+
+
 def compile_group(pattern: str) -> re.Pattern:
     """The regular expression of --group. Raises ParameterError where it is none, or has not one pair of brackets."""
     try:

@@ -17,6 +17,7 @@ from carvana_course.adopt.names import (
     find_group,
     is_picture,
     list_files,
+    quoted,
     split_folder,
 )
 from carvana_course.adopt.sources import find_candidates
@@ -64,11 +65,6 @@ class Survey:
         for label in sorted(self.how.classes):
             words += ["--class", quoted(label)]
         return " ".join(words)
-
-
-def quoted(text) -> str:
-    """A word of a command line, in quotes where it has letters that need them."""
-    return str(text) if re.fullmatch(r"[\w./:\\-]+", str(text)) else f'"{text}"'
 
 
 def spread(items: list, count: int) -> list:
