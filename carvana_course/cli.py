@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from carvana_course import data_commands
 from carvana_course.options import Files, Name, Pairs, Shard, join_pairs, params_of_options, parse_pair, parse_shard
 from carvana_lib import CarvanaError, CheckpointError, DataError
 
@@ -90,24 +91,9 @@ def search_command(files: Files = (), pairs: Pairs = (), name: Name = ""):
     typer.echo(table.to_string(index=False))
 
 
-@app.command("download", rich_help_panel="Data")
-def download_command(
-    zips: Annotated[list[Path], typer.Argument(help="train.zip train_masks.zip metadata.csv.zip, or one of all.")] = (),
-    target: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("data/carvana"),
-    from_zip: Annotated[bool, typer.Option("--from-zip", help="Unpack zips fetched by hand, without account.")] = False,
-):
-    """Fetch the real pictures from Kaggle, or unpack them; check them."""
-    from carvana_course.upkeep import download
-
-    if from_zip != bool(zips):
-        raise typer.BadParameter("give --from-zip together with the zip files")
-    if from_zip:
-        download.unpack(zips, target)
-    else:
-        download.download(target)
-    for what, count in download.verify(target).items():
-        typer.echo(f"{what}: {count}")
-    typer.echo(f"use it with: carvana run -f notebooks/params/protocol.yaml -p data_dir {target.resolve()}")
+app.command("download", rich_help_panel="Data")(data_commands.download_command)
+app.command("look", rich_help_panel="Data")(data_commands.look_command)
+app.command("adopt", rich_help_panel="Data")(data_commands.adopt_command)
 
 
 @app.command("predict", rich_help_panel="Predict")

@@ -58,7 +58,7 @@ def data_folder(data_dir: str) -> Path:
     for name in ("train", "train_masks"):
         if not (folder / name).is_dir():
             lacks = f"data_dir '{data_dir}' has no folder {name}/ (looked in {folder})"
-            raise DataError(f"{lacks}; see 'Real data' in the README")
+            raise DataError(f"{lacks}; see 'Real data' in the README, or for your own pictures 'carvana look {folder}'")
     return folder
 
 
@@ -141,7 +141,8 @@ def open_data(params) -> Carvana:
     for name in ("train", "val", "test"):
         if not (table["split"] == name).any():
             few = f"{len(table)} usable pictures of {table['car_id'].nunique()} cars leave none for {name}"
-            raise DataError(f"{few}, split by {params.split_by}; add pictures of more cars")
+            remedy = f"add pictures of more cars, or name them by car as 'carvana look {folder}' shows"
+            raise DataError(f"{few}, split by {params.split_by}; {remedy}")
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
     frame = params.frame

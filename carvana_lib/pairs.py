@@ -12,7 +12,7 @@ import pandas as pd
 from carvana_lib import DataError
 from carvana_lib.reading import MASK_SUFFIXES, PHOTO_SUFFIXES
 
-NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2})")  # 00087a6bd4dc_01: the car, and which of its 16 views
+NAME = re.compile(r"(?P<car_id>[^_]+)_(?P<view>\d{2,})")  # 00087a6bd4dc_01: the car, and which of its views
 STRANGE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # would break a table apart, or cannot be written
 
 
@@ -68,5 +68,6 @@ def _problem(image_id: str, photos: list[Path], masks: list[Path]) -> str:
     if not photos:
         return "mask without image"
     if not NAME.fullmatch(image_id):
-        return "name is not <car_id>_<two-digit view>"
+        folder = file.parent.parent
+        return f"name is not <car_id>_<view> with two digits or more: 'carvana look {folder}' shows how to adopt it"
     return "" if masks else "image without mask"

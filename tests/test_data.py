@@ -54,7 +54,7 @@ def test_every_fault_is_named_in_the_audit(folder):
     assert found[ids[4]].startswith("empty mask; ")
     assert "values instead of two" in found[ids[5]]
     assert found[ids[6]].startswith(f"train_masks/{ids[6]}_mask.gif is not a readable picture")
-    assert found["holiday"].startswith("name is not <car_id>_<two-digit view>")
+    assert found["holiday"].startswith("name is not <car_id>_<view> with two digits or more")
     assert found[ids[7]] == ""
 
 
@@ -238,3 +238,20 @@ def test_the_leaky_split_keeps_the_number_of_training_pictures_and_the_test_pict
     assert set(test["image_id"]) < set(honest.loc[honest["split"] == "test", "image_id"]) and len(test)
     assert set(test["car_id"]) <= set(leaky.loc[leaky["split"] == "train", "car_id"]), "no leak in the leaky split"
     assert (leaky["split"] == "unused").sum() == ((honest["split"] != "train") & (honest["view"] % 2 == 1)).sum()
+
+
+def test_views_may_have_more_than_two_digits(tmp_path):
+    for car in "abc":
+        for view in ("01", "099", "100", "1234"):
+            write_pair(tmp_path, f"{car}_{view}", seed=len(view))
+    write_pair(tmp_path, "d_1")
+    found = D.open_data(Params(data_dir=str(tmp_path), image_size=32)).audit.set_index("image_id")
+    assert found.loc["b_1234", ["car_id", "view", "problem"]].tolist() == ["b", 1234, ""]
+    assert found.index[found["problem"] != ""].tolist() == ["d_1"]
+
+
+def test_photos_of_a_camera_are_one_car_and_the_message_says_how_to_adopt_them(tmp_path):
+    for number in range(1, 5):
+        write_pair(tmp_path, f"IMG_01{number:02d}", seed=number)
+    with pytest.raises(DataError, match=f"of 1 cars leave none for train.*'carvana look {tmp_path}'"):
+        D.open_data(Params(data_dir=str(tmp_path), image_size=32))

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-TEXTS = [ROOT / "TEACHING.md", ROOT / "docs" / "glossary.md"]
+TEXTS = [ROOT / "TEACHING.md", ROOT / "docs" / "glossary.md", ROOT / "docs" / "own-pictures.md"]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 each_text = pytest.mark.parametrize("path", [*NOTEBOOKS, *TEXTS], ids=lambda path: path.stem)
 WORDS_A_MINUTE = 180  # of somebody who reads to understand

@@ -19,7 +19,11 @@ from carvana_lib import __version__, runs
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
 LOCAL = {"carvana_lib", "carvana_course", "benchmarks", "scripts", "studio", "conftest", "house"}
 COMMAND = {"typer", "pyyaml", "filelock"}  # needed by `carvana`, which starts in any installation, not by carvana_lib
-EXTRAS = {"deployment": {"lab", "deploy"}, "scaling": {"scale"}}  # that a room of carvana_course needs; others: lab
+EXTRAS = {  # that a room of carvana_course needs; others: lab
+    "adopt": {"lab", "polygons"},
+    "deployment": {"lab", "deploy"},
+    "scaling": {"scale"},
+}
 ROOMS = sorted(path for path in (ROOT / "carvana_course").iterdir() if path.stem != "__pycache__")
 
 

@@ -224,7 +224,8 @@ def test_every_file_has_its_row_and_nothing_is_left_out_without_a_word(tmp_path,
     (train / ".hidden").write_text("left by a killed download")
     data = open_data(Params(data_dir=str(tmp_path), image_size=32))
     found = data.audit.set_index("image_id")["problem"]
-    assert found["car0-01"] == "name is not <car_id>_<two-digit view>"
+    named = "name is not <car_id>_<view> with two digits or more"
+    assert found["car0-01"] == f"{named}: 'carvana look {tmp_path}' shows how to adopt it"
     assert found["car0_01"] == "mask without image"
     assert found["car1_01"].startswith("mask is a .jpg file; save it as .png")
     assert found["car2_01"].tolist() == ["2 photos of one name: car2_01.jpeg, car2_01.jpg; keep one"] * 2
@@ -250,9 +251,8 @@ def test_names_alone_leave_most_out(tmp_path):
     write_set(tmp_path)
     for path in (tmp_path / "train").iterdir():
         path.rename(path.with_name(path.name.replace("_", "-")))
-    with pytest.raises(
-        DataError, match="no usable pair .*: 6 of 6 left out: 6 x name is not <car_id>_<two-digit view>"
-    ):
+    reason = "6 of 6 left out: 6 x name is not <car_id>_<view> .*: 'carvana look .*' shows how to adopt it, "
+    with pytest.raises(DataError, match=f"no usable pair .*: {reason}"):
         open_data(Params(data_dir=str(tmp_path), image_size=32))
 
 

@@ -53,6 +53,7 @@ def test_every_notebook_solution_and_text_has_its_page(built):
     sources = [*NOTEBOOKS, *(ROOT / "notebooks" / "solutions").glob("*.ipynb")]
     expected = {path.relative_to(ROOT).with_suffix(".html").as_posix() for path in sources}
     texts = {"index.html", "index.ru.html", "TEACHING.html", "docs/glossary.html", "docs/glossary.ru.html"}
+    texts.add("docs/own-pictures.html")
     assert set(pages) == expected | texts
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.html")} == set(pages)
 

@@ -83,10 +83,17 @@ def build(target: Path = SITE) -> list[Page]:
 
 
 def find_pages() -> list[Page]:
-    """The pages in reading order: start, notebooks, solutions, glossaries, notes for teachers, and all in Russian."""
+    """The pages in reading order: start, notebooks, solutions, texts, and what there is in Russian."""
     notebooks = [*find_notebooks(), *ROOT.glob("notebooks/solutions/[0-9]*.ipynb")]
     notebooks.sort(key=lambda path: (len(path.parts), path.name))
-    texts = ("README.md", "docs/glossary.md", "TEACHING.md", "README.ru.md", "docs/glossary.ru.md")
+    texts = (
+        "README.md",
+        "docs/own-pictures.md",
+        "docs/glossary.md",
+        "TEACHING.md",
+        "README.ru.md",
+        "docs/glossary.ru.md",
+    )
     readme, *others = [Page(Path(name), as_notebook(ROOT / name)) for name in texts]
     return [readme, *(Page(path.relative_to(ROOT), nbformat.read(path, 4)) for path in notebooks), *others]
 
