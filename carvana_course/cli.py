@@ -42,7 +42,7 @@ def run_command(
 
 @app.command("batch", rich_help_panel="Run")
 def batch_command(
-    files: Annotated[list[Path], typer.Argument(help="Parameter files; 'grid:' in one makes it many sets.")],
+    files: Annotated[list[Path], typer.Argument(help="Parameter files; 'grid:' or 'folds:' makes one many sets.")],
     jobs: Annotated[int, typer.Option(min=1, help="So many at a time, each in a process of its own.")] = 1,
     shard: Shard = "1/1",
     compare: Annotated[bool, typer.Option("--compare", help="Run nothing; compare what has finished.")] = False,
@@ -57,7 +57,7 @@ def batch_command(
         table = batches.compare_runs(files)
     else:
         table, failures = batches.run_batch(files, part, jobs)
-    typer.echo("\n" + table.to_string(index=False, float_format=NUMBERS))
+    typer.echo("\n" + batches.comparison_as_text(table, files))
     typer.echo(f"\ncomparison: {runs_folder() / 'comparison.html'} and .csv")
     for failure in failures:
         typer.echo(f"failed: {failure}", err=True)

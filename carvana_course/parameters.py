@@ -21,6 +21,7 @@ OTHER_NAMES = {  # parameter -> what else it is called, here and there
     "base_channels": "channels filters width",
     "batch_size": "batch bs",
     "epochs": "n_epochs num_epochs max_epochs iterations",
+    "patience": "early_stopping early_stopping_patience",
     "learning_rate": "lr eta rate",
     "weight_decay": "wd l2 decay",
     "grad_clip": "clip max_norm max_grad_norm",
@@ -30,6 +31,7 @@ OTHER_NAMES = {  # parameter -> what else it is called, here and there
     "flip": "tta",
     "val_fraction": "val val_size val_split valid_pct validation_split",
     "test_fraction": "test test_size test_split",
+    "folds": "k_folds n_folds n_splits kfold cv",
     "train_cars": "cars n_cars",
     "subset": "limit max_images n_images samples",
     "start_from": "pretrained weights checkpoint init ckpt",
@@ -37,6 +39,7 @@ OTHER_NAMES = {  # parameter -> what else it is called, here and there
     "device": "gpu cuda accelerator",
     "num_workers": "workers n_workers",
     "num_processes": "gpus n_gpus processes nproc_per_node world_size",
+    "tracker": "log_with logger report_to",
 }
 FIXED = {  # what cannot be chosen -> how it is
     "grid": "a file with a grid is for 'carvana batch'",
@@ -44,8 +47,6 @@ FIXED = {  # what cannot be chosen -> how it is
     "model net arch architecture backbone encoder": "the net is always the course's U-Net, base_channels wide",
     "classes n_classes num_classes": "there are always two, car and background",
     "threshold thresh": "a pixel is always car from a probability of 0.5; notebook 05 shows other thresholds",
-    "patience early_stopping": "all epochs are trained, and the best one is kept",
-    "folds k_folds n_folds n_splits cv": "there is one split; another seed draws another one",
 }
 HINTS.update({other: f"did you mean '{name}'?" for name, others in OTHER_NAMES.items() for other in others.split()})
 HINTS.update({name: fact for names, fact in FIXED.items() for name in names.split()})

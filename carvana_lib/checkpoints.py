@@ -95,10 +95,17 @@ def make_model(params) -> UNet:
     return start
 
 
-def finished_epochs(params) -> int:
-    """How many epochs the run's newest checkpoint has behind it; 0 without one. Used by `trained` in 05."""
+def has_ended(history: list[dict], params) -> bool:
+    """True after all epochs, or `patience` epochs without a higher val mIoU (Prechelt 1998, 2.1). Taught in 04."""
+    scores = [row["val_miou"] for row in history]
+    waited = len(scores) - 1 - scores.index(max(scores)) if scores else 0
+    return len(scores) >= params.epochs or waited >= (params.patience or params.epochs)
+
+
+def is_trained(params) -> bool:
+    """True where the run's newest checkpoint is that of a finished training. Used by `trained` in 05."""
     last = Run(params.run_name).last
-    return len(load_checkpoint(last)["history"]) if last.exists() else 0
+    return last.exists() and has_ended(load_checkpoint(last)["history"], params)
 
 
 def difference(state: dict, data, params) -> str:
@@ -140,7 +147,7 @@ def resume(learner: dict, data, params, folder: Path | None) -> list[dict]:
     if folder is not None and params.resume and PartialState().is_main_process and (folder / LAST).exists():
         found = load_checkpoint(folder / LAST)
         same = found["architecture"] == learner["net"].architecture and not difference(found, data, params)
-        state = found if same and len(found["history"]) < params.epochs else None
+        state = found if same and not has_ended(found["history"], params) else None
     (state,) = broadcast_object_list([state])
     if state is None:
         return []

@@ -14,7 +14,7 @@ from carvana_lib.frame import Frame
 
 PLACE = {"data_dir", "device", "num_workers", "num_processes"}  # where a run computes
 HINTS = {}  # what people type in place of a parameter's name -> what to tell them; the course fills it
-FREE = PLACE | {"run_name", "resume", "strict", "flip"}  # what may differ between two runs that learn the same net
+FREE = PLACE | {"run_name", "resume", "strict", "flip", "tracker"}  # what may differ where two learn the same net
 
 
 class Params(BaseModel):
@@ -32,6 +32,7 @@ class Params(BaseModel):
     base_channels: int = Field(16, ge=1, le=256, description="channels of the first U-Net stage; the last has 16 times")
     batch_size: int = Field(8, ge=1, description="images a step")
     epochs: int = Field(5, ge=1, description="passes over the training images")
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a new best; None: never")
     learning_rate: float | None = Field(None, gt=0, le=1, description="of AdamW; None: the winner of notebook 03")
     weight_decay: float = Field(1e-4, ge=0, le=1, description="of AdamW")
     grad_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
@@ -44,6 +45,8 @@ class Params(BaseModel):
     flip: bool = Field(False, description="average each prediction with that of the mirrored picture")
     val_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the cars kept for validation")
     test_fraction: float = Field(0.15, gt=0, lt=0.5, description="share of the cars kept for the test")
+    folds: int | None = Field(None, ge=2, le=1000, description="share the cars out to so many test sets; None: one")
+    fold: int | None = Field(None, ge=1, description="the test set of this run, 1 to folds; a batch takes each in turn")
     split_by: Literal["car", "image"] = Field("car", description="image: views of a test car leak into training")
     train_cars: int | None = Field(None, ge=1, description="train on at most so many cars; None: all")
     subset: int | None = Field(None, ge=1, description="train on at most so many images; None: all")
@@ -54,6 +57,7 @@ class Params(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU if there is one")
     num_workers: int = Field(0, ge=0, le=64, description="loader processes; 0 suits the prepared cache")
     num_processes: int = Field(1, ge=1, le=1024, description="training processes; they share each batch")
+    tracker: Literal["none", "tensorboard", "mlflow", "wandb"] = Field("none", description="also records each epoch")
     resume: bool = Field(True, description="continue an unfinished training of the same parameters")
     strict: bool = Field(False, description="stop at any faulty picture instead of leaving it out")
     keep_empty: bool = Field(False, description="keep photos without a car, to train and score on them too")
@@ -90,6 +94,11 @@ class Params(BaseModel):
         if self.batch_size % self.num_processes:
             shares = f"batch_size={self.batch_size} cannot be shared evenly by num_processes={self.num_processes}"
             raise ValueError(f"{shares}; make it a multiple of that")
+        if self.patience and self.scheduler == "onecycle":
+            raise ValueError("scheduler='onecycle' is planned to the last epoch; set it, or patience, but not both")
+        if (self.folds is None) != (self.fold is None) or (self.folds and self.fold > self.folds):
+            remedy = "give both, fold from 1 to folds; 'carvana batch' does it for each fold of a file with folds alone"
+            raise ValueError(f"folds={self.folds} and fold={self.fold} do not go together; {remedy}")
         return self
 
     @property
@@ -108,12 +117,12 @@ class Params(BaseModel):
 
     def of_training(self) -> dict:
         """The parameters that decide what an epoch learns; a new parameter is one of them unless it is FREE."""
-        epochs = set() if self.scheduler == "onecycle" else {"epochs"}  # only there do the rates depend on them
-        return self.model_dump(exclude=FREE | epochs | {"tuning_epochs", "tuning_subset"})
+        ends = {"patience"} if self.scheduler == "onecycle" else {"patience", "epochs"}  # there they decide the rates
+        return self.model_dump(exclude=FREE | ends | {"tuning_epochs", "tuning_subset"})
 
     def of_search(self) -> dict:
         """The parameters that decide what a search finds; a new one is one unless a trial sets or ignores it."""
-        without_effect = {"epochs", "learning_rate", "loss", "scheduler", "ema", "train_cars", "subset"}
+        without_effect = {"epochs", "patience", "learning_rate", "loss", "scheduler", "ema", "train_cars", "subset"}
         return self.model_dump(exclude=FREE | without_effect)
 
 

@@ -82,19 +82,26 @@ def _read_metadata(folder: Path) -> pd.DataFrame:
         raise DataError(f"{fault}; mend it, or remove it to go on without") from None
 
 
-def split_by_car(table: pd.DataFrame, seed: int, val_fraction: float, test_fraction: float) -> list[str]:
+def split_by_car(table, seed: int, val_fraction: float, test_fraction: float, folds=None, fold=None) -> list[str]:
     """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side. Of two cars
-    only, one's odd views become validation and its even views test. Used by `open_data` in 01.
+    only, one's odd views become validation and its even views test. With `folds`, each car is in one of so many test
+    sets, and `fold` says in which of them, from 1. Raises DataError for more folds than cars. Taught in 05.
     """
     cars = sorted(set(table["car_id"]))
     order = np.random.default_rng(seed).permutation(cars).tolist()
+    if folds and folds > len(cars):
+        raise DataError(f"folds={folds} are more than there are cars, {len(cars)}; set folds={len(cars)} at most")
     if len(cars) <= 2:
         held_out = np.where(table["view"] % 2 == 1, "val", "test")
-        return np.where(table["car_id"] == order[0], held_out, "train").tolist()
-    n_val = max(1, round(val_fraction * len(cars)))
+        return np.where(table["car_id"] == order[(fold or 1) - 1], held_out, "train").tolist()
     n_test = max(1, round(test_fraction * len(cars)))
-    if n_val + n_test == len(cars):  # four cars at 40 % and 40 % would leave none to train on
-        n_val -= 1
+    if folds:
+        start = len(cars) * (fold - 1) // folds
+        n_test = len(cars) * fold // folds - start
+    n_val = max(1, round(val_fraction * len(cars)))
+    n_val = min(n_val, len(cars) - n_test - 1)  # four cars at 40 % and 40 % would leave none to train on
+    if folds:
+        order = np.roll(order, n_val - start)  # the fold's cars come after those for validation, another part each time
     names = ["val"] * n_val + ["test"] * n_test + ["train"] * (len(cars) - n_val - n_test)
     return table["car_id"].map(dict(zip(order, names, strict=True))).tolist()
 
@@ -135,7 +142,8 @@ def open_data(params) -> Carvana:
         if (audit["warning"] != "").any():
             print(f"{_counted(audit, 'warning', 'with an odd mask')}; see {run.audit}")
     table = audit[~faults].drop(columns=["problem", "warning"]).reset_index(drop=True)
-    table["split"] = split_by_car(table, params.seed, params.val_fraction, params.test_fraction)
+    shares = (params.val_fraction, params.test_fraction, params.folds, params.fold)
+    table["split"] = split_by_car(table, params.seed, *shares)
     if params.split_by == "image":
         table["split"] = split_by_image(table, params.seed)
     for name in ("train", "val", "test"):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from carvana_lib.checkpoints import finished_epochs, load_trained
+from carvana_lib.checkpoints import is_trained, load_trained
 from carvana_lib.dataset import make_loader, training_rows
 from carvana_lib.device import make_accelerator
 from carvana_lib.frame import IGNORE
@@ -20,7 +20,7 @@ def trained(data, params, train=train, search=search):
     """The run's best net, trained now if it is not yet: (model, the parameters it was trained with, history). Raises
     CheckpointError where the run holds a net of other pictures or parameters. Taught in 05.
     """
-    if finished_epochs(params) < params.epochs:
+    if not is_trained(params):
         train(data, with_best(params, data, search))
     return load_trained(data, params)
 

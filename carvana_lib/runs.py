@@ -42,6 +42,7 @@ class Run:
         self.tuning = self.folder / "tuning.csv"  # 03: one row per trial
         self.best = self.folder / "best.json"  # 03: the winning learning rate and loss
         self.history = self.folder / "history.csv"  # 04: one row per epoch
+        self.tracking = self.folder / "tracking"  # 04: the epochs once more, as the tracker keeps them
         self.train_log = self.folder / "train.log"  # 04: what the processes said, where several trained
         self.checkpoints = self.folder / "checkpoints"  # 04: LAST and BEST
         self.last = self.checkpoints / LAST

@@ -9,7 +9,7 @@ from accelerate.utils import broadcast
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from carvana_lib.checkpoints import make_model, resume, save_checkpoint
+from carvana_lib.checkpoints import has_ended, make_model, resume, save_checkpoint
 from carvana_lib.dataset import make_loader, training_rows
 from carvana_lib.device import make_accelerator
 from carvana_lib.diagnosis import enough_memory, mean_loss
@@ -92,7 +92,8 @@ def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, o
     net, optimizer = accelerator.prepare(model, optimizer)
     scored_net = accelerator.prepare_model(scored, evaluation_mode=True) if params.ema else net
     image_ids = data.table["image_id"].iloc[train_rows]
-    for epoch in range(len(history), params.epochs):
+    while not has_ended(history, params):
+        epoch = len(history)
         started = time.perf_counter()
         train_loader.set_epoch(epoch)
         net.train()

@@ -34,7 +34,7 @@ def study_file(data, params) -> Path:
 def score_point(point: dict, data, params) -> float:
     """A point's val mIoU after `tuning_epochs` with at most `tuning_subset` pictures. Used by `search` in 03."""
     rows = subsample(data.rows("train"), params.tuning_subset, params.seed)
-    choice = params.replace(epochs=params.tuning_epochs, scheduler="none", ema=0.0, **point)
+    choice = params.replace(epochs=params.tuning_epochs, patience=None, scheduler="none", ema=0.0, **point)
     with enough_memory(choice):
         history = fit(make_model(choice), data, rows, data.rows("val"), choice)
     return history["val_miou"].iloc[-1]

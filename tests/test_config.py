@@ -25,7 +25,8 @@ def test_a_typo_is_refused_with_the_closest_parameter():
         ("gpu", "did you mean 'device'"),
         ("name", "did you mean 'run_name'"),
         ("optimizer", "it is always AdamW"),
-        ("patience", "all epochs are trained"),
+        ("early_stopping", "did you mean 'patience'"),
+        ("n_splits", "did you mean 'folds'"),
         ("momentum", "valid ones: data_dir, "),
     ],
 )
@@ -72,6 +73,28 @@ def test_bad_values_are_one_sentence_naming_parameter_and_range(name, value, mes
 def test_fractions_must_leave_cars_for_training():
     with pytest.raises(ParameterError, match="less than a fifth"):
         Params(val_fraction=0.45, test_fraction=0.45)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"folds": 5}, "folds=5 and fold=None do not go together; give both, .*'carvana batch' does it"),
+        ({"fold": 1}, "folds=None and fold=1 do not go together"),
+        ({"folds": 2, "fold": 3}, "folds=2 and fold=3 do not go together"),
+        ({"patience": 2, "scheduler": "onecycle"}, "planned to the last epoch; set it, or patience"),
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(values, message):
+    with pytest.raises(ParameterError, match=message) as caught:
+        Params(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_ends_a_training_or_records_it_is_not_what_it_learns():
+    ended = Params(patience=2, epochs=9, tracker="mlflow")
+    assert ended.of_training() == Params().of_training() and ended.of_search() == Params().of_search()
+    first, second = (Params(folds=2, fold=fold) for fold in (1, 2))
+    assert first.of_training() != second.of_training() and first.of_search() != Params().of_search()
 
 
 def test_text_from_yaml_becomes_a_number():

@@ -1,3 +1,4 @@
+import itertools
 import os
 import shutil
 import subprocess
@@ -134,6 +135,29 @@ def test_two_cars_share_nothing_with_training():
     assert set(table.loc[table["split"] == "train", "car_id"]).isdisjoint(
         table.loc[table["split"] != "train", "car_id"]
     )
+
+
+@pytest.mark.parametrize("n", range(2, 13))
+def test_each_car_is_tested_in_exactly_one_fold(n):
+    for folds, val_fraction in itertools.product(range(2, n + 1), (0.15, 0.49)):
+        tested = []
+        validated = set()
+        for fold in range(1, folds + 1):
+            table = cars(n).assign(split=split_by_car(cars(n), 0, val_fraction, 0.15, folds, fold))
+            parts = {name: set(part["car_id"]) for name, part in table.groupby("split")}
+            assert parts["train"].isdisjoint(parts["test"] | parts.get("val", set()))
+            assert {"train", "test", "val"} == set(parts) or (n, folds) == (3, 2), "3 cars in halves leave too few"
+            tested.append(sorted(parts["test"]))
+            validated |= parts.get("val", set())
+        assert sorted(sum(tested, [])) == sorted(set(cars(n)["car_id"]))
+        assert max(map(len, tested)) - min(map(len, tested)) <= 1
+        assert len(validated) >= min(n, folds) - 1, "validation is drawn from other cars in each fold"
+
+
+def test_more_folds_than_cars_are_refused(params):
+    assert set(D.open_data(params.replace(folds=10, fold=10)).table["split"]) == {"train", "val", "test"}
+    with pytest.raises(DataError, match="folds=11 are more than there are cars, 10; set folds=10 at most"):
+        D.open_data(params.replace(folds=11, fold=1))
 
 
 def test_the_cache_is_reused_until_a_picture_changes(folder, params):

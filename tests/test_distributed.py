@@ -38,7 +38,7 @@ from carvana_course.scaling.processes import (
 )
 from carvana_course.scaling.search import search
 from carvana_lib import CheckpointError, ParameterError, RunError, TrainingError, checkpoints, training, tuning
-from carvana_lib.checkpoints import finished_epochs, load_checkpoint, load_model, make_model
+from carvana_lib.checkpoints import load_checkpoint, load_model, make_model
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.dataset import training_rows
@@ -303,8 +303,8 @@ def test_a_killed_process_stops_the_rest_and_the_training_goes_on(data, params, 
         train(data, params, kill_one_after_two_epochs)
     log = Run("tiny").train_log.read_text()
     assert re.search(r"rank +: [01] ", log) and "epoch 1: train loss" in log, "which one, and what it said before"
-    done = finished_epochs(params)
-    assert len(killed) == 1 and 2 <= done < 500 and len(load_checkpoint(Run("tiny").last)["history"]) == done
+    done = len(load_checkpoint(Run("tiny").last)["history"])
+    assert len(killed) == 1 and 2 <= done < 500
 
     longer = params.replace(epochs=done + 1)
     in_processes(2, lambda: len(train(data, longer)[1]), tmp_path)

@@ -95,6 +95,18 @@ def test_what_goes_on_or_is_made_again_stays(params, capsys, monkeypatch):
     assert sorted(path.name for path in Run("tiny").earlier.iterdir()) == ["1", "2"]
 
 
+def test_a_net_trained_for_longer_than_patience_allows_moves_aside(params, capsys):
+    data = open_data(params)
+    run = Run("tiny")
+    processes.train(data, params.replace(epochs=4))
+    state = torch.load(run.last, weights_only=True)
+    for row, score in zip(state["history"], (0.5, 0.4, 0.3, 0.6), strict=True):
+        row["val_miou"] = score
+    torch.save(state, run.last)
+    processes.train(data, params.replace(epochs=9, patience=2))
+    assert "held a net (trained for 4 epochs, not 3)" in capsys.readouterr().out
+
+
 def test_a_damaged_net_is_kept_too_where_training_begins_anew(params):
     data = open_data(params)
     processes.train(data, params)

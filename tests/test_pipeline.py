@@ -18,13 +18,17 @@ from PIL import Image
 
 from carvana_course.cli import join_pairs, main, parse_pair
 from carvana_course.headless import batches, notebooks, report
-from carvana_course.headless.scores import has_metrics
+from carvana_course.headless.folds import compare_folds
+from carvana_course.headless.scores import has_metrics, score_run
+from carvana_course.parameters import load_params
 from carvana_lib import ParameterError, RunError
+from carvana_lib.checkpoints import load_trained
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
-from carvana_lib.runs import Run, write_json
+from carvana_lib.runs import Run, read_json, write_csv, write_json
 from carvana_lib.training import train
 
+FIXED = {"learning_rate": 1e-2, "loss": "bce"}
 TINY = {"image_size": 32, "base_channels": 2, "epochs": 1, "device": "cpu"}
 
 
@@ -245,9 +249,64 @@ def test_a_grid_becomes_named_sets(tmp_path):
     assert {(p.seed, p.loss, p.epochs) for p in sets[:4]} == {(s, x, 1) for s in (0, 1) for x in ("bce", "dice")}
 
 
+def test_folds_become_a_set_each_beside_a_grid(tmp_path):
+    (tmp_path / "cv.yaml").write_text("folds: 3\ngrid: {loss: [bce, dice]}\n")
+    (tmp_path / "one.yaml").write_text("folds: 3\nfold: 2\nrun_name: second\n")
+    sets = batches.read_sets([tmp_path / "cv.yaml", tmp_path / "one.yaml"])
+    names = [f"cv-loss-{loss}-fold-{fold}" for loss in ("bce", "dice") for fold in (1, 2, 3)]
+    assert [params.run_name for params in sets] == [*names, "second"]
+    assert [params.fold for params in sets] == [1, 2, 3, 1, 2, 3, 2] and {params.folds for params in sets} == {3}
+
+
+def test_folds_are_compared_together_over_all_their_pictures(folder, tmp_path, runs):
+    """Trained and scored without notebooks, on the ten cars; the third fold is not there yet at first."""
+    (tmp_path / "cv.yaml").write_text(yaml.safe_dump(TINY | FIXED | {"data_dir": str(folder), "folds": 3}))
+    sets = batches.read_sets([tmp_path / "cv.yaml"])
+    tables = []
+    for number, params in enumerate(sets, 1):
+        data = open_data(params)
+        train(data, params)
+        model, used, history = load_trained(data, params)
+        table, metrics = score_run(model, data, used, history)
+        tables.append(table)
+        write_csv(Run(params.run_name).per_image, table)
+        write_json(Run(params.run_name).metrics, metrics | {"params": params.model_dump()})
+        batches.compare_runs([tmp_path / "cv.yaml"])
+        (row,) = pd.read_csv(runs / "comparison_folds.csv").to_dict("records")
+        assert (row["recipe"], row["folds"]) == ("cv", f"{number} of 3") and row["cars"] == pd.concat(tables)[
+            "car_id"
+        ].nunique()
+        assert row["test_miou"] == pytest.approx(pd.concat(tables)["iou"].mean())
+        assert row["ci95_low"] <= row["test_miou"] <= row["ci95_high"]
+    assert row["cars"] == 10 and sorted(pd.concat(tables)["image_id"]) == sorted(data.table["image_id"])
+    assert row["lowest_fold"] == min(table["iou"].mean() for table in tables)
+    page = (runs / "comparison.html").read_text()
+    assert "3 of 3" in page and "share most of their training cars" in page and "cv-fold-3" in page
+    found = batches.comparison_as_text(batches.compare_runs([tmp_path / "cv.yaml"]), [tmp_path / "cv.yaml"])
+    assert "3 of 3" in found and "cv-fold-1" in found
+
+    write_pair(folder, "added_01", seed=77)  # what is scored on other pictures is another comparison
+    data = open_data(sets[0])
+    metrics = read_json(Run("cv-fold-1").metrics)
+    write_json(Run("cv-fold-1").metrics, metrics | {"fingerprint": data.fingerprint})
+    assert compare_folds(sets)["folds"].tolist() == ["1 of 3", "2 of 3"]
+
+
+def test_a_file_with_folds_is_for_a_batch(tmp_path):
+    (tmp_path / "cv.yaml").write_text("folds: 3\n")
+    with pytest.raises(
+        ParameterError, match="^folds=3 and fold=None do not go together.*'carvana batch' does it for each"
+    ):
+        load_params(tmp_path / "cv.yaml")
+    assert load_params(tmp_path / "cv.yaml", fold="2").fold == 2
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("folds: 1", "folds=1: it should be greater"),
+        ("folds: five", "folds='five': it should be a valid integer"),
+        ("grid: {folds: [3, 0]}", "folds=0: it should be greater"),
         ("grid: [1, 2]", "grid must hold"),
         ("grid: {seed: 3}", "grid must hold"),
         ("grid: {sed: [1]}", "did you mean 'seed'"),

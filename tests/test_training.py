@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from carvana_lib import CheckpointError, ParameterError, TrainingError, training
-from carvana_lib.checkpoints import finished_epochs, load_model, load_trained, make_model
+from carvana_lib import CheckpointError, ParameterError, TrainingError, evaluation, training
+from carvana_lib.checkpoints import has_ended, is_trained, load_checkpoint, load_model, load_trained, make_model
 from carvana_lib.config import Params
 from carvana_lib.dataset import training_rows
 from carvana_lib.device import make_accelerator, pick_precision
@@ -107,6 +107,73 @@ def test_a_finished_training_or_other_parameters_start_anew(data, params, tmp_pa
     assert longer["seconds"].iloc[0] == history["seconds"].iloc[0]  # epochs 1 and 2 were not trained again
     _, other = run_fit(data, params.replace(epochs=4, learning_rate=5e-3), tmp_path)
     assert other["learning_rate"].tolist() == [5e-3] * 4
+
+
+def test_patience_counts_epochs_since_the_first_of_the_best():
+    rows = [{"val_miou": score} for score in (0.5, 0.7, 0.6, 0.7, 0.65)]
+    asked = Params(epochs=9)
+    ended = {patience: [has_ended(rows[:n], asked.replace(patience=patience)) for n in range(6)] for patience in (1, 2)}
+    assert ended[1] == [False, False, False, True, True, True]
+    assert ended[2] == [False, False, False, False, True, True]
+    assert not any(has_ended(rows[:n], asked) for n in range(6)) and has_ended(rows, asked.replace(epochs=5))
+
+
+def flat_from(best: int, monkeypatch):
+    """Let validation give 0.1, 0.2 ... up to epoch `best`, and no more after it."""
+    good = training.validate
+    seen = []
+
+    def validate(*args):
+        seen.append(good(*args)[0])
+        return seen[-1], min(len(seen), best) / 10 - (0.01 if len(seen) > best else 0)
+
+    monkeypatch.setattr(training, "validate", validate)
+    return seen
+
+
+def test_patience_ends_a_training_which_is_then_finished(data, params, monkeypatch):
+    params = params.replace(epochs=30, patience=2)
+    flat_from(3, monkeypatch)
+    _, history = train(data, params)
+    assert len(history) == 5 and is_trained(params)
+    kept, used, kept_history = load_trained(data, params)
+    assert len(kept_history) == 5 and used.epochs == 30
+    assert len(load_checkpoint(Run("tiny").best_checkpoint)["history"]) == 3
+    again, *_ = evaluation.trained(data, params, train=None)  # which would fail if it trained
+    assert torch.equal(weights(again), weights(kept))
+    assert not is_trained(params.replace(patience=3)) and not is_trained(params.replace(patience=None))
+    _, longer = train(data, params.replace(patience=3))
+    assert len(longer) == 6 and longer["seconds"][:5].tolist() == history["seconds"].tolist(), "goes on"
+
+
+def test_a_training_with_patience_resumes_as_if_never_interrupted(data, params, tmp_path, monkeypatch):
+    params = params.replace(epochs=30, patience=2)
+    seen = flat_from(2, monkeypatch)
+    whole, history = run_fit(data, params, tmp_path / "whole")
+
+    def stop_after_three(history):
+        if len(history) == 3:
+            raise InterruptedError
+
+    seen.clear()
+    with pytest.raises(InterruptedError):
+        run_fit(data, params, tmp_path / "parts", on_epoch=stop_after_three)
+    resumed, again = run_fit(data, params, tmp_path / "parts")
+    assert len(history) == 4 and torch.equal(weights(whole), weights(resumed))
+    pd.testing.assert_frame_equal(history.drop(columns="seconds"), again.drop(columns="seconds"))
+
+
+def test_a_checkpoint_from_before_these_parameters_is_taken_up(data, params):
+    train(data, params)
+    last = Run("tiny").last
+    state = torch.load(last, weights_only=True)
+    older = {
+        name: value for name, value in state["params"].items() if name not in ("patience", "folds", "fold", "tracker")
+    }
+    torch.save(state | {"params": older}, last)
+    assert load_trained(data, params)[1] == params
+    _, history = train(data, params.replace(epochs=3, patience=2))
+    assert len(history) == 3 and history["seconds"][:2].tolist() == [row["seconds"] for row in state["history"]]
 
 
 def test_another_architecture_starts_anew(data, params, tmp_path):
@@ -278,7 +345,7 @@ training.train(open_data(params), params)
     child.kill()
     child.wait()
     killed = params.replace(epochs=3, run_name="killed")
-    assert finished_epochs(killed) == 1
+    assert len(load_checkpoint(Run("killed").last)["history"]) == 1 and not is_trained(killed)
     resumed, history = train(data, killed)
     whole, _ = train(data, params.replace(epochs=3))
     assert torch.equal(weights(resumed), weights(whole)) and len(history) == 3

@@ -12,12 +12,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from carvana_course.headless.folds import MEANING, compare_folds, each_fold
 from carvana_course.headless.notebooks import run_notebooks
 from carvana_course.headless.report import summarise
 from carvana_course.headless.scores import evaluated, has_metrics
 from carvana_course.parameters import read_yaml
 from carvana_lib import CarvanaError, CheckpointError, DataError, ParameterError, RunError
-from carvana_lib.checkpoints import finished_epochs, load_trained
+from carvana_lib.checkpoints import is_trained, load_trained
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.device import cores
@@ -27,8 +28,9 @@ from carvana_lib.runs import Run, atomic, runs_folder, write_csv
 def read_sets(files: list[Path]) -> list[Params]:
     """The parameter sets of a batch: one a file, or for a file with a `grid:` one for each combination in it.
 
-    A set without run_name is called after its file, and after the values that its grid varies. Raises ParameterError
-    for anything wrong in any file, before anything runs.
+    With `folds:` and no `fold:` there is one for each fold. A set without run_name is called after its file, and after
+    its fold and the values that its grid varies. Raises ParameterError for anything wrong in any file, before anything
+    runs.
     """
     sets = []
     for file in map(Path, files):
@@ -42,9 +44,10 @@ def read_sets(files: list[Path]) -> list[Params]:
         base = str(values.pop("run_name", file.stem))
         for combination in itertools.product(*grid.values()):
             chosen = dict(zip(grid, combination, strict=True))
-            parts = [base, *(f"{key}-{value}" for key, value in chosen.items())]
-            name = re.sub(r"[^\w.-]+", "_", "-".join(parts))
-            sets.append(Params(**{**values, **chosen, "run_name": name}))
+            for varied in each_fold(values, chosen):
+                parts = [base, *(f"{key}-{value}" for key, value in varied.items())]
+                name = re.sub(r"[^\w.-]+", "_", "-".join(parts))
+                sets.append(Params(**{**values, **varied, "run_name": name}))
     names = [params.run_name for params in sets]
     if len(set(names)) < len(names):
         twice = max(names, key=names.count)
@@ -75,7 +78,7 @@ def run_batch(files: list[Path], shard: tuple[int, int] = (0, 1), jobs: int = 1)
         gpus = free_gpus.get()
         try:
             if jobs == 1:
-                run_notebooks(params, "05" if is_trained(params) else None)
+                run_notebooks(params, "05" if has_net(params) else None)
             else:
                 open_data(params)  # says what it leaves out, since what the process says is kept from the screen
                 run_in_process(files, number, len(sets), jobs, gpus)
@@ -105,10 +108,10 @@ def is_finished(params: Params) -> bool:
         return False
 
 
-def is_trained(params: Params) -> bool:
+def has_net(params: Params) -> bool:
     """True for a run whose training has finished with exactly these parameters and pictures."""
     try:
-        if not params.resume or finished_epochs(params) < params.epochs:
+        if not params.resume or not is_trained(params):
             return False
         load_trained(open_data(params), params)
     except (CheckpointError, DataError):  # the notebooks say it better
@@ -152,7 +155,8 @@ def run_in_process(files: list[Path], number: int, sets: int, jobs: int, gpus: l
 def compare_runs(files: list[Path]) -> pd.DataFrame:
     """Write `runs/comparison.csv` and `.html` over those sets of the files that have finished, and return the table.
 
-    Nets that were set aside in their runs are listed too.
+    Nets that were set aside in their runs are listed too. Where sets are folds, `comparison_folds.csv` and a second
+    table in the page put them together.
     """
     sets = read_sets(files)
     found = evaluated(sets)
@@ -161,13 +165,22 @@ def compare_runs(files: list[Path]) -> pd.DataFrame:
     for position, name in enumerate(varied_parameters([*used, *(params.model_dump() for params in sets)]), 1):
         table.insert(position, name, [params.get(name) for params in used])
     write_csv(runs_folder() / "comparison.csv", table)
+    page = "<!doctype html><meta charset='utf-8'><title>Comparison of runs</title>"
+    page += table.to_html(index=False, float_format="{:.4f}".format)
+    folds = compare_folds(sets)
+    if len(folds):
+        write_csv(runs_folder() / "comparison_folds.csv", folds)
+        page += f"<p>{MEANING}</p>" + folds.to_html(index=False, float_format="{:.4f}".format)
     with atomic(runs_folder() / "comparison.html") as temporary:
-        temporary.write_text(
-            "<!doctype html><meta charset='utf-8'><title>Comparison of runs</title>"
-            + table.to_html(index=False, float_format="{:.4f}".format),
-            encoding="utf8",
-        )
+        temporary.write_text(page, encoding="utf8")
     return table
+
+
+def comparison_as_text(table: pd.DataFrame, files: list[Path]) -> str:
+    """The table of `compare_runs` for a terminal, and below it what the folds say together."""
+    folds = compare_folds(read_sets(files))
+    tables = [each.to_string(index=False, float_format="{:.4f}".format) for each in (table, folds) if len(each)]
+    return "\n\n".join(tables) or "no run has finished"
 
 
 def varied_parameters(sets: list[dict]) -> list[str]:

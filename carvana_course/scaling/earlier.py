@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from carvana_lib import ParameterError
-from carvana_lib.checkpoints import difference, load_checkpoint
+from carvana_lib.checkpoints import difference, has_ended, load_checkpoint
 from carvana_lib.runs import Run, code, writing
 
 
@@ -34,13 +34,14 @@ def told(run: Run, place: Path, why: str = "") -> str:
 
 def why_anew(state: dict, data, params) -> str:
     """Why a training begins anew beside this checkpoint and may end with another net; '' where it does not."""
-    epochs = len(state["history"])
+    history = state["history"]
     other = difference(state, data, params)
     if other:
         return other
-    if epochs > params.epochs:
-        return f"trained for {epochs} epochs, not {params.epochs}"
-    if epochs == params.epochs and state.get("made_with", {}).get("code") != code():
+    enough = [epoch for epoch in range(1, len(history)) if has_ended(history[:epoch], params)]
+    if enough:
+        return f"trained for {len(history)} epochs, not {enough[0]}"
+    if has_ended(history, params) and state.get("made_with", {}).get("code") != code():
         return "trained by another version of this code"
     return ""
 
@@ -54,8 +55,9 @@ def set_aside(run: Run) -> Path:
     while (run.earlier / str(number)).exists():
         number += 1
     place = run.earlier / str(number)
-    made = [run.history, run.train_log, run.per_image, run.review_predictions, run.metrics, run.predictions]
-    made += [run.submission, run.onnx, run.onnx_int8, run.exported, run.model_card, run.report, run.checkpoints]
+    made = [run.history, run.tracking, run.train_log, run.per_image, run.review_predictions, run.metrics]
+    made += [run.predictions, run.submission, run.onnx, run.onnx_int8, run.exported, run.model_card, run.report]
+    made.append(run.checkpoints)
     with writing(place / "any"):
         for path in made:
             if path.exists():

@@ -24,6 +24,7 @@ from carvana_course.scaling import in_worker
 from carvana_course.scaling.divergence import divergence
 from carvana_course.scaling.earlier import keep_earlier
 from carvana_course.scaling.search import search
+from carvana_course.scaling.tracking import check_tracker, tracked
 from carvana_lib import ParameterError, TrainingError, training
 from carvana_lib.checkpoints import load_model
 from carvana_lib.data import open_data
@@ -119,9 +120,11 @@ def train(data, params, on_epoch=None):
 
     A net that is there and would be lost moves aside: see `earlier.keep_earlier`. A training that diverged is told.
 
-    `on_epoch(history)` is called after each epoch, in the process that called. Raises TrainingError with the reason
-    where the processes fail, and what `check_worker` does in a launcher's process.
+    `on_epoch(history)` is called after each epoch, in the process that called; `params.tracker` hears of each where the
+    training is. Raises TrainingError with the reason where the processes fail, ParameterError for a tracker that is not
+    installed, and what `check_worker` does in a launcher's process.
     """
+    check_tracker(params)
     starts_others = params.num_processes > 1 and not in_worker()
     if in_worker():
         params = check_worker(data, params)
@@ -137,7 +140,8 @@ def train(data, params, on_epoch=None):
         model = load_model(run.last)
         history = pd.read_csv(run.history)
     else:
-        model, history = training.train(data, params, on_epoch)
+        with tracked(params, on_epoch) as report:
+            model, history = training.train(data, params, report)
     warning = divergence(history, params)
     if warning and speaks:  # here, since what the processes print goes to a file
         print(warning)
