@@ -110,7 +110,7 @@ class Album:
         self.who = who or user_name()
         self.order = arrange(self.table, sort, sort in LARGE_IS_BAD)
         self.marks = marks_in(read_review(self.review))  # {image_id: note}
-        self.known_marks = set(self.marks)  # those in the file that were shown to this person
+        self.known_marks = dict(self.marks)  # as they were in the file when this person last saw it
         # the latest results of three methods, for the widget asks for the same picture again and again
         self.cached_load = lru_cache(maxsize=6)(self.load)
         self.cached_title = lru_cache(maxsize=1024)(self.title)
@@ -204,4 +204,4 @@ class Album:
     def write_marks(self) -> None:
         """Write the marked pictures with their notes and all that the table knows. Raises RunError where that fails."""
         self.marks = write_marks(self.review, self.marks, self.known_marks, self.table, self.who)
-        self.known_marks = set(self.marks)
+        self.known_marks = dict(self.marks)

@@ -63,7 +63,7 @@ def save_mask(folder: Path, image_id: str, mask: np.ndarray) -> Path:
     The number is taken by making the file, which of two people at once only one can. Raises RunError where nothing can
     be written; then no file is left.
     """
-    if Path(image_id).name != image_id or STRANGE.search(image_id):
+    if Path(image_id).name != image_id or not image_id or image_id[0] == "." or STRANGE.search(image_id):
         raise RunError(f"image_id {image_id!r} cannot be the name of a file; rename it in the table")
     path = take_number(Path(folder), image_id)
     try:

@@ -58,22 +58,24 @@ def marks_in(review: pd.DataFrame) -> dict[str, str]:
     return dict(zip(marked["image_id"], marked["note"], strict=True))
 
 
-def write_marks(path: Path, marks: dict, known: set, table: pd.DataFrame, who: str) -> dict[str, str]:
-    """Write the marks {image_id: note}; returns them together with those of others.
+def write_marks(path: Path, marks: dict, known: dict, table: pd.DataFrame, who: str) -> dict[str, str]:
+    """Write the marks {image_id: note}; returns them as they are now, together with those of others.
 
-    known: the marks that this person has seen; what is in the file besides was added by somebody else, and stays.
+    known: the marks that this person began with; what is the same in `marks` is as others may have left it since.
     table: what is known of the pictures, a row each. Raises RunError where the file cannot be written.
     """
     with locked(path):
         before = read_review(path)
         is_mark = before["action"] == MARKED
-        found = marks_in(before)
-        all_marks = marks | {image_id: note for image_id, note in found.items() if image_id not in known | marks.keys()}
+        found = marks_in(before) if path.exists() else known  # of a file that has gone nobody took the marks back
+        changed = {image_id: note for image_id, note in marks.items() if known.get(image_id) != note}
+        taken_back = known.keys() - marks.keys()
+        all_marks = {image_id: note for image_id, note in found.items() if image_id not in taken_back} | changed
         signed = before[is_mark].drop_duplicates("image_id").set_index("image_id")
         rows = []
         for image_id, note in all_marks.items():
             row = {"image_id": image_id, "note": note, "action": MARKED, "who": who, "when": now()}
-            if found.get(image_id) == note:
+            if image_id in signed.index and signed.loc[image_id, "note"] == note:
                 row |= signed.loc[image_id, ["who", "when"]].to_dict()
             rows.append(row)
         write_rows(path, [*rows, *before.loc[~is_mark, COLUMNS].to_dict("records")], before, table)
