@@ -889,7 +889,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     outside = []
     page.on("request", lambda request: outside.append(request.url) if "127.0.0.1" not in request.url else None)
     page.widget = run_notebook(page, address("draw.ipynb"))
-    page.widget.get_by_role("button", name="correct", exact=True).click()
+    page.widget.get_by_role("button", name="correct").click()
     started = time.perf_counter()
     surface = page.get_by_role("application")
     surface.wait_for()
@@ -898,11 +898,10 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
 
     expected = np.zeros((1280, 1918), np.uint8)
     expected[400:800, 500:1400] = 1
-    page.get_by_label("size").fill("21")
+    page.get_by_role("slider", name="size").fill("21")
 
     def stroke(points, size, value):
         """Drag the mouse, and do the same to the expected mask; the page says where its picture is."""
-        surface.scroll_into_view_if_needed()
         box = surface.evaluate("canvas => canvas.getBoundingClientRect().toJSON()")
         scale = 1918 / box["width"]
         page.mouse.move(*points[0])
@@ -913,6 +912,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
         in_photo = [((x - box["left"]) * scale, (y - box["top"]) * scale) for x, y in points]
         return stroked(expected, in_photo, size, value)
 
+    surface.scroll_into_view_if_needed()
     box = surface.bounding_box()
     x, y = round(box["x"] + 0.2 * box["width"]), round(box["y"] + 0.3 * box["height"])
     expected = stroke([(x, y), (x + 120, y), (x + 200, y + 90)], 21, 1)
@@ -928,8 +928,8 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     page.get_by_role("button", name="zoom in").click()
     page.get_by_role("button", name="zoom in").click()
     expected = stroke([(x + 50, y + 20), (x + 90, y + 100)], 18, 1)
-    screenshot(page, "brush")
-
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "brush.png")
     page.keyboard.press("Escape")
     page.get_by_role("button", name="keep drawing").click()
     page.get_by_role("button", name="save mask").click()
@@ -946,7 +946,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     first[400:800, 500:1400] = True
     assert (row["added"], row["removed"]) == ((saved > 0)[~first].sum(), (saved == 0)[first].sum())
 
-    page.widget.get_by_role("button", name="correct", exact=True).click()  # by keyboard alone, and given up
+    page.widget.get_by_role("button", name="correct").click()  # by keyboard alone, and given up
     page.get_by_text("0 strokes").wait_for()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")

@@ -127,7 +127,9 @@ def test_cancel_leaves_no_mask(browser, tmp_path):
 
 def test_a_photo_without_any_mask_can_be_labelled(tmp_path):
     table = pd.DataFrame({"image_id": ["a_01"]})
-    browser = MaskBrowser(table, np.zeros((1, *SHAPE, 3), np.uint8), review=tmp_path / "r.csv", corrected=tmp_path / "c")
+    browser = MaskBrowser(
+        table, np.zeros((1, *SHAPE, 3), np.uint8), review=tmp_path / "r.csv", corrected=tmp_path / "c"
+    )
     assert browser.widget and browser.controls.start.options == ("nothing",)
     browser.controls.correct.click()
     mask = np.eye(*SHAPE, dtype=np.uint8)
