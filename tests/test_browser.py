@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import time
 import urllib.request
@@ -871,7 +872,7 @@ def stroked(mask, points, size, value):
     """What a stroke of the brush from point to point makes of a mask: each pixel whose centre is near enough."""
     rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]] + 0.5
     found = mask.copy()
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         length2 = (x1 - x0) ** 2 + (y1 - y0) ** 2
         along = ((columns - x0) * (x1 - x0) + (rows - y0) * (y1 - y0)) / length2
         along = along.clip(0, 1)

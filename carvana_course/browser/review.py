@@ -1,7 +1,7 @@
 """review.csv: which pictures a person marked, and who accepted or corrected which mask, when and by how much.
 
-A row is a mark (at most one a picture) or one new mask. Several people may write to one file: each keeps what the others
-have added since.
+A row is a mark (at most one a picture) or one new mask. Several people may write to one file: each keeps what the
+others have added since.
 """
 
 import getpass
@@ -78,7 +78,7 @@ def write_marks(path: Path, marks: dict, known: dict, table: pd.DataFrame, who: 
             if image_id in signed.index and signed.loc[image_id, "note"] == note:
                 row |= signed.loc[image_id, ["who", "when"]].to_dict()
             rows.append(row)
-        write_rows(path, [*rows, *before.loc[~is_mark, COLUMNS].to_dict("records")], before, table)
+        write_review(path, [*rows, *before.loc[~is_mark, COLUMNS].to_dict("records")], before, table)
     return all_marks
 
 
@@ -86,10 +86,10 @@ def add_change(path: Path, change: dict, table: pd.DataFrame) -> None:
     """Add a row on a new mask, {column: value} of COLUMNS. Raises RunError where the file cannot be written."""
     with locked(path):
         before = read_review(path)
-        write_rows(path, [*before[COLUMNS].to_dict("records"), change], before, table)
+        write_review(path, [*before[COLUMNS].to_dict("records"), change], before, table)
 
 
-def write_rows(path: Path, rows: list[dict], before: pd.DataFrame, table: pd.DataFrame) -> None:
+def write_review(path: Path, rows: list[dict], before: pd.DataFrame, table: pd.DataFrame) -> None:
     """Write rows of COLUMNS with all that the table, or else the file itself, knows of their pictures."""
     known = table.assign(image_id=table["image_id"].astype(str)).drop_duplicates("image_id")
     others = before[~before["image_id"].isin(known["image_id"])].drop_duplicates("image_id")
