@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import time
 import urllib.request
@@ -846,3 +847,118 @@ def test_marks_outside_a_filtered_table_keep_what_was_known_of_them(tmp_path):
     part.write_marks()
     saved = pd.read_csv(tmp_path / "marks.csv").set_index("image_id")
     assert saved["car_id"].to_dict() == {"a": "x", "c": "y", "b": "x"} and saved["iou"].tolist() == [0.1, 0.3, 0.2]
+
+
+# Brush and eraser in JupyterLab: strokes of a real mouse, to the pixel
+
+DRAW = f"""
+from pathlib import Path
+import cv2
+import numpy as np
+import pandas as pd
+from carvana_lib import reading
+from carvana_course.browser import MaskBrowser
+
+path = next(iter(sorted(Path({str(ROOT / "sample")!r}, "train").iterdir())))
+photo = cv2.resize(reading.read_photo(path), (1918, 1280))
+mask = np.zeros((1280, 1918), np.uint8)
+mask[400:800, 500:1400] = 1
+table = pd.DataFrame({{"image_id": ["car_01"]}})
+browser = MaskBrowser(table, photo[None], mask[None], corrected="corrected", review="draw.csv", who="ann")
+browser
+"""
+
+
+def stroked(mask, points, size, value):
+    """What a stroke of the brush from point to point makes of a mask: each pixel whose centre is near enough."""
+    rows, columns = np.mgrid[: mask.shape[0], : mask.shape[1]] + 0.5
+    found = mask.copy()
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        length2 = (x1 - x0) ** 2 + (y1 - y0) ** 2
+        along = ((columns - x0) * (x1 - x0) + (rows - y0) * (y1 - y0)) / length2
+        along = along.clip(0, 1)
+        near = (columns - x0 - along * (x1 - x0)) ** 2 + (rows - y0 - along * (y1 - y0)) ** 2 <= (size / 2) ** 2
+        found[near] = value
+    return found
+
+
+def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
+    address, folder = lab
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(DRAW)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, folder / "draw.ipynb")
+    page = chromium.new_page(viewport={"width": 1500, "height": 1000})
+    outside = []
+    page.on("request", lambda request: outside.append(request.url) if "127.0.0.1" not in request.url else None)
+    page.widget = run_notebook(page, address("draw.ipynb"))
+    page.widget.get_by_role("button", name="correct").click()
+    started = time.perf_counter()
+    surface = page.get_by_role("application")
+    surface.wait_for()
+    page.get_by_text("0 strokes").wait_for()
+    print(f"a photo of 1918 x 1280 opens in {time.perf_counter() - started:.2f} s")
+
+    expected = np.zeros((1280, 1918), np.uint8)
+    expected[400:800, 500:1400] = 1
+    page.get_by_role("slider", name="size").fill("21")
+
+    def stroke(points, size, value):
+        """Drag the mouse, and do the same to the expected mask; the page says where its picture is."""
+        box = surface.evaluate("canvas => canvas.getBoundingClientRect().toJSON()")
+        scale = 1918 / box["width"]
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point)
+        page.mouse.up()
+        in_photo = [((x - box["left"]) * scale, (y - box["top"]) * scale) for x, y in points]
+        return stroked(expected, in_photo, size, value)
+
+    surface.scroll_into_view_if_needed()
+    box = surface.bounding_box()
+    x, y = round(box["x"] + 0.2 * box["width"]), round(box["y"] + 0.3 * box["height"])
+    expected = stroke([(x, y), (x + 120, y), (x + 200, y + 90)], 21, 1)
+    page.keyboard.press("e")
+    page.get_by_text("eraser, 21 px · 1 stroke").wait_for()
+    expected = stroke([(x + 60, y + 60), (x + 61, y + 150)], 21, 0)
+    stroke([(x + 5, y + 200), (x + 300, y + 220)], 21, 0)
+    page.keyboard.press("Control+z")
+    page.get_by_text("eraser, 21 px · 2 strokes").wait_for()
+    page.keyboard.press("b")
+    page.keyboard.press("[")
+    page.get_by_text("brush, 18 px").wait_for()
+    page.get_by_role("button", name="zoom in").click()
+    page.get_by_role("button", name="zoom in").click()
+    expected = stroke([(x + 50, y + 20), (x + 90, y + 100)], 18, 1)
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "brush.png")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="keep drawing").click()
+    page.get_by_role("button", name="save mask").click()
+    wait_for(lambda: (folder / "corrected" / "car_01_mask_1.png").exists(), "the mask")
+    page.get_by_text("pixels added").wait_for()
+    page.widget.locator("img.widget-image").first.wait_for()
+    saved = cv2.imread(str(folder / "corrected" / "car_01_mask_1.png"), cv2.IMREAD_UNCHANGED)
+    assert saved.shape == (1280, 1918) and set(np.unique(saved)) == {0, 255}
+    differ = np.count_nonzero((saved > 0) != (expected > 0))
+    assert differ <= 2, f"{differ} pixels differ"  # whose centres lie on a stroke's edge, but for rounding
+    (row,) = pd.read_csv(folder / "draw.csv").to_dict("records")
+    assert (row["action"], row["who"], row["file"]) == ("corrected", "ann", "corrected/car_01_mask_1.png")
+    first = np.zeros((1280, 1918), bool)
+    first[400:800, 500:1400] = True
+    assert (row["added"], row["removed"]) == ((saved > 0)[~first].sum(), (saved == 0)[first].sum())
+
+    page.widget.get_by_role("button", name="correct").click()  # by keyboard alone, and given up
+    page.get_by_text("0 strokes").wait_for()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    page.get_by_text("0 strokes").wait_for()  # there is car already
+    page.keyboard.press("e")
+    page.keyboard.press("Space")
+    page.get_by_text("1 stroke").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="discard the strokes").click()
+    page.widget.locator("img.widget-image").first.wait_for()
+    assert len(list((folder / "corrected").iterdir())) == 1 and page.locator(".jp-CodeCell").count() == 1
+    assert not outside
+    page.close()

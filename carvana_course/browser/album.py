@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from carvana_course.browser import layers
+from carvana_course.browser.corrections import newest_corrections
 from carvana_course.browser.pairing import picture_numbers
+from carvana_course.browser.review import marks_in, read_review, user_name, write_marks
 from carvana_course.show import pictures
-from carvana_lib.runs import write_csv
 
 NONE = "none"
 BEST_LAYERS = (layers.ERRORS, layers.PREDICTED, layers.TRUE, layers.PHOTO)  # the first that can be drawn is shown first
@@ -76,13 +77,17 @@ class Album:
     layer, beside: the layers at the start (`layers.LAYERS`); sort: column at the start, worst first.
     background: (h, w, 3) uint8, what cut-outs are put on; review: CSV file of the marked pictures, read if it exists.
     width: of a picture on the page, pixels; cached: how many encoded pictures are kept in memory.
+    corrected: folder for new masks; None: masks cannot be corrected. original: a function of the row that gives the
+        photo, or its path, at its own size, where `photo` gives a smaller one; masks to correct must have that size.
+    who: the name that the review has for this person; None: that of the account.
 
     Raises ValueError for a table without rows or image_id, for arrays that are too short, where neither `row` nor the
     index tells which picture is meant, for unknown layers and columns.
     """
 
     def __init__(self, table, photo, mask=None, probability=None, *, layer=None, beside=NONE, sort=None, opacity=0.5,
-                 threshold=0.5, background=None, review="review.csv", width=480, cached=64):  # fmt: skip
+                 threshold=0.5, background=None, review="review.csv", width=480, cached=64, corrected=None,
+                 original=None, who=None):  # fmt: skip
         self.table = check_table(table, sort)
         self.labels = table.index
         self.sources = {"photo": photo, "mask": mask, "probability": probability}
@@ -99,18 +104,27 @@ class Album:
         self.background = background
         self.width = width
         self.review = Path(review)
+        self.corrected = None if corrected is None else Path(corrected)
+        self.new_masks = newest_corrections(self.corrected) if self.corrected else {}  # {image_id: file}
+        self.original = original
+        self.who = who or user_name()
         self.order = arrange(self.table, sort, sort in LARGE_IS_BAD)
-        self.saved = self.read_review()
-        self.marks = dict(zip(self.saved["image_id"], self.saved["note"], strict=True))  # {image_id: note}
+        self.marks = marks_in(read_review(self.review))  # {image_id: note}
+        self.known_marks = dict(self.marks)  # as they were in the file when this person last saw it
         # the latest results of three methods, for the widget asks for the same picture again and again
         self.cached_load = lru_cache(maxsize=6)(self.load)
         self.cached_title = lru_cache(maxsize=1024)(self.title)
         self.cached_jpeg = lru_cache(maxsize=cached)(self.jpeg)
 
-    def load(self, position: int) -> tuple:
-        """(photo, mask, probability) of a row of the table, checked; the latter two may be None."""
+    def row(self, position: int) -> pd.Series:
+        """A row of the table under the label that it came with."""
         row = self.table.iloc[position]
         row.name = self.labels[position]
+        return row
+
+    def load(self, position: int) -> tuple:
+        """(photo, mask, probability) of a row of the table, checked; the latter two may be None."""
+        row = self.row(position)
         found = []
         for source in self.sources.values():
             if source is None:
@@ -139,7 +153,7 @@ class Album:
         return layers.encode_jpeg(self.compose(position, layer, opacity, threshold))
 
     def title(self, position: int, threshold: float) -> str:
-        """id, view, make and model, IoU, Dice; and what is missing."""
+        """id, view, make and model, IoU, Dice; what is missing, and which new mask there is."""
         row = self.table.iloc[position]
         parts = [row["image_id"]]
         if row["view"] != "":
@@ -154,6 +168,8 @@ class Album:
             parts.append("no true mask")
         if self.has_probability and probability is None:
             parts.append("no prediction")
+        if str(row["image_id"]) in self.new_masks:
+            parts.append(f"new mask {self.new_masks[str(row['image_id'])].name}")
         return " · ".join(str(part) for part in parts if part)
 
     def strip(self, count: int = 8):
@@ -185,24 +201,7 @@ class Album:
         rows = self.table[names].drop_duplicates("car_id").fillna("")
         return {" ".join(str(part) for part in row if part != ""): row[0] for row in rows.itertuples(index=False)}
 
-    def read_review(self) -> pd.DataFrame:
-        """The marks of an earlier sitting with all that was known of them; no rows where there was none."""
-        none = pd.DataFrame(columns=["image_id", "note"])
-        if not self.review.exists():
-            return none
-        try:
-            saved = pd.read_csv(self.review, dtype=str, keep_default_na=False)
-        except pd.errors.EmptyDataError:  # as a full disk or an editor leaves it
-            return none
-        if not {"image_id", "note"} <= set(saved):
-            raise ValueError(f"{self.review} has no columns image_id and note; name another file for the marks")
-        return saved
-
     def write_marks(self) -> None:
         """Write the marked pictures with their notes and all that the table knows. Raises RunError where that fails."""
-        marked = pd.DataFrame({"image_id": list(self.marks), "note": list(self.marks.values())}, dtype=str)
-        known = self.table.assign(image_id=self.table["image_id"].astype(str)).drop_duplicates("image_id")
-        others = self.saved[~self.saved["image_id"].isin(known["image_id"])]  # what another table knew
-        if len(others):
-            known = pd.concat([known, others])
-        write_csv(self.review, marked.merge(known.drop(columns="note", errors="ignore"), on="image_id", how="left"))
+        self.marks = write_marks(self.review, self.marks, self.known_marks, self.table, self.who)
+        self.known_marks = dict(self.marks)

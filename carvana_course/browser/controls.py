@@ -73,6 +73,14 @@ class Controls:
         self.save.tooltip = f"write the marked pictures to {album.review}"
         self.status = W.HTML()
 
+        self.accept = sized(160, W.Button(description="accept prediction", icon="check"))
+        self.accept.tooltip = "save the prediction at this threshold as a mask"
+        hide_unless(album.has_probability, self.accept)
+        self.correct = sized(120, W.Button(description="correct", icon="pencil"))
+        self.correct.tooltip = "draw on the mask with brush and eraser"
+        self.start = sized(230, W.Dropdown(description="start from"))
+        self.to_do = sized(180, W.Checkbox(description="only without a new mask", indent=False))
+
         rows = [
             self.frames,
             [self.previous, self.next, number, self.count, self.view, self.view_slider, self.spin, self.play],
@@ -80,7 +88,20 @@ class Controls:
             [self.car, self.sort, self.largest, self.only_view, self.only_make, below],
             [self.mark, self.note, self.save, self.status],
         ]
-        self.page = W.VBox([self.title, *(W.Box(row, layout=ROW) for row in rows)])
+        if album.corrected:
+            rows.insert(-1, [self.accept, self.correct, self.start, self.to_do])
+        self.rows = [W.Box(row, layout=ROW) for row in rows]
+        self.surface = W.VBox([], layout={"display": "none", "width": "100%"})
+        self.page = W.VBox([self.title, self.surface, *self.rows])
+
+    def draw_on(self, widgets: list) -> tuple:
+        """Show these widgets in place of all rows but the title, or the rows again; what was shown in their place."""
+        before = self.surface.children
+        self.surface.children = widgets
+        self.surface.layout.display = "" if widgets else "none"
+        for row in self.rows:
+            row.layout.display = "none" if widgets else ROW["display"]
+        return before
 
 
 def sized(pixels: int, control):

@@ -14,6 +14,7 @@ import numpy as np
 from carvana_course.browser import layers
 from carvana_course.browser.album import LARGE_IS_BAD, NONE, Album, arrange
 from carvana_course.browser.controls import ALL, TABLE_ORDER, Controls, caption, close_widget
+from carvana_course.browser.correcting import Correcting
 from carvana_course.show.live import Live
 from carvana_lib import RunError
 
@@ -25,6 +26,7 @@ class MaskBrowser(Album, Live):
         super().__init__(*args, **kwargs)
         self.position = int(self.order[0])  # of the shown picture in the table; None where none passes the filters
         self.controls = None
+        self.correcting = Correcting(self)
         self.updating = False
         self.executor = None
         self.lock = threading.RLock()  # of `prepare`
@@ -55,13 +57,15 @@ class MaskBrowser(Album, Live):
         c.previous.on_click(lambda _: self.step(-1))
         c.next.on_click(lambda _: self.step(1))
         c.save.on_click(lambda _: self.save_marks())
+        c.accept.on_click(self.correcting.accept)
+        c.correct.on_click(self.correcting.open)
         self.on_change(self.show_number, c.number)
         self.on_change(self.show, c.view, c.view_slider)
         self.on_change(self.show_view, c.play)
         self.on_change(self.find_car, c.car)
         self.on_change(lambda _: self.draw(), c.layer, c.beside, c.opacity, c.threshold)
         self.on_change(lambda column: self.update(largest={"value": column in LARGE_IS_BAD}), c.sort)
-        self.on_change(lambda _: self.reorder(), c.sort, c.largest, c.only_view, c.only_make, c.below)
+        self.on_change(lambda _: self.reorder(), c.sort, c.largest, c.only_view, c.only_make, c.below, c.to_do)
         self.on_change(lambda _: self.mark(), c.mark, c.note)
 
     def close(self):
@@ -134,6 +138,9 @@ class MaskBrowser(Album, Live):
         view = None if c.only_view.value == ALL else c.only_view.value
         make = None if c.only_make.value == ALL else c.only_make.value
         self.order = arrange(self.table, sort, c.largest.value, view, make, c.below.value)
+        if c.to_do.value:
+            is_done = self.table.loc[self.order, "image_id"].astype(str).isin(self.new_masks)
+            self.order = self.order[~is_done.to_numpy()]
         self.show(int(self.order[0]) if len(self.order) else None)
 
     def show(self, position: int | None):
@@ -155,6 +162,9 @@ class MaskBrowser(Album, Live):
         self.update(number_field={"max": len(shown)}, number={"max": len(shown), "value": self.place() + 1})
         self.update(play={"max": len(car) - 1, "value": car.index.get_loc(self.position)})
         self.update(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
+        if self.corrected:
+            starts = self.correcting.starts(image_id)
+            self.update(start={"options": starts, "value": starts[0]})
 
     def chosen_layers(self) -> list[str]:
         """The layer, and the one beside it where there is one."""
