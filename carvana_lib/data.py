@@ -40,8 +40,6 @@ class Carvana:
 
     def mask(self, row: int) -> np.ndarray:
         """The mask of a row as training sees it, (H, W) uint8: 0, 1, and IGNORE in the padding."""
-        if not self.frame.pad:
-            return self.masks[row]
         place = self.frame.place((self.table["height"].iat[row], self.table["width"].iat[row]))
         marked = np.full_like(self.masks[row], IGNORE)
         marked[place] = self.masks[row][place]
@@ -70,9 +68,7 @@ def _read_metadata(folder: Path) -> pd.DataFrame:
     try:
         first_line = path.read_text(encoding="utf8").partition("\n")[0]
         format = {"sep": max(",;\t", key=first_line.count), "index_col": False, "skipinitialspace": True}
-        with warnings.catch_warnings(
-            action="ignore", category=pd.errors.ParserWarning
-        ):  # of a comma at each line's end
+        with warnings.catch_warnings(action="ignore"):  # of a comma at each line's end
             table = pd.read_csv(path, dtype=str, keep_default_na=False, **format).rename(columns={"id": "car_id"})
         if "car_id" not in table:
             raise KeyError

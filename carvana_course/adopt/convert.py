@@ -21,7 +21,7 @@ from carvana_lib import DataError, ParameterError, RunError
 from carvana_lib.reading import open_photo
 from carvana_lib.runs import atomic, remove, stale
 
-COLUMNS = ["file", "id", "group", "area", "problem"]  # of names.csv
+NAMES_COLUMNS = ["file", "id", "group", "area", "problem"]  # of names.csv
 NAMED = 5  # photos that are named on the screen
 
 
@@ -103,7 +103,7 @@ def adopt_folder(
         convert = partial(convert_photo, folder=images, temporary=temporary, how=how)
         results = bounded_map(threads, convert, candidates, 4 * cores())
         rows = list(progress(results, "adopting photos", len(candidates), "photo"))
-        names = pd.DataFrame(rows, columns=COLUMNS)
+        names = pd.DataFrame(rows, columns=NAMES_COLUMNS)
         check_result(names, candidates, how)
         names.to_csv(temporary / "names.csv", index=False)
         if target.is_dir():
@@ -138,7 +138,10 @@ def wanted_classes(candidates: list[Candidate], asked: tuple[str, ...]) -> froze
 
 def convert_photo(candidate: Candidate, folder: Path, temporary: Path, how: HowToRead) -> dict:
     """Write one photo and its mask, if nothing is wrong with them: its row of names.csv."""
-    row = dict.fromkeys(COLUMNS, "") | {"file": printable(candidate.file), "problem": printable(candidate.problem)}
+    row = dict.fromkeys(NAMES_COLUMNS, "") | {
+        "file": printable(candidate.file),
+        "problem": printable(candidate.problem),
+    }
     if candidate.problem:
         return row
     path = folder / candidate.file

@@ -18,7 +18,7 @@ from carvana_lib.runs import write_csv, writing
 MARKED = "marked"
 ACCEPTED = "accepted"
 CORRECTED = "corrected"
-COLUMNS = ["image_id", "note", "action", "who", "when", "file", "source", "added", "removed"]
+REVIEW_COLUMNS = ["image_id", "note", "action", "who", "when", "file", "source", "added", "removed"]
 
 
 def user_name() -> str:
@@ -42,14 +42,14 @@ def read_review(path: Path) -> pd.DataFrame:
     try:
         found = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (FileNotFoundError, pd.errors.EmptyDataError):  # empty, as a full disk or an editor leaves it
-        return pd.DataFrame(columns=COLUMNS, dtype=str)
+        return pd.DataFrame(columns=REVIEW_COLUMNS, dtype=str)
     if not {"image_id", "note"} <= set(found):
         raise ValueError(f"{path} has no columns image_id and note; name another file for the marks")
-    for name in COLUMNS:
+    for name in REVIEW_COLUMNS:
         if name not in found:
             found[name] = ""
     found.loc[found["action"] == "", "action"] = MARKED
-    return found[[*COLUMNS, *(name for name in found if name not in COLUMNS)]]
+    return found[[*REVIEW_COLUMNS, *(name for name in found if name not in REVIEW_COLUMNS)]]
 
 
 def marks_in(review: pd.DataFrame) -> dict[str, str]:
@@ -78,26 +78,26 @@ def write_marks(path: Path, marks: dict, known: dict, table: pd.DataFrame, who: 
             if image_id in signed.index and signed.loc[image_id, "note"] == note:
                 row |= signed.loc[image_id, ["who", "when"]].to_dict()
             rows.append(row)
-        write_review(path, [*rows, *before.loc[~is_mark, COLUMNS].to_dict("records")], before, table)
+        write_review(path, [*rows, *before.loc[~is_mark, REVIEW_COLUMNS].to_dict("records")], before, table)
     return all_marks
 
 
 def add_change(path: Path, change: dict, table: pd.DataFrame) -> None:
-    """Add a row on a new mask, {column: value} of COLUMNS. Raises RunError where the file cannot be written."""
+    """Add a row on a new mask, {column: value} of REVIEW_COLUMNS. Raises RunError where the file cannot be written."""
     with locked(path):
         before = read_review(path)
-        write_review(path, [*before[COLUMNS].to_dict("records"), change], before, table)
+        write_review(path, [*before[REVIEW_COLUMNS].to_dict("records"), change], before, table)
 
 
 def write_review(path: Path, rows: list[dict], before: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Write rows of COLUMNS with all that the table, or else the file itself, knows of their pictures."""
+    """Write rows of REVIEW_COLUMNS with all that the table, or else the file itself, knows of their pictures."""
     known = table.assign(image_id=table["image_id"].astype(str)).drop_duplicates("image_id")
     others = before[~before["image_id"].isin(known["image_id"])].drop_duplicates("image_id")
     if len(others):  # what another table knew
         known = pd.concat([known, others])
-    known = known.drop(columns=[name for name in COLUMNS[1:] if name in known])
-    filled = [{name: str(row.get(name, "")) for name in COLUMNS} for row in rows]
-    written = pd.DataFrame(filled, columns=COLUMNS, dtype=str)
+    known = known.drop(columns=[name for name in REVIEW_COLUMNS[1:] if name in known])
+    filled = [{name: str(row.get(name, "")) for name in REVIEW_COLUMNS} for row in rows]
+    written = pd.DataFrame(filled, columns=REVIEW_COLUMNS, dtype=str)
     write_csv(path, written.merge(known, on="image_id", how="left"))
 
 

@@ -9,7 +9,7 @@ from carvana_lib.config import Params
 from carvana_lib.metrics import bootstrap_by_car
 from carvana_lib.runs import Run, read_json
 
-COLUMNS = ["recipe", "folds", "cars", "test_miou", "ci95_low", "ci95_high", "lowest_fold", "highest_fold"]
+FOLD_COLUMNS = ["recipe", "folds", "cars", "test_miou", "ci95_low", "ci95_high", "lowest_fold", "highest_fold"]
 MEANING = (
     "All test pictures of the finished folds in one table: their mean IoU, and its 95 % interval over cars. "
     "It covers which cars were photographed. It covers neither another seed nor that nets of other folds share "
@@ -30,7 +30,7 @@ def each_fold(values: dict, chosen: dict) -> list[dict]:
 
 
 def compare_folds(sets: list[Params]) -> pd.DataFrame:
-    """One row for each recipe with folds, over those that have finished on the same pictures: COLUMNS, see MEANING."""
+    """One row for each recipe with folds, finished on the same pictures: FOLD_COLUMNS, see MEANING."""
     recipes = {}
     for params in sets:
         run = Run(params.run_name)
@@ -39,7 +39,7 @@ def compare_folds(sets: list[Params]) -> pd.DataFrame:
             recipe["fingerprint"] = read_json(run.metrics)["fingerprint"]
             recipes.setdefault(json.dumps(recipe), {})[params.fold] = params
     rows = [summarise_folds(list(finished.values())) for finished in recipes.values()]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=FOLD_COLUMNS)
 
 
 def summarise_folds(finished: list[Params]) -> list:
