@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from carvana_lib import DataError
 from carvana_lib.device import cores, keep_memory, progress
@@ -16,9 +17,11 @@ from carvana_lib.frame import Frame
 from carvana_lib.pairs import find_pairs
 from carvana_lib.reading import HAS_HEIC, open_photo, read_mask
 from carvana_lib.runs import atomic, remove, runs_folder, stale
+from carvana_lib.split import find_alike
 
-FORMAT = 4  # of the cache: another number where reading or its files change, so that an earlier version's is not used
-AUDIT_COLUMNS = ["image_id", "car_id", "view", "image", "mask", "width", "height", "area", "problem", "warning"]
+FORMAT = 5  # of the cache: another number where reading or its files change, so that an earlier version's is not used
+AUDIT_COLUMNS = ["image_id", "car_id", "view", "image", "mask", "width", "height", "area"]
+AUDIT_COLUMNS += ["problem", "warning", "alike"]
 
 
 def digest(file) -> str:
@@ -43,6 +46,7 @@ def inspect(folder: Path, pair: dict, frame: Frame, keep_empty: bool = False, th
     except DataError as error:
         row["problem"] = str(error).replace(str(folder) + os.sep, "")
         return row, None, None
+    row["hash"] = _hash(photo)
     row["area"] = cv2.countNonZero(mask) / mask.size
     row["warning"] = _oddity(mask, row["area"])
     if mask.shape != (row["height"], row["width"]):
@@ -50,6 +54,20 @@ def inspect(folder: Path, pair: dict, frame: Frame, keep_empty: bool = False, th
     elif not row["area"] and not keep_empty:
         row["problem"] = "empty mask; set keep_empty to keep photos without a car"
     return row, frame.fit(photo), frame.fit(mask)
+
+
+def _hash(photo: np.ndarray) -> str:
+    """Perceptual hash of a photo, 256 bits as 64 hexadecimal digits: similar ones for pictures that look alike."""
+    from imagehash import phash
+
+    return str(phash(Image.fromarray(photo), hash_size=16))
+
+
+def _name_alike(audit: pd.DataFrame) -> pd.Series:
+    """For each row the first image_id of its group of near-duplicates, '' where it is alone or has a problem."""
+    sound = audit[audit["problem"] == ""]
+    groups = sound["image_id"].groupby(find_alike(sound["hash"].tolist()))
+    return groups.transform("first").where(groups.transform("size") > 1).reindex(audit.index).fillna("")
 
 
 def _oddity(mask: np.ndarray, area: float) -> str:
@@ -103,6 +121,8 @@ def prepare(folder: Path, frame: Frame, keep_empty=False, threshold: int | None 
                 images.write(image)
                 masks.write(mask)
                 contents.update(f"{row['image_id']} {row['digest']}\n".encode())
-        pd.DataFrame(rows, columns=AUDIT_COLUMNS).to_csv(temporary / "audit.csv", index=False)
+        audit = pd.DataFrame(rows, columns=[*AUDIT_COLUMNS, "hash"])
+        audit["alike"] = _name_alike(audit)
+        audit[AUDIT_COLUMNS].to_csv(temporary / "audit.csv", index=False)
         (temporary / "fingerprint").write_text(contents.hexdigest()[:12])
     return cache, time.perf_counter() - started

@@ -48,6 +48,7 @@ class Params(BaseModel):
     folds: int | None = Field(None, ge=2, le=1000, description="share the cars out to so many test sets; None: one")
     fold: int | None = Field(None, ge=1, description="the test set of this run, 1 to folds; a batch takes each in turn")
     split_by: Literal["car", "image"] = Field("car", description="image: views of a test car leak into training")
+    group_duplicates: bool = Field(False, description="keep cars with near-duplicates on one side of the split")
     train_cars: int | None = Field(None, ge=1, description="train on at most so many cars; None: all")
     subset: int | None = Field(None, ge=1, description="train on at most so many images; None: all")
     start_from: str | None = Field(None, description="run whose best weights training starts with; None: random ones")

@@ -14,6 +14,7 @@ from carvana_lib.cache import prepare
 from carvana_lib.frame import IGNORE, Frame
 from carvana_lib.reading import read_mask
 from carvana_lib.runs import ROOT, Run, write_csv
+from carvana_lib.split import across, split_by_car, split_by_image, unite
 
 
 @dataclass
@@ -78,43 +79,6 @@ def _read_metadata(folder: Path) -> pd.DataFrame:
         raise DataError(f"{fault}; mend it, or remove it to go on without") from None
 
 
-def split_by_car(table, seed: int, val_fraction: float, test_fraction: float, folds=None, fold=None) -> list[str]:
-    """'train', 'val' or 'test' for each row, drawn by car, so that all views of a car fall on one side. Of two cars
-    only, one's odd views become validation and its even views test. With `folds`, each car is in one of so many test
-    sets, and `fold` says in which of them, from 1. Raises DataError for more folds than cars. Taught in 05.
-    """
-    cars = sorted(set(table["car_id"]))
-    order = np.random.default_rng(seed).permutation(cars).tolist()
-    if folds and folds > len(cars):
-        raise DataError(f"folds={folds} are more than there are cars, {len(cars)}; set folds={len(cars)} at most")
-    if len(cars) <= 2:
-        held_out = np.where(table["view"] % 2 == 1, "val", "test")
-        return np.where(table["car_id"] == order[(fold or 1) - 1], held_out, "train").tolist()
-    n_test = max(1, round(test_fraction * len(cars)))
-    if folds:
-        start = len(cars) * (fold - 1) // folds
-        n_test = len(cars) * fold // folds - start
-    n_val = max(1, round(val_fraction * len(cars)))
-    n_val = min(n_val, len(cars) - n_test - 1)  # four cars at 40 % and 40 % would leave none to train on
-    if folds:
-        order = np.roll(order, n_val - start)  # the fold's cars come after those for validation, another part each time
-    names = ["val"] * n_val + ["test"] * n_test + ["train"] * (len(cars) - n_val - n_test)
-    return table["car_id"].map(dict(zip(order, names, strict=True))).tolist()
-
-
-def split_by_image(table: pd.DataFrame, seed: int) -> list[str]:
-    """The leaky counterpart of the split by car in column `split`: the odd views of validation and test cars go to
-    training, and as many views of training cars, drawn by the seed, are 'unused'. Used by `open_data` in 01.
-    """
-    split = table["split"].to_numpy(copy=True)
-    honest = np.flatnonzero(split == "train")
-    leaking = (table["view"] % 2 == 1).to_numpy() & (split != "train")
-    unused = np.random.default_rng(seed).choice(honest, min(leaking.sum(), len(honest)), replace=False)
-    split[unused] = "unused"
-    split[leaking] = "train"
-    return split.tolist()
-
-
 def open_data(params) -> Carvana:
     """Prepare (or find) the cache, join the metadata, split by car, leave audit.csv and split.csv in the run. Raises
     DataError for no usable picture, for fewer than two cars, and, with `params.strict`, for any fault. Taught in 01.
@@ -132,14 +96,15 @@ def open_data(params) -> Carvana:
         raise DataError(f"{left_out}, first {first}; mend or remove them, or set strict=False to go on without them")
     if faults.all():
         raise DataError(f"no usable pair of photo and mask in {folder}: {left_out}")
-    if os.environ.get("RANK", "0") == "0":  # of a launcher's processes one speaks
-        if faults.any():
-            print(left_out)
-        if (audit["warning"] != "").any():
-            print(f"{_counted(audit, 'warning', 'with an odd mask')}; see {run.audit}")
+    is_speaker = os.environ.get("RANK", "0") == "0"  # of a launcher's processes one speaks
+    if faults.any() and is_speaker:
+        print(left_out)
+    if (audit["warning"] != "").any() and is_speaker:
+        print(f"{_counted(audit, 'warning', 'with an odd mask')}; see {run.audit}")
     table = audit[~faults].drop(columns=["problem", "warning"]).reset_index(drop=True)
     shares = (params.val_fraction, params.test_fraction, params.folds, params.fold)
-    table["split"] = split_by_car(table, params.seed, *shares)
+    dealt = unite(table) if params.group_duplicates else table
+    table["split"] = split_by_car(dealt, params.seed, *shares)
     if params.split_by == "image":
         table["split"] = split_by_image(table, params.seed)
     for name in ("train", "val", "test"):
@@ -147,6 +112,10 @@ def open_data(params) -> Carvana:
             few = f"{len(table)} usable pictures of {table['car_id'].nunique()} cars leave none for {name}"
             remedy = f"add pictures of more cars, or name them by car as 'carvana look {folder}' shows"
             raise DataError(f"{few}, split by {params.split_by}; {remedy}")
+    twins = across(table) if params.split_by == "car" else table[:0]
+    if len(twins) and is_speaker:
+        first = f"{len(twins)} pictures look like one on another side of the split, first {twins['image_id'].iloc[0]}"
+        print(f"{first}; set group_duplicates to keep such cars together; see the column alike of {run.audit}")
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
     frame = params.frame

@@ -14,9 +14,9 @@ from carvana_course.facts import is_rendered
 from carvana_lib import DataError, cache, pairs, reading
 from carvana_lib import data as D
 from carvana_lib.config import Params
-from carvana_lib.data import split_by_car
 from carvana_lib.frame import Frame
 from carvana_lib.runs import Run
+from carvana_lib.split import split_by_car
 
 
 def audit(folder, size=32):

@@ -65,9 +65,9 @@ def test_the_library_imports_nothing_else_of_the_repository():
 
 def test_what_a_learner_reads_is_an_evening():
     modules = reading()
-    assert len(modules) <= 18, sorted(modules)
-    assert sum(map(lines, modules)) <= 1960  # 1,700, and what other people's files, shapes and splits take
-    assert sum(map(lines, MODULES)) <= 2060
+    assert len(modules) <= 19, sorted(modules)
+    assert sum(map(lines, modules)) <= 2080  # 1,700, and what other people's files, shapes and splits take
+    assert sum(map(lines, MODULES)) <= 2150
     assert len(list(LIBRARY.rglob("*.py"))) == len(MODULES), "ls is the syllabus"
 
 

@@ -20,8 +20,8 @@ from carvana_lib import ParameterError, metrics, training
 from carvana_lib import data as pictures
 from carvana_lib.checkpoints import make_model
 from carvana_lib.config import Params
-from carvana_lib.data import split_by_car
 from carvana_lib.runs import LAST
+from carvana_lib.split import split_by_car
 
 from .conftest import TINY, pick
 
