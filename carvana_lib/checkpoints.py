@@ -96,7 +96,7 @@ def make_model(params) -> UNet:
 
 
 def has_ended(history: list[dict], params) -> bool:
-    """True after all epochs, or `patience` epochs without a higher val mIoU (Prechelt 1998, 2.1). Taught in 04."""
+    """True after all epochs, or `patience` epochs without a higher val mIoU (Prechelt 1998). Taught in 04."""
     scores = [row["val_miou"] for row in history]
     waited = len(scores) - 1 - scores.index(max(scores)) if scores else 0
     return len(scores) >= params.epochs or waited >= (params.patience or params.epochs)

@@ -118,7 +118,7 @@ class Params(BaseModel):
 
     def of_training(self) -> dict:
         """The parameters that decide what an epoch learns; a new parameter is one of them unless it is FREE."""
-        ends = {"patience"} if self.scheduler == "onecycle" else {"patience", "epochs"}  # there they decide the rates
+        ends = {"patience"} if self.scheduler == "onecycle" else {"patience", "epochs"}  # there the rates follow epochs
         return self.model_dump(exclude=FREE | ends | {"tuning_epochs", "tuning_subset"})
 
     def of_search(self) -> dict:
