@@ -5,11 +5,10 @@ import pandas as pd
 import torch
 
 from carvana_lib.checkpoints import is_trained, load_trained
-from carvana_lib.dataset import make_loader, training_rows
+from carvana_lib.dataset import make_loader
 from carvana_lib.device import make_accelerator
 from carvana_lib.frame import IGNORE
-from carvana_lib.metrics import COUNTS, averagings, bootstrap_by_car, boundary_iou, confusion_counts, dice, iou, summary
-from carvana_lib.model import count_parameters
+from carvana_lib.metrics import COUNTS, boundary_iou, confusion_counts, dice, iou
 from carvana_lib.training import train
 from carvana_lib.tuning import search, with_best
 
@@ -78,28 +77,3 @@ def threshold_curve(histograms: np.ndarray) -> pd.DataFrame:
     tp = above[:, 1]
     fn = histograms[:, 1].sum(-1, keepdims=True) - tp
     return pd.DataFrame({"threshold": np.arange(BINS) / BINS, "miou": iou(tp, fp, fn).mean(0)})
-
-
-def run_metrics(val: pd.DataFrame, test: pd.DataFrame, model, data, params, history: pd.DataFrame) -> dict:
-    """The numbers of a run, as metrics.json holds them, from its per-image tables. Taught in 05."""
-    score = summary(test["iou"])
-    low, high = bootstrap_by_car(test, seed=params.seed)
-    return {
-        "val_miou": float(val["iou"].mean()),
-        "test_miou": score["mean"],
-        "test_iou_std": score["std"],
-        "test_iou_min": score["min"],
-        "test_iou_max": score["max"],
-        "test_miou_ci95": [low, high],
-        "test_dice": float(test["dice"].mean()),
-        "test_boundary_iou": float(test["boundary_iou"].mean()),
-        "test_averagings": dict(averagings(test, params.batch_size)[["averaging", "value"]].to_numpy().tolist()),
-        "seconds_per_epoch": float(history["seconds"].mean()),
-        "epochs": len(history),
-        "images_seen": int(history["images"].sum()),
-        "n_train": len(np.unique(training_rows(data, params))),
-        "n_val": len(val),
-        "n_test": len(test),
-        "parameters": count_parameters(model),
-        "fingerprint": data.fingerprint,
-    }

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from carvana_course.headless.scores import score_run
+from carvana_course.headless.scores import run_metrics, score_run
 from carvana_lib import evaluation
 from carvana_lib.checkpoints import make_model
 from carvana_lib.metrics import iou
@@ -77,7 +77,7 @@ def test_prediction_leaves_the_model_as_it_was(data, params):
 def test_metrics_have_the_promised_names(data, params):
     model, history = train(data, params)
     val, test = (evaluation.score_images(model, data, data.rows(name), params)[0] for name in ("val", "test"))
-    found = evaluation.run_metrics(val, test, model, data, params, history)
+    found = run_metrics(val, test, model, data, params, history)
     promised = {
         "val_miou",
         "test_miou",
