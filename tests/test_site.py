@@ -150,6 +150,7 @@ FIGURES = {  # a call, and what its text must say
     "plots.curves({'b': ([1, 2, 3], [0, 4, 0]), 'c': ([1, 2, 3], [5] * 3)}, 'x', 'y')": "b 0 at both ends, at most 4",
     "plots.curves({'d': ([1, 3, 9], [5, 6, 7]), 'e': ([2], [6])}, 'x', 'y')": ": d (from 1 to 9) from 5 to 7; e (2) 6.",
     "plots.receptive_fields(np.zeros((64, 64, 3)), receptive_field(UNet(4)))": "sees: encoder 1 5, encoder 2 14",
+    "plots.scatter([1, 2, 3, 4], [0.9, 0.8, 0.6, 0.7], 'doubt', 'IoU')": "doubt 1 to 4 and IoU 0.6 to 0.9; rank corr",
     "plots.heat_map(trials)": "bce at 0.0001 0.600, bce at 0.0003 0.800",
     "plots.learning_curves(history)": "Epochs 1 to 2: train loss from 0.5 to 0.4",
     "plots.iou_histogram([0.5, 0.7], 0.6)": "the IoU of 2 images, 0.500 to 0.700, with mean 0.600",

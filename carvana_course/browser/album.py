@@ -19,7 +19,7 @@ from carvana_course.show import pictures
 
 NONE = "none"
 BEST_LAYERS = (layers.ERRORS, layers.PREDICTED, layers.TRUE, layers.PHOTO)  # the first that can be drawn is shown first
-LARGE_IS_BAD = ("fp", "fn", "loss", "error")  # columns that put their largest value first; others their smallest
+LARGE_IS_BAD = ("fp", "fn", "loss", "error", "unsure")  # columns that put their largest value first
 
 
 def arrange(table, sort=None, largest_first=False, view=None, make=None, iou_below=1.0) -> np.ndarray:

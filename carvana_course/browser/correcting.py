@@ -17,7 +17,7 @@ from carvana_lib.runs import remove
 NEWEST = "newest correction"
 PREDICTION = "prediction"
 TRUE_MASK = "true mask"
-NO_MASK = "nothing"
+FROM_NOTHING = "nothing"
 MOST_PIXELS = 50_000_000  # of a photo to draw on; the page needs 20 bytes for each
 LONGEST_SIDE = 16_384  # pixels of a canvas, in the browsers that allow least
 MISSING = "drawing needs the package anywidget: 'pip install anywidget', then reload the page"
@@ -42,7 +42,7 @@ class Correcting:
             NEWEST: image_id in self.browser.new_masks,
             PREDICTION: self.browser.has_probability,
             TRUE_MASK: self.browser.has_mask,
-            NO_MASK: True,
+            FROM_NOTHING: True,
         }
         return [name for name, there in is_there.items() if there]
 
@@ -65,8 +65,8 @@ class Correcting:
         """(mask (H, W) uint8 {0, 1} of the photo's shape, where it comes from). Raises DataError for none."""
         browser = self.browser
         image_id = str(browser.table.loc[position, "image_id"])
-        if name == NO_MASK:
-            return np.zeros(shape, np.uint8), NO_MASK
+        if name == FROM_NOTHING:
+            return np.zeros(shape, np.uint8), FROM_NOTHING
         if name == NEWEST:
             mask = read_mask(browser.new_masks[image_id])
             source = browser.new_masks[image_id].name

@@ -82,4 +82,17 @@ QUESTIONS = {
         },
         right="a step is missing or done twice, such as the normalisation",
     ),
+    "accepting": Quiz(
+        "A net that fills the wheel arches predicts a thousand photos. You accept all masks unseen and train on them. "
+        "What becomes of the arches?",
+        {
+            "they open again: a thousand masks average the mistake out": "A mistake that is the same in every mask is "
+            "no noise, and nothing averages it out.",
+            "they stay filled, and the net is surer of it": "It learns what it is shown, its own mistake a thousand "
+            "times; one more round makes the probability higher, and doubt no longer points there.",
+            "nothing can be said without the test score": "The masks say already what is learned. A test on masks of "
+            "the same making would even praise it.",
+        },
+        right="they stay filled, and the net is surer of it",
+    ),
 }

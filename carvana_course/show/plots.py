@@ -146,6 +146,19 @@ def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bo
     return fig
 
 
+def scatter(x, y, xlabel: str, ylabel: str):
+    """A dot for each pair of values."""
+    fig, ax = new_figure()
+    ax.scatter(x, y, s=22, color=BLUE)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ends = [f"{name} {np.min(values):.3g} to {np.max(values):.3g}" for name, values in ((xlabel, x), (ylabel, y))]
+    fig.alt = f"{len(x)} dots: {' and '.join(ends)}"
+    if len(x) > 2:
+        fig.alt += f"; rank correlation {np.corrcoef(np.argsort(np.argsort(x)), np.argsort(np.argsort(y)))[0, 1]:.2f}"
+    fig.alt += "."
+    return fig
+
+
 def heat_map(table):
     """Validation mIoU over learning rate and loss, from the table of `tuning.search`."""
     grid = table.pivot(index="loss", columns="learning_rate", values="val_miou")
