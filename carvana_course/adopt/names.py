@@ -13,8 +13,8 @@ from carvana_lib.pairs import STRANGE
 from carvana_lib.reading import PHOTO_SUFFIXES
 
 WORDS_OF_MASKS = "mask|masks|gt|seg|segmentation|label|labels|labelids|matte|annotation"
-AFTER = re.compile(rf"[_\-. ]+({WORDS_OF_MASKS})$", re.I)  # IMG_0101_mask
-BEFORE = re.compile(rf"^({WORDS_OF_MASKS})[_\-. ]+", re.I)  # mask_IMG_0101
+WORD_AFTER = re.compile(rf"[_\-. ]+({WORDS_OF_MASKS})$", re.I)  # IMG_0101_mask
+WORD_BEFORE = re.compile(rf"^({WORDS_OF_MASKS})[_\-. ]+", re.I)  # mask_IMG_0101
 LONGEST = 100  # letters of a group: with number and ending, a file's name stays below the 255 bytes that disks allow
 
 
@@ -85,7 +85,7 @@ def without_ending(name: str) -> str:
 def photo_keys(key: str) -> list[str]:
     """The keys of photos that a mask of this key may belong to, the likeliest first: its own, and without its word."""
     path = PurePosixPath(key)
-    bare = BEFORE.sub("", AFTER.sub("", path.name))
+    bare = WORD_BEFORE.sub("", WORD_AFTER.sub("", path.name))
     if PurePosixPath(bare).suffix.lower() in PHOTO_SUFFIXES:  # IMG_0101.jpg.png
         bare = PurePosixPath(bare).stem
     return [key, path.with_name(bare or path.name).as_posix()]
