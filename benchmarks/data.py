@@ -80,7 +80,7 @@ def differences(folder, size: int) -> tuple[float, int]:
     """
     data, grey, pixels = open_data(Params(data_dir=str(folder), image_size=size, run_name="bench")), [], 0
     for row, pair in enumerate(data.table.to_dict("records")):
-        full = Frame.of(size).fit(read_photo(folder / pair["image"])).astype(int)
+        full = Frame.of(size).resize(read_photo(folder / pair["image"])).astype(int)
         grey.append(np.abs(full - data.images[row]).mean())
         area = cv2.resize(read_mask(folder / pair["mask"]).astype(float), (size, size), interpolation=cv2.INTER_AREA)
         pixels += int((((area > 0.5) != data.masks[row]) & (np.abs(area - 0.5) > 1e-6)).sum())

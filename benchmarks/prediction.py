@@ -89,7 +89,7 @@ def nets_alone(folder: Path, size: int, repeats: int) -> dict[str, float]:
     """Milliseconds for one picture in memory by the name of the engine, and for one of four at a time."""
     model, path = load_model(folder / f"net-{size}" / BEST), next((folder / "train").iterdir())
     net, frame = prediction.fast(model, "cpu"), Frame.of(size)
-    inputs = frame.fit(read_photo(path, at_least=size))[None].repeat(4, axis=0)
+    inputs = frame.resize(read_photo(path, at_least=size))[None].repeat(4, axis=0)
     engines = {
         "PyTorch as it predicts (bf16, folded BatchNorm)": lambda _: frame_logits(net, inputs[:1], frame),
         "PyTorch, float32": export.predictor(model),

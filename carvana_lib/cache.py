@@ -53,7 +53,7 @@ def inspect(folder: Path, pair: dict, frame: Frame, keep_empty: bool = False, th
         row["problem"] = f"mask is {mask.shape[1]}x{mask.shape[0]}, image is {row['width']}x{row['height']}"
     elif not row["area"] and not keep_empty:
         row["problem"] = "empty mask; set keep_empty to keep photos without a car"
-    return row, frame.fit(photo), frame.fit(mask)
+    return row, frame.resize(photo), frame.resize(mask)
 
 
 def _hash(photo: np.ndarray) -> str:

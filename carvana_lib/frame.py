@@ -35,7 +35,7 @@ class Frame(NamedTuple):
         left = (self.width - width) // 2
         return slice(top, top + height), slice(left, left + width)
 
-    def fit(self, array: np.ndarray) -> np.ndarray:
+    def resize(self, array: np.ndarray) -> np.ndarray:
         """A photo (H, W, 3) uint8 RGB or a mask (H, W) of 0 and 1, by area: a pixel of the mask is 1 where at least
         half of what it covers is. Padding is GREY in photos and 0 in masks.
         """

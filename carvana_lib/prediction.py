@@ -64,7 +64,7 @@ def photo_logits(model, photo: np.ndarray, frame: Frame, flip: bool = False) -> 
     """A photo (H, W, 3) uint8 RGB -> logits (H, W) float32; `frame` is that of the training, `params.frame`. The model
     runs where it is; `fast(model)` is quicker for more than one photo. Taught in 06.
     """
-    return frame.restore(net_logits(model, frame.fit(photo)[None], flip)[0], photo.shape[:2])
+    return frame.restore(net_logits(model, frame.resize(photo)[None], flip)[0], photo.shape[:2])
 
 
 def probability(model, photo: np.ndarray, frame: Frame, flip: bool = False) -> np.ndarray:

@@ -30,7 +30,7 @@ def test_pairs_are_found_by_name_and_arrays_follow_the_table(data, folder):
     for row in (0, 17, 39):
         image_id = data.table["image_id"][row]
         mask = reading.read_mask(folder / "train_masks" / f"{image_id}_mask.gif")
-        assert (data.masks[row] == Frame.of(32).fit(mask)).all()
+        assert (data.masks[row] == Frame.of(32).resize(mask)).all()
         assert data.table["area"][row] == pytest.approx(mask.mean())
 
 
@@ -234,8 +234,8 @@ def test_a_car_twice_in_the_metadata_does_not_shift_the_pictures(folder, params)
 def test_reduced_decoding_is_close_to_full_decoding(real):
     differences = []
     for path in sorted((real / "carvana-native" / "train").glob("*.jpg"))[::6]:
-        full = Frame.of(256).fit(reading.read_photo(path)).astype(int)
-        reduced = Frame.of(256).fit(reading.read_photo(path, at_least=256))
+        full = Frame.of(256).resize(reading.read_photo(path)).astype(int)
+        reduced = Frame.of(256).resize(reading.read_photo(path, at_least=256))
         assert reading.read_photo(path, at_least=256).shape == (320, 480, 3)
         differences.append(np.abs(full - reduced).mean())
     assert np.mean(differences) < 1.5
@@ -252,7 +252,7 @@ def test_resized_masks_are_thresholded_areas():
     mask = np.random.default_rng(0).integers(0, 2, (64, 96)).astype(np.uint8)
     area = mask.reshape(16, 4, 16, 6).mean((1, 3))
     clear = np.abs(area - 0.5) > 0.01
-    assert (Frame.of(16).fit(mask)[clear] == (area > 0.5)[clear]).all()
+    assert (Frame.of(16).resize(mask)[clear] == (area > 0.5)[clear]).all()
 
 
 def test_the_leaky_split_keeps_the_number_of_training_pictures_and_the_test_pictures(params):

@@ -110,7 +110,7 @@ def test_photos_are_turned_upright(orientation, format):
     assert (read_photo(file) == upright).all()
     small, size = open_photo(file, at_least=64)
     assert size == upright.shape[:2] and (small.shape[0] > small.shape[1]) == (size[0] > size[1])
-    assert np.abs(Frame.of(16).fit(small).astype(int) - Frame.of(16).fit(upright)).max() <= 4
+    assert np.abs(Frame.of(16).resize(small).astype(int) - Frame.of(16).resize(upright)).max() <= 4
     assert (small.shape[0] < size[0]) == (format == "JPEG") and min(small.shape[:2]) >= 64
 
 
@@ -197,7 +197,7 @@ def test_the_outline_of_enlarged_logits_has_no_stairs():
     picture = np.repeat(np.clip(128 + 4 * distance, 0, 255)[..., None], 3, -1).astype(np.uint8)
     line = distance >= 0
     said = probability(Bright(), picture, Frame.of(32)) >= 0.5
-    stairs = cv2.resize(Frame.of(32).fit(picture)[..., 0] // 128, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
+    stairs = cv2.resize(Frame.of(32).resize(picture)[..., 0] // 128, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
     assert (said != line).mean() < 0.005 < (stairs != line).mean()
 
 

@@ -24,7 +24,7 @@ def test_a_padded_photo_keeps_its_aspect_ratio_and_comes_back(shape):
     height, width = rows.stop - rows.start, columns.stop - columns.start
     assert height == 96 or width == 128
     assert abs(height * shape[1] - width * shape[0]) <= max(shape), "the aspect ratio, up to a pixel"
-    framed = frame.fit(np.full((*shape, 3), 7, np.uint8))
+    framed = frame.resize(np.full((*shape, 3), 7, np.uint8))
     assert (framed[rows, columns] == 7).all() and (framed == 7).all(-1).sum() == height * width
     assert (framed == GREY).all(-1).sum() == 96 * 128 - height * width
     logits = np.full((96, 128), -9, np.float32)

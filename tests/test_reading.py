@@ -276,7 +276,9 @@ def test_a_threshold_is_used_for_the_whole_set(tmp_path):
     half, more = (open_data(params.replace(mask_threshold=t)) for t in (100, 200))
     assert half.table["area"].min() > more.table["area"].max() > 0
     mask = half.read_mask(half.table["mask"].iloc[0])
-    assert mask.mean() == pytest.approx(half.table["area"].iloc[0]) and (Frame.of(32).fit(mask) == half.masks[0]).all()
+    assert (
+        mask.mean() == pytest.approx(half.table["area"].iloc[0]) and (Frame.of(32).resize(mask) == half.masks[0]).all()
+    )
 
 
 PHOTO = Image.fromarray(np.random.default_rng(3).integers(0, 256, (5, 8, 3), dtype=np.uint8)).resize((60, 40))
@@ -339,7 +341,7 @@ def test_training_and_prediction_see_the_same_photo(tmp_path, name):
 
 def test_heic_is_read_with_its_package_or_named(tmp_path, monkeypatch):
     pytest.importorskip("pillow_heif", reason="no pillow-heif: pip install pillow-heif")
-    photo = Image.fromarray(Frame.of(64).fit(np.asarray(PHOTO)))
+    photo = Image.fromarray(Frame.of(64).resize(np.asarray(PHOTO)))
     photo.save(tmp_path / "IMG_1.HEIC", format="HEIF", quality=95)
     assert np.abs(read_photo(tmp_path / "IMG_1.HEIC").astype(int) - np.asarray(photo)).mean() < 5
     (tmp_path / "IMG_2.heic").write_bytes(b"nonsense")

@@ -21,7 +21,7 @@ NAIVE = "mask enlarged"
 
 def naive_mask(model, photo: np.ndarray, frame: Frame) -> np.ndarray:
     """(H, W) uint8 {0, 1}, as many programs do it: threshold what the net says, then enlarge the mask."""
-    small = net_logits(model, frame.fit(photo)[None])[0][frame.place(photo.shape[:2])] >= 0
+    small = net_logits(model, frame.resize(photo)[None])[0][frame.place(photo.shape[:2])] >= 0
     return cv2.resize(small.astype(np.uint8), photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 

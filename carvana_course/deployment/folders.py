@@ -148,7 +148,7 @@ def predict_folder(
 def read_job(folder: Path, name: str, frame: Frame) -> Job:
     """Decode a photo, a JPEG at reduced size, and bring it into the frame for the net. Raises DataError."""
     photo, size = open_photo(folder / name, at_least=max(frame.height, frame.width))
-    return Job(name, digest(folder / name), size, frame.fit(photo))
+    return Job(name, digest(folder / name), size, frame.resize(photo))
 
 
 @dataclass

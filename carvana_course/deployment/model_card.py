@@ -141,8 +141,8 @@ def half_as_large(images: np.ndarray, masks: np.ndarray) -> tuple[np.ndarray, np
     rows = (height // 4, height - small.height - height // 4)
     columns = (width // 4, width - small.width - width // 4)
     return (
-        np.pad([small.fit(image) for image in images], ((0, 0), rows, columns, (0, 0)), mode="edge"),
-        np.pad([small.fit(mask) for mask in masks], ((0, 0), rows, columns)),
+        np.pad([small.resize(image) for image in images], ((0, 0), rows, columns, (0, 0)), mode="edge"),
+        np.pad([small.resize(mask) for mask in masks], ((0, 0), rows, columns)),
     )
 
 

@@ -72,4 +72,4 @@ def logits_by_way(model, photo: np.ndarray, frame: Frame, way: str = "whole", fl
     larger = input_frame(frame, way)
     if way == "native":
         return net_logits(model, photo[None], flip)[0]
-    return larger.restore(frame_logits(model, larger.fit(photo)[None], frame, way, flip)[0], photo.shape[:2])
+    return larger.restore(frame_logits(model, larger.resize(photo)[None], frame, way, flip)[0], photo.shape[:2])
