@@ -1,5 +1,6 @@
 """`carvana adopt`: any folder of photos and masks -> train/, train_masks/ and names.csv, whole or not at all."""
 
+import math
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +19,13 @@ from carvana_course.adopt.names import Candidate, describe_sizes, name_candidate
 from carvana_course.adopt.sources import find_candidates
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError, ParameterError, RunError
+from carvana_lib.config import Params
 from carvana_lib.reading import open_photo
 from carvana_lib.runs import atomic, remove, stale
 
 NAMES_COLUMNS = ["file", "id", "group", "area", "problem"]  # of names.csv
 NAMED = 5  # photos that are named on the screen
+STEPS = 120  # of a first training at least: thirty photos of mugs, which five epochs teach nothing, need so many
 
 
 @dataclass
@@ -62,10 +65,17 @@ class Adopted:
         if empty:
             said.append(f"{empty} photos show no object; training leaves them out, unless you add -p keep_empty true")
         name = re.sub(r"[^\w.-]", "-", self.target.name).lstrip(".-") or "mine"
-        data = f"-p data_dir {quoted(self.target)} --name {name}"
+        data = f"-p data_dir {quoted(self.target)} -p epochs {enough_epochs(len(kept))} --name {name}"
         said.append(f"a first training: carvana train -p learning_rate 1e-3 -p loss bce_dice {data}")
         said.append(f"all chapters: carvana run {data}")
         return said
+
+
+def enough_epochs(photos: int) -> int:
+    """The epochs of a first training: the default's, or, of few photos, as many as make up STEPS."""
+    params = Params()
+    trained_on = (1 - params.val_fraction - params.test_fraction) * photos
+    return max(params.epochs, math.ceil(STEPS / max(1, trained_on // params.batch_size)))
 
 
 def adopt_folder(
