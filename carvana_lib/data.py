@@ -115,7 +115,7 @@ def open_data(params) -> Carvana:
     twins = across(table) if params.split_by == "car" else table[:0]
     if len(twins) and is_speaker:
         first = f"{len(twins)} pictures look like one on another side of the split, first {twins['image_id'].iloc[0]}"
-        print(f"{first}; set group_duplicates to keep such cars together; see the column alike of {run.audit}")
+        print(f"{first}; set group_duplicates to keep them on one side; see the column alike of {run.audit}")
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
     frame = params.frame
