@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from carvana_lib import DataError
 from carvana_lib.device import cores, keep_memory, progress
@@ -32,7 +31,7 @@ def digest(file) -> str:
 
 def inspect(folder: Path, pair: dict, frame: Frame, keep_empty: bool = False, threshold: int | None = None):
     """Read one pair: (its row of the audit, picture, mask), both in the frame, None where something is wrong. A sound
-    pair's row also has the key digest, of the two files' contents, and a warning where the mask looks odd. Masks
+    pair's row also has the keys digest, of the two files' contents, and small, the photo in grey at 64x64. Masks
     without car are sound with `keep_empty`; `threshold` is that of `read_mask`. Taught in 01.
     """
     row = dict.fromkeys(AUDIT_COLUMNS, "") | pair
@@ -46,7 +45,7 @@ def inspect(folder: Path, pair: dict, frame: Frame, keep_empty: bool = False, th
     except DataError as error:
         row["problem"] = str(error).replace(str(folder) + os.sep, "")
         return row, None, None
-    row["hash"] = _hash(photo)
+    row["small"] = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA)
     row["area"] = cv2.countNonZero(mask) / mask.size
     row["warning"] = _oddity(mask, row["area"])
     if mask.shape != (row["height"], row["width"]):
@@ -56,17 +55,10 @@ def inspect(folder: Path, pair: dict, frame: Frame, keep_empty: bool = False, th
     return row, frame.resize(photo), frame.resize(mask)
 
 
-def _hash(photo: np.ndarray) -> str:
-    """Perceptual hash of a photo, 256 bits as 64 hexadecimal digits: similar ones for pictures that look alike."""
-    from imagehash import phash
-
-    return str(phash(Image.fromarray(photo), hash_size=16))
-
-
 def _name_alike(audit: pd.DataFrame) -> pd.Series:
     """For each row the first image_id of its group of near-duplicates, '' where it is alone or has a problem."""
     sound = audit[audit["problem"] == ""]
-    groups = sound["image_id"].groupby(find_alike(sound["hash"].tolist()))
+    groups = sound["image_id"].groupby(find_alike(sound["small"]))
     return groups.transform("first").where(groups.transform("size") > 1).reindex(audit.index).fillna("")
 
 
@@ -121,7 +113,7 @@ def prepare(folder: Path, frame: Frame, keep_empty=False, threshold: int | None 
                 images.write(image)
                 masks.write(mask)
                 contents.update(f"{row['image_id']} {row['digest']}\n".encode())
-        audit = pd.DataFrame(rows, columns=[*AUDIT_COLUMNS, "hash"])
+        audit = pd.DataFrame(rows, columns=[*AUDIT_COLUMNS, "small"])
         audit["alike"] = _name_alike(audit)
         audit[AUDIT_COLUMNS].to_csv(temporary / "audit.csv", index=False)
         (temporary / "fingerprint").write_text(contents.hexdigest()[:12])
