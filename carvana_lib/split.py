@@ -6,7 +6,7 @@ from PIL import Image
 
 from carvana_lib import DataError
 
-ALIKE = 10  # of 256 bits: copies at JPEG quality 50 or half the size differ by up to 8, of 270 real cars the most alike by 16
+ALIKE = 10  # of 256 bits: copies saved anew or half as large differ by up to 8, the most alike of 270 real cars by 16
 
 
 def split_by_car(table, seed: int, val_fraction: float, test_fraction: float, folds=None, fold=None) -> list[str]:
