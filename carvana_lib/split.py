@@ -47,26 +47,28 @@ def split_by_image(table: pd.DataFrame, seed: int) -> list[str]:
 
 
 def find_alike(photos) -> np.ndarray:
-    """Number of each photo's group of near-duplicates, (N,) int, by perceptual hashes (Zauner 2010, section 3.2.1): one
-    group are photos that differ in at most ALIKE bits, and those of which each is like the next. `photos` are (H, W)
-    uint8, in grey. Used by `open_data` in 01.
+    """Number of each photo's group of near-duplicates, (N,) int, by perceptual hashes of the cosine transform (Zauner
+    2010): one group are photos that differ in at most ALIKE bits, and those of which each is like the next. `photos`
+    are (H, W) uint8, in grey. Used by `open_data` in 01.
     """
     from imagehash import phash
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    size = len(photos)
-    if not size:
+    if not len(photos):
         return np.empty(0, int)
-    bits = np.stack([phash(Image.fromarray(photo), hash_size=16).hash.ravel() for photo in photos])
+    hashes = np.stack([phash(Image.fromarray(photo), hash_size=16).hash.ravel() for photo in photos])
+    bits, positions = np.unique(hashes, axis=0, return_inverse=True)  # of many equal ones all pairs would fill memory
     signs = 2 * bits.astype(np.float32) - 1  # of two pictures, the products add up to bits that agree minus others
     least = bits.shape[1] - 2 * ALIKE
+    size = len(bits)
     pairs = []
     for start in range(0, size, 1000):  # a matrix of all by all would not fit for many pictures
         agreement = signs[start : start + 1000] @ signs[start:].T
         pairs.append(np.argwhere(agreement >= least) + start)
     left, right = np.concatenate(pairs).T
-    return connected_components(coo_matrix((np.ones(len(left)), (left, right)), (size, size)))[1]
+    groups = connected_components(coo_matrix((np.ones(len(left)), (left, right)), (size, size)))[1]
+    return groups[positions]
 
 
 def unite(table: pd.DataFrame) -> pd.DataFrame:

@@ -74,3 +74,4 @@ def test_pictures_in_several_blocks_find_each_other():
     noise[1100] = noise[3]
     groups = find_alike(noise)
     assert groups[1100] == groups[3] and len(set(groups)) == 1199
+    assert set(find_alike(np.full((3000, 64, 64), 7, np.uint8))) == {0}
