@@ -1,4 +1,5 @@
-"""The static site: complete, connected, alone in the world, and readable on a phone; and a text for every figure."""
+"""The static site: complete, connected, alone in the world, readable on a phone, by night and without JavaScript;
+what its script adds; and a text for every figure."""
 
 import re
 import shutil
@@ -84,18 +85,24 @@ def test_ids_are_unique(built):
 def test_nothing_is_fetched_from_elsewhere(built):
     folder, pages = built
     for address, page in pages.items():
-        assert not page.all("script", "iframe", "object", "embed"), address
+        assert not page.all("iframe", "object", "embed"), address
+        root = "../" * address.count("/")
+        assert page.all("script") == [{"src": f"{root}site.js"}], address
         sources = [tag.get("src", "") for tag in page.all("img", "source")] + [tag["href"] for tag in page.all("link")]
         assert not [source for source in sources if re.match(r"(https?:)?//", source)], address
     styles = "".join(path.read_text("utf8") for path in folder.rglob("*.css"))
     assert not re.search(r"url\(|@import", styles)
+    assert {path.name for path in folder.rglob("*.js")} == {"site.js", "sections.js"}
+    assert not re.search(r"\bfetch|XMLHttp|https?:|\bimport\b|eval\(|innerHTML", (folder / "site.js").read_text("utf8"))
 
 
 def test_a_phone_is_told_its_width_and_a_screen_reader_the_language(built):
     for address, page in built[1].items():
         assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")
-        assert page.all("html") == [{"lang": "ru" if ".ru." in address else "en"}]
-        assert len(page.all("title")) == len(page.all("main")) == 1
+        (html,) = page.all("html")
+        assert html["lang"] == ("ru" if ".ru." in address else "en")
+        assert len(page.all("title")) == len(page.all("main")) == len(page.all("h1")) == 1
+        assert page.all("a")[0] == {"class": "skip", "href": "#main"} and page.all("main") == [{"id": "main"}]
 
 
 def test_previous_and_next_lead_through_all_pages(built):
@@ -190,12 +197,33 @@ SMALL = """() => [...document.querySelectorAll("main p, main li, main td, main p
     .map(one => one.outerHTML.slice(0, 99))"""
 
 
-@pytest.mark.parametrize("screen", SCREENS)
-def test_every_page_is_readable(built, chromium, screen):
-    """In a real browser: nothing wider than the screen, nothing small, every picture there, no request that fails."""
+PALE = """() => {
+    const light = ([r, g, b]) => [[r, 0.2126], [g, 0.7152], [b, 0.0722]].map(([one, weight]) =>
+        weight * (one <= 10.3 ? one / 3294 : ((one / 255 + 0.055) / 1.055) ** 2.4)).reduce((a, b) => a + b);
+    const numbers = color => color.match(/[\\d.]+/g).map(Number);
+    const under = one => {
+        const color = numbers(getComputedStyle(one).backgroundColor);
+        return (color[3] ?? 1) === 1 ? color : under(one.parentElement);
+    };
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = new Set();
+    while (walker.nextNode()) {
+        const one = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !one.checkVisibility({visibilityProperty: true})) continue;
+        const both = [light(numbers(getComputedStyle(one).color)), light(under(one))].sort((a, b) => a - b);
+        const contrast = (both[1] + 0.05) / (both[0] + 0.05);
+        if (contrast < 4.5) found.add(`${one.tagName}.${one.className} ${contrast.toFixed(2)}`);
+    }
+    return [...found];
+}"""
+
+
+@pytest.mark.parametrize(("screen", "theme"), [("phone", "light"), ("desktop", "dark")])
+def test_every_page_is_readable(built, chromium, screen, theme):
+    """In a browser: nothing wider than the screen, nothing small or pale, each picture there, no request that fails."""
     folder, pages = built
     width, height = SCREENS[screen]
-    page = chromium.new_page(viewport={"width": width, "height": height})
+    page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
     failures = []
     page.on("requestfailed", lambda request: failures.append(request.url))
     page.on("console", lambda message: failures.append(message.text))
@@ -205,8 +233,10 @@ def test_every_page_is_readable(built, chromium, screen):
         page.goto((folder / address).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
         assert page.evaluate(OVERFLOWING) == [] and page.evaluate(SMALL) == [], address
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.evaluate(OVERFLOWING) == [] and page.evaluate(PALE) == [], address
         assert page.evaluate("[...document.images].every(one => one.complete && one.naturalWidth > 0)"), address
-        page.screenshot(path=shots / f"site_{screen}_{address.replace('/', '-')}.png", full_page=True)
+        page.screenshot(path=shots / f"site_{screen}_{theme}_{address.replace('/', '-')}.png", full_page=True)
     assert not failures
     page.close()
 

@@ -28,12 +28,25 @@ class Quiz(Live):
         return "\n".join([f"Quiz: {self.question}", *(f"  ( ) {option}" for option in self.options)])
 
     def _repr_html_(self):
+        """The options, and folded below them, in the same order, what to say to each; site.js makes buttons of it."""
         options = "".join(f"<li>{html.escape(option)}</li>" for option in self.options)
-        answer = f"<b>{html.escape(self.right)}</b>. {html.escape(self.options[self.right])}"
+        answers = "".join(f"<li>{self.explain(option)}</li>" for option in self.options)
         return (
-            f"<p><b>Quiz.</b> {html.escape(self.question)}</p><ul>{options}</ul>"
-            f"<details><summary>Answer</summary><p>{answer}</p></details>"
+            f"<div class='carvana-quiz'><p><b>Quiz.</b> {html.escape(self.question)}</p><ul>{options}</ul>"
+            f"<details><summary>Answer</summary><ul>{answers}</ul></details></div>"
         )
+
+    def explain(self, option: str) -> str:
+        """An option and what to say to it, as HTML; the right one in bold."""
+        name = html.escape(option)
+        if option == self.right:
+            name = f"<b>{name}</b>"
+        return f"{name}: <span>{html.escape(self.verdict(option))}</span>"
+
+    def verdict(self, option: str) -> str:
+        """'Right.' or 'No.', and why."""
+        word = "Right." if option == self.right else "No."
+        return f"{word} {self.options[option]}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/plain": repr(self), "text/html": self._repr_html_()}, {}
@@ -52,5 +65,4 @@ class Quiz(Live):
     def answer(self, option: str | None):
         """Say whether the option is right, and why."""
         if option is not None:
-            verdict = "Right." if option == self.right else "No."
-            self.feedback.value = TEXT.format(" role='status'", html.escape(f"{verdict} {self.options[option]}"))
+            self.feedback.value = TEXT.format(" role='status'", html.escape(self.verdict(option)))

@@ -1,26 +1,49 @@
-"""The course as a static site: the committed notebooks with the outputs they have, and no network, no JavaScript.
+"""The course as a static site: the committed notebooks with the outputs they have, and no network.
 
 Pages lie as their sources do, so a link between sources needs no more than another ending to lead between pages.
+Everything can be read without JavaScript; `site.js` adds the search, the quizzes' buttons and the choice of a theme.
 """
 
+import json
 import re
 import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+from bs4 import BeautifulSoup, NavigableString
 from jinja2 import Environment
 from nbconvert import HTMLExporter
 
 from carvana_course.headless.notebooks import find_notebooks
+from carvana_course.show.glossary import read_glossary
 from carvana_lib import DataError
 from carvana_lib.runs import ROOT, atomic
 
 SITE = ROOT / "site"
 DESIGN = ROOT / "docs" / "site"
+GLOSSARIES = {path: read_glossary(path) for path in sorted((ROOT / "docs").glob("glossary*.md"))}
 WORDS = {
-    "en": {"contents": "Contents", "neighbours": "previous and next page"},
-    "ru": {"contents": "Содержание", "neighbours": "предыдущая и следующая страницы"},
+    "en": {
+        "contents": "Contents",
+        "neighbours": "previous and next page",
+        "skip": "Skip to the text",
+        "search": "Search",
+        "some": "Sections found:",
+        "none": "Nothing found for",
+        "dark": "Dark",
+        "solutions": "Solutions",
+    },
+    "ru": {
+        "contents": "Содержание",
+        "neighbours": "предыдущая и следующая страницы",
+        "skip": "Перейти к тексту",
+        "search": "Поиск",
+        "some": "Найдено разделов:",
+        "none": "Ничего не найдено:",
+        "dark": "Тёмная тема",
+        "solutions": "Решения",
+    },
 }
 
 
@@ -45,6 +68,20 @@ class Page(NamedTuple):
         """'ru' for *.ru.md, 'en' for the others."""
         return "ru" if self.source.stem.endswith(".ru") else "en"
 
+    @property
+    def is_solution(self) -> bool:
+        """Whether it answers the exercises of a chapter."""
+        return self.source.parent.name == "solutions"
+
+
+class Section(NamedTuple):
+    """What the search may find: where it is, relative to the site, the titles of its page and its own, its text."""
+
+    address: str
+    page: str
+    title: str
+    text: str
+
 
 def build(target: Path = SITE) -> list[Page]:
     """Write the whole site into `target`, in the place of what is there, and return its pages in reading order.
@@ -53,24 +90,32 @@ def build(target: Path = SITE) -> list[Page]:
     """
     pages = find_pages()
     template = Environment(autoescape=False).from_string((DESIGN / "page.html.j2").read_text(encoding="utf8"))
-    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
+    exporter = HTMLExporter(
+        template_file=str(DESIGN / "cells.html.j2"), exclude_input_prompt=True, exclude_output_prompt=True
+    )
     written = {}  # address -> text
     assets = set()
+    sections = []
     for number, page in enumerate(pages):
-        body, resources = exporter.from_notebook_node(page.notebook)
+        resources = {"name": page.source.stem, "is_solution": page.is_solution}
+        body, _ = exporter.from_notebook_node(page.notebook, resources)
         connected, needed = connect_links(body, page, pages)
         assets.update(needed)
+        sections.extend(find_sections(connected, page))
         written[page.address] = template.render(
             body=connected,
             page=page,
             pages=pages,
+            home=next(other for other in pages if other.language == page.language),
             before=pages[number - 1] if number else None,
             after=pages[number + 1] if number + 1 < len(pages) else None,
             root="../" * (len(page.source.parts) - 1),
             sections=re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', connected),
             words=WORDS[page.language],
         )
-    written["style.css"] = (DESIGN / "style.css").read_text(encoding="utf8") + "\n".join(resources["inlining"]["css"])
+    for name in ("style.css", "site.js"):
+        written[name] = (DESIGN / name).read_text(encoding="utf8")
+    written["sections.js"] = f"const SECTIONS = {json.dumps(sections, ensure_ascii=False)};\n"
     shutil.rmtree(target, ignore_errors=True)
     with atomic(target, folder=True) as temporary:
         for address, text in written.items():
@@ -126,8 +171,33 @@ def connect_links(body: str, page: Page, pages: list[Page]) -> tuple[str, set[Pa
             assets.add(path.relative_to(ROOT))
         elif path not in known:
             raise DataError(f"{page.source}: the link to {link} leads to no page of the site")
-        if attribute == "href":
-            link = address_of(link)
-        return f'{attribute}="{link}"'
+        if attribute == "src":
+            return match.group()
+        term = GLOSSARIES.get(path, {}).get(link.partition("#")[2])
+        tooltip = f' class="term" title="{term.tooltip}"' if term else ""
+        return f'href="{address_of(link)}"{tooltip}'
 
     return re.sub(r'\b(href|src)="([^"]+)"', replace, body), assets
+
+
+def find_sections(body: str, page: Page) -> list[Section]:
+    """The sections of a page's HTML, each from its heading to the next; a term of the glossary is one too.
+
+    Text and code are kept, outputs are not: who looks for a number reads on.
+    """
+    soup = BeautifulSoup(body, "html.parser")
+    for part in soup.select(".output_wrapper, .anchor-link, .fold > summary, .fold > p, style"):
+        part.decompose()
+    titles = soup.select("h1[id], h2[id], h3[id], p > a[id] + strong")
+    sections = []
+    for title, following in zip(titles, [*titles[1:], None], strict=True):
+        words = []
+        for part in title.next_elements:
+            if part is following:
+                break
+            if isinstance(part, NavigableString) and title not in part.parents:
+                words.append(part)
+        anchor = title.get("id") or title.find_previous_sibling("a")["id"]
+        text = " ".join("".join(words).split())
+        sections.append(Section(f"{page.address}#{anchor}", page.title, title.get_text().strip("."), text))
+    return sections
