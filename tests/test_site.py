@@ -9,8 +9,10 @@ from urllib.parse import unquote
 import nbclient
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from conftest import ROOT
 
+from carvana_course.exercises.quiz import Quiz
 from carvana_course.upkeep import site
 from carvana_lib import DataError
 
@@ -146,6 +148,220 @@ def test_every_picture_of_the_site_has_a_text(built):
     for address, page in built[1].items():
         texts = [image.get("alt", "") for image in page.all("img")]
         assert all(text and not text.startswith("No description") for text in texts), address
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast of two colours like #0072b2, 1 to 21."""
+    lights = []
+    for color in (one, other):
+        shares = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [share / 12.92 if share <= 0.03928 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+        lights.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def test_text_stands_out_in_both_themes(built):
+    style = (built[0] / "style.css").read_text("utf8")
+    colors = {name: pair for name, *pair in re.findall(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\)", style)}
+    grounds = {"paper", "panel", "marked"}
+    on_panels_only = {"comment", "keyword", "string", "number", "name"}
+    texts = colors.keys() - grounds - {"line", "accent"}
+    assert on_panels_only < texts and {"ink", "quiet", "link"} < texts
+    for theme in (0, 1):
+        for text in texts:
+            for ground in ("panel",) if text in on_panels_only else grounds:
+                found = contrast(colors[text][theme], colors[ground][theme])
+                assert found >= 4.5, f"{text} on {ground} in theme {theme}: {found:.2f}"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The folder of a site of the glossary and of one made-up chapter with all that folds."""
+    code = nbformat.v4.new_code_cell
+    printed = nbformat.v4.new_output("stream", text="forty-two\n")
+    question = Quiz(
+        "Why <b>?", {"it rises": "It does.", "it falls": 'It "never" falls.', "nothing": "Much."}, "it rises"
+    )
+    asked = nbformat.v4.new_output("execute_result", {"text/html": question._repr_html_()})
+    cells = [
+        nbformat.v4.new_markdown_cell("# A\n\n[Dice](../docs/glossary.md#dice), [twice](../docs/glossary.md#dice)."),
+        code("41 + 1", outputs=[printed], metadata={"jupyter": {"source_hidden": True}}),
+        code("43 - 1", outputs=[printed], metadata={"jupyter": {"outputs_hidden": True}}),
+        code("21 * 2", outputs=[printed]),
+        code("quiz('up')", outputs=[asked]),
+        nbformat.v4.new_markdown_cell("### up · one line\n\nGo up."),
+        code("my_up = ...", id="01-ex-up-answer"),
+        code('check("up", my_up)', outputs=[printed], id="01-ex-up-check"),
+    ]
+    solution = [nbformat.v4.new_markdown_cell("# Solutions\n\n## up\n\nSo."), code("my_up = 1", id="s01-up-answer")]
+    glossary = site.Path("docs/glossary.md")
+    pages = [
+        site.Page(site.Path("notebooks/01_made_up.ipynb"), nbformat.v4.new_notebook(cells=cells)),
+        site.Page(site.Path("notebooks/solutions/01_made_up.ipynb"), nbformat.v4.new_notebook(cells=solution)),
+        site.Page(glossary, nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(TERMS)])),
+    ]
+    folder = tmp_path_factory.mktemp("small") / "site"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(site, "find_pages", lambda: pages)
+        site.build(folder)
+    return folder
+
+
+TERMS = """# Glossary
+
+<a id="dice"></a>**Dice.** Twice the overlap. (No more.)
+
+<a id="mask"></a>**Маска (mask).** Где автомобиль, там 1; ещё."""
+
+
+def test_what_jupyter_hides_and_what_a_reader_writes_is_folded(small):
+    page = BeautifulSoup((small / "notebooks" / "01_made_up.html").read_text("utf8"), "html.parser")
+    folded = {one.summary.get_text(): one.get_text() for one in page.select("details.fold")}
+    assert list(folded) == ["Code", "Output", "Your answer and its check"]
+    assert "41 + 1" in folded["Code"] and "forty-two" not in folded["Code"]
+    assert "forty-two" in folded["Output"] and "43 - 1" not in folded["Output"]
+    assert all(part in folded["Your answer and its check"] for part in ("my_up = ...", "check(", "forty-two"))
+    (link,) = [one["href"] for one in page.select("details.fold a")]
+    assert link == "solutions/01_made_up.html#up"
+    solution = BeautifulSoup((small / "notebooks" / "solutions" / "01_made_up.html").read_text("utf8"), "html.parser")
+    assert "my_up = 1" in solution.select_one("details.fold").get_text() and solution.select_one("h2#up")
+
+
+def test_a_link_to_the_glossary_brings_its_definition(built):
+    found = 0
+    for address, page in built[1].items():
+        for link in page.all("a"):
+            if re.search(r"glossary(\.ru)?\.html#", link.get("href", "")):
+                assert link["class"] == "term" and len(link["title"].split()) > 5, f"{address}: {link}"
+                assert "](" not in link["title"] and "**" not in link["title"], f"{address}: {link}"
+                found += 1
+    assert found > 90
+
+
+def test_without_javascript_everything_can_be_read(small, chromium):
+    context = chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto((small / "notebooks" / "01_made_up.html").as_uri())
+    assert not page.get_by_role("searchbox").is_visible() and not page.locator("#theme").is_visible()
+    assert page.get_by_text("nothing", exact=True).is_visible() and not page.get_by_text("Right. It does.").is_visible()
+    page.get_by_text("Answer", exact=True).click()
+    assert page.get_by_text("Right. It does.").is_visible() and page.get_by_text("No. Much.").is_visible()
+    assert page.get_by_role("link", name="Dice").get_attribute("title").startswith("Twice the overlap")
+    page.get_by_role("button", name="Contents").click()
+    page.get_by_role("link", name="Glossary").click()
+    assert page.url.endswith("docs/glossary.html")
+    context.close()
+
+
+def test_a_quiz_tells_whether_each_answer_is_right_and_why(small, chromium):
+    page = chromium.new_page()
+    page.goto((small / "notebooks" / "01_made_up.html").as_uri())
+    quiz = page.locator(".carvana-quiz")
+    said = quiz.get_by_role("status")
+    assert quiz.get_by_role("group", name="Quiz. Why <b>?").get_by_role("radio").count() == 3
+    assert said.inner_text() == "" and not page.get_by_text("Answer", exact=True).is_visible()
+    for answer, verdict in {
+        "it falls": 'No. It "never" falls.',
+        "it rises": "Right. It does.",
+        "nothing": "No. Much.",
+    }.items():
+        quiz.get_by_label(answer).check()
+        assert said.inner_text() == verdict
+        assert ("right" in (said.get_attribute("class") or "")) is verdict.startswith("Right")
+    page.close()
+
+
+def test_the_search_finds_sections_and_is_worked_by_keys(built, chromium):
+    folder, _ = built
+    page = chromium.new_page(viewport=dict(zip(("width", "height"), SCREENS["phone"], strict=True)))
+    page.goto((folder / "notebooks" / "05_evaluation.html").as_uri())
+    results = page.locator("#results")
+    page.keyboard.press("/")
+    for query, title in {
+        "skip connections": "Skip connection · Glossary",
+        "dice": "Dice · Glossary",
+        "range test learning": "A learning-rate range test · 3 · Tuning",
+        "my_bce": "bce · twenty minutes · 3 · Tuning",
+        "обрезка градиентов": "Обрезка градиента (gradient clipping) · Глоссарий",
+    }.items():
+        page.keyboard.press("Control+a")
+        page.keyboard.type(query)
+        results.get_by_text(title).first.wait_for(timeout=3000)
+        assert results.locator("a").first.inner_text().startswith(title) and results.locator("mark").count()
+        box = results.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= SCREENS["phone"][0]
+    page.keyboard.press("Control+a")
+    page.keyboard.type("<b>qqq")
+    results.get_by_text("Nothing found for “<b>qqq”").wait_for()
+    page.keyboard.press("Escape")
+    assert not results.is_visible() and page.get_by_role("searchbox").input_value() == "<b>qqq"
+    page.keyboard.press("Control+a")
+    page.keyboard.type("takeaways")
+    results.locator("li").first.wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("document.activeElement.matches('#results li:first-child a')")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.matches('input')") and not results.is_visible()
+    page.keyboard.type(" 5")
+    results.get_by_text("5 · Evaluation").first.wait_for()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/05_evaluation.html#Takeaways")
+    assert not results.is_visible()
+    page.close()
+
+
+def test_a_theme_is_the_systems_until_one_is_chosen_and_then_stays(small, chromium):
+    context = chromium.new_context(color_scheme="dark")
+    page = context.new_page()
+    ground = "getComputedStyle(document.body).backgroundColor"
+    page.goto((small / "notebooks" / "01_made_up.html").as_uri())
+    button = page.get_by_role("button", name="Dark")
+    dark = page.evaluate(ground)
+    assert button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert page.evaluate(ground) == "rgb(255, 255, 255)" and button.get_attribute("aria-pressed") == "false"
+    page.add_init_script("addEventListener('DOMContentLoaded', () => window.first = " + ground + ", true)")
+    page.goto((small / "docs" / "glossary.html").as_uri())
+    assert page.evaluate("first") == page.evaluate(ground) == "rgb(255, 255, 255)"  # before anything was drawn
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate(ground) == dark
+    context.close()
+
+
+def test_a_term_shows_its_definition_to_mouse_and_keyboard(small, chromium):
+    page = chromium.new_page()
+    page.goto((small / "notebooks" / "01_made_up.html").as_uri())
+    tip = page.get_by_role("tooltip")
+    page.get_by_role("link", name="Dice").hover()
+    assert tip.inner_text().startswith("Twice the overlap")
+    tip.hover()  # to read on, or to copy
+    page.wait_for_timeout(300)
+    assert tip.is_visible()
+    page.mouse.move(5, 5)
+    tip.wait_for(state="hidden")
+    page.get_by_role("link", name="twice").focus()
+    assert tip.is_visible() and page.get_by_role("link", name="twice").get_attribute("aria-describedby") == "tooltip"
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    page.close()
+
+
+def test_beside_the_text_a_menu_stays_where_there_is_room(built, chromium):
+    folder, _ = built
+    page = chromium.new_page(viewport=dict(zip(("width", "height"), SCREENS["desktop"], strict=True)))
+    page.goto((folder / "notebooks" / "03_tuning.html").as_uri())
+    assert not page.get_by_role("button", name="Contents").is_visible()
+    menu = page.get_by_role("navigation", name="Contents")
+    assert menu.locator("[aria-current]").inner_text() == "3 · Tuning"
+    page.evaluate("scrollTo(0, 3000)")
+    menu.get_by_role("link", name="Takeaways").click()
+    page.wait_for_function("document.querySelector(':target').getBoundingClientRect().top < 200")
+    head = page.locator(":target").bounding_box()
+    assert head["y"] >= page.locator("header").bounding_box()["height"] - 1  # not behind the page's head
+    assert menu.bounding_box()["x"] + menu.bounding_box()["width"] < head["x"]
+    page.close()
 
 
 FIGURES = {  # a call, and what its text must say
