@@ -3,23 +3,41 @@
 Colours are Okabe and Ito's eight, which people with any colour vision can tell apart.
 """
 
+import textwrap
+from itertools import cycle, islice
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 BLUE = "#0072B2"
 ORANGE = "#E69F00"
 GREEN = "#009E73"
 RED = "#D55E00"
-PURPLE = "#CC79A7"
+PINK = "#CC79A7"
 SKY = "#56B4E9"
 YELLOW = "#F0E442"
 BLACK = "#000000"
+LINE_COLORS = (BLUE, ORANGE, GREEN, PINK, RED, SKY, BLACK)
+DASHES = ("-", "--", "-.", ":")
+LINE_STYLES = list(islice(zip(cycle(LINE_COLORS), cycle(DASHES)), len(LINE_COLORS) * len(DASHES)))  # no two are equal
 
 plt.rcParams.update(
     {
         "figure.dpi": 90,
-        "font.size": 12,
+        "font.size": 14,  # readable where a narrow page halves the figure
+        "figure.facecolor": "white",  # paper and ink are the same on a dark page, in the lab, and wherever it is saved
+        "axes.facecolor": "white",
+        "savefig.facecolor": "white",
+        "savefig.transparent": False,
+        "text.color": "black",
+        "axes.labelcolor": "black",
+        "axes.titlesize": "medium",
+        "axes.edgecolor": "black",
+        "xtick.color": "black",
+        "ytick.color": "black",
+        "legend.framealpha": 1,
         "axes.grid": True,
         "grid.alpha": 0.3,
         "axes.axisbelow": True,
@@ -28,6 +46,21 @@ plt.rcParams.update(
         "figure.constrained_layout.use": True,
     }
 )
+
+
+def contrast(one, other) -> float:
+    """The contrast of two of Matplotlib's colours as WCAG 2 defines it, 1 to 21; text needs 4.5."""
+    lights = []
+    for color in (one, other):
+        shares = np.array(to_rgb(color))
+        linear = np.where(shares <= 0.03928, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+        lights.append(linear @ (0.2126, 0.7152, 0.0722))
+    return float((max(lights) + 0.05) / (min(lights) + 0.05))
+
+
+def text_color(ground) -> str:
+    """'black' or 'white', whichever stands out more on this colour; the better one always has a contrast above 4.5."""
+    return max(("black", "white"), key=lambda color: contrast(color, ground))
 
 
 class DescribedFigure(Figure):
@@ -58,6 +91,16 @@ def new_figure(columns: int = 1, rows: int = 1, width: float = 8, height: float 
     return fig, axes
 
 
+def legend_above(ax) -> None:
+    """A legend above the axes, where it covers no data."""
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0.2)
+
+
+def wrapped(label: str) -> str:
+    """A y label in as many lines as it takes beside a figure of the usual height."""
+    return textwrap.fill(label, 26)
+
+
 def describe_range(values, places=None) -> str:
     """'from 0.1 to 0.9, at most 1 at 5': how some numbers run over `places`, for an `alt` text."""
     values = np.asarray(values, float)
@@ -77,6 +120,18 @@ def describe_range(values, places=None) -> str:
     if most not in (first, last):
         words += f", at most {most}{at(np.nanargmax(values))}"
     return words
+
+
+def describe_lines(lines: dict, xlabel: str, ylabel: str) -> str:
+    """Each of some lines, {name: (x, y)}, and the range of x, once where all have the same, for an `alt` text."""
+    ranges = [describe_range(x) for x, _ in lines.values()]
+    one_range = len(set(ranges)) == 1
+    parts = []
+    for (name, (x, y)), x_range in zip(lines.items(), ranges, strict=True):
+        label = name if one_range else f"{name} ({x_range})"
+        parts.append(f"{label} {describe_range(y, x)}")
+    over = f"{xlabel} {ranges[0]}" if one_range else xlabel
+    return f"{ylabel} over {over}: {'; '.join(parts)}."
 
 
 def describe_extremes(by_view) -> str:

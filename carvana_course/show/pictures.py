@@ -1,16 +1,18 @@
 """Photos with masks on them: what is taken for one, overlays, error maps and labelled grids."""
 
 import io
+import textwrap
 
 import cv2
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
-from carvana_course.show.figures import BLUE, ORANGE, PURPLE, DescribedFigure, new_figure
+from carvana_course.show.figures import BLUE, ORANGE, PINK, DescribedFigure, new_figure
 from carvana_lib.runs import atomic
 
-ERROR_COLORS = {"hit": BLUE, "missed": ORANGE, "false alarm": PURPLE}
+ERROR_COLORS = {"hit": BLUE, "missed": ORANGE, "false alarm": PINK}
+TITLE_SIZE = 13  # of the title above a picture of a grid, points
 
 
 def as_photo(photo) -> np.ndarray:
@@ -92,10 +94,15 @@ def picture_grid(pictures, titles=None, columns: int = 4, width: float = 9, lege
     pictures = list(pictures)
     rows = -(-len(pictures) // columns)
     height, broad = pictures[0].shape[:2]
-    title_height = 0.04 if titles is None else 0.26
+    title_height = 0.04
+    if titles is not None:
+        letters = int(120 * width / columns / TITLE_SIZE)  # a letter is about 0.6 of its size wide
+        wrapped = [textwrap.fill(title, letters) for title in titles]
+        lines = 1 + max(title.count("\n") for title in wrapped)
+        title_height = 0.15 + lines * 1.2 * TITLE_SIZE / 72
     total_height = rows * (width / columns * height / broad + title_height)
     if legend:
-        total_height += 0.35
+        total_height += 0.4
     fig, axes = new_figure(columns, rows, width, total_height, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
@@ -103,7 +110,7 @@ def picture_grid(pictures, titles=None, columns: int = 4, width: float = 9, lege
         ax = axes.flat[i]
         ax.imshow(picture, cmap="gray", vmin=0, vmax=None if picture.ndim == 3 else picture.max() or 1)
         if titles is not None:
-            ax.set_title(titles[i], fontsize=9, pad=3)
+            ax.set_title(wrapped[i], fontsize=TITLE_SIZE, pad=5)
     fig.alt = alt or f"{len(pictures)} pictures"
     if titles is not None:
         fig.alt += f": {', '.join(dict.fromkeys(titles))}"

@@ -14,13 +14,18 @@ from carvana_course.show.figures import (
     BLACK,
     BLUE,
     GREEN,
+    LINE_STYLES,
     ORANGE,
-    PURPLE,
+    PINK,
     RED,
     SKY,
     describe_extremes,
+    describe_lines,
     describe_range,
+    legend_above,
     new_figure,
+    text_color,
+    wrapped,
 )
 from carvana_lib.device import is_live
 
@@ -34,9 +39,9 @@ def area_by_view(table):
     ax.scatter(table["view"] + shift, table["area"], s=8, color=SKY, label="one picture")
     medians = table.groupby("view")["area"].median()
     ax.plot(medians.index, medians, "o-", color=BLUE, label="median")
-    ax.set(xlabel="view (22.5 degrees a step)", ylabel="car area, % of the picture", xticks=range(1, 17))
+    ax.set(xlabel="view (22.5 degrees a step)", ylabel="car area, % of\nthe picture", xticks=range(1, 17))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.legend()
+    legend_above(ax)
     extremes = describe_extremes(medians)
     fig.alt = f"Car area by view as a share of the picture, a dot each, and a line of medians: {extremes}."
     return fig
@@ -65,19 +70,20 @@ def unet_diagram(stages):
     up = [row for row in stages if row["stage"].startswith("decoder")]
     sizes = sorted({row["size"] for row in stages}, reverse=True)
     places = {row["stage"]: (x, -sizes.index(row["size"])) for x, row in enumerate(down + bottom + up)}
-    fig, ax = new_figure(width=9, height=5)
+    fig, ax = new_figure(width=8, height=5)
     for rows, color in ((down, BLUE), (bottom, ORANGE), (up, GREEN)):
         box = {"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": "none"}
         for row in rows:
             label = f"{row['channels']} ch\n{row['size']} px"
-            ax.text(*places[row["stage"]], label, ha="center", va="center", color="white", fontsize=10, bbox=box)
-    step = {"arrowstyle": "-|>", "shrinkA": 24, "shrinkB": 24, "linewidth": 1.4, "color": BLACK}
+            place = places[row["stage"]]
+            ax.text(*place, label, ha="center", va="center", color=text_color(color), bbox=box)
+    step = {"arrowstyle": "-|>", "shrinkA": 27, "shrinkB": 27, "linewidth": 1.4, "color": BLACK}
     for start, end in pairwise(places.values()):
         ax.annotate("", end, start, arrowprops=step)
-    skip = {"arrowstyle": "-|>", "shrinkA": 30, "shrinkB": 30, "linewidth": 1.4, "color": PURPLE, "linestyle": "--"}
+    skip = {"arrowstyle": "-|>", "shrinkA": 36, "shrinkB": 36, "linewidth": 1.4, "color": PINK, "linestyle": "--"}
     for left, right in zip(down, reversed(up), strict=True):
         ax.annotate("", places[right["stage"]], places[left["stage"]], arrowprops=skip)
-    ax.text(len(down), 0.18, "skip connections", color=PURPLE, ha="center", fontsize=11)
+    ax.text(len(down), 0.18, "skip connections", ha="center")
     ax.set(xlim=(-0.7, len(places) - 0.3), ylim=(-len(sizes) + 0.5, 0.55))
     ax.axis("off")
     top = down[0]
@@ -91,10 +97,10 @@ def unet_diagram(stages):
 
 def receptive_fields(photo, stages):
     """What one output of each stage depends on, from `receptive_field`, as squares on a photo (S, S, 3)."""
-    fig, ax = new_figure(width=4.6, height=4.6)
+    fig, ax = new_figure(width=8, height=4.8)
     ax.imshow(photo)
     middle = len(photo) / 2
-    for stage, color in zip(stages, (BLUE, ORANGE, GREEN, RED, PURPLE), strict=True):
+    for stage, color in zip(stages, (BLUE, ORANGE, GREEN, RED, PINK), strict=True):
         pixels = stage["pixels"]
         name = f"{stage['stage']}: {pixels} px"
         corner = middle - pixels / 2
@@ -103,7 +109,7 @@ def receptive_fields(photo, stages):
     ax.set(xlim=(middle - reach, middle + reach), ylim=(middle + reach, middle - reach))
     ax.set(xlabel="pixels", ylabel="pixels")
     ax.grid(False)
-    ax.legend(fontsize=8, loc="lower left")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     seen = ", ".join(f"{stage['stage']} {stage['pixels']}" for stage in stages)
     fig.alt = f"A photo of {len(photo)} pixels a side, and the squares that one output of a stage sees: {seen} pixels."
     return fig
@@ -123,26 +129,27 @@ def bars(names, values, xlabel: str, label_format: str = "{:,.1f}", color=BLUE, 
 
 
 def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bool = False, marker: str = ""):
-    """Up to five lines, {name: (x, y)}, told apart by colour and by dash; `marker="o"` where single points count."""
+    """Lines, {name: (x, y)}, told apart by colour and by dash; `marker="o"` where single points count.
+
+    Raises ValueError for more lines than there are pairs of a colour and a dash, 28.
+    """
+    if len(lines) > len(LINE_STYLES):
+        raise ValueError(f"{len(lines)} lines cannot be told apart; give at most {len(LINE_STYLES)}")
     fig, ax = new_figure()
-    styles = zip((BLUE, ORANGE, GREEN, PURPLE, RED), ("-", "--", "-.", ":", "-"), strict=True)
-    for (name, (x, y)), (color, dash) in zip(lines.items(), styles, strict=False):
+    for (name, (x, y)), (color, dash) in zip(lines.items(), LINE_STYLES, strict=False):
         ax.plot(x, y, dash, marker=marker, color=color, linewidth=2, label=name)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log_x else "linear", yscale="log" if log_y else "linear")
+    ax.set(
+        xlabel=xlabel, ylabel=wrapped(ylabel), xscale="log" if log_x else "linear", yscale="log" if log_y else "linear"
+    )
     if log_x and min(np.min(x) for x, _ in lines.values()) >= 1:  # counts: 5, 10, 20 in place of powers of ten
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
-    if len(lines) > 1:
+    if len(lines) > 5:
+        fig.legend(loc="outside right upper")
+    elif len(lines) > 1:
         ax.legend()
-    ranges = [describe_range(x) for x, _ in lines.values()]
-    one_range = len(set(ranges)) == 1
-    parts = []
-    for (name, (x, y)), x_range in zip(lines.items(), ranges, strict=True):
-        label = name if one_range else f"{name} ({x_range})"
-        parts.append(f"{label} {describe_range(y, x)}")
-    over = f"{xlabel} {ranges[0]}" if one_range else xlabel
-    fig.alt = f"{ylabel} over {over}: {'; '.join(parts)}."
+    fig.alt = describe_lines(lines, xlabel, ylabel)
     return fig
 
 
@@ -150,7 +157,7 @@ def scatter(x, y, xlabel: str, ylabel: str):
     """A dot for each pair of values."""
     fig, ax = new_figure()
     ax.scatter(x, y, s=22, color=BLUE)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.set(xlabel=xlabel, ylabel=wrapped(ylabel))
     ends = [f"{name} {np.min(values):.3g} to {np.max(values):.3g}" for name, values in ((xlabel, x), (ylabel, y))]
     fig.alt = f"{len(x)} dots: {' and '.join(ends)}"
     if len(x) > 2:
@@ -164,17 +171,12 @@ def heat_map(table):
     grid = table.pivot(index="loss", columns="learning_rate", values="val_miou")
     fig, ax = new_figure(width=6, height=2.6)
     shown = ax.imshow(grid, cmap="cividis", aspect="auto")
-    middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
-        ax.text(column, row, f"{value:.3f}", ha="center", va="center", color="black" if value > middle else "white")
-    ax.set(
-        xticks=range(len(grid.columns)),
-        xticklabels=[f"{rate:g}" for rate in grid.columns],
-        xlabel="learning rate",
-        yticks=range(len(grid.index)),
-        yticklabels=grid.index,
-        ylabel="loss",
-    )
+        color = text_color(shown.to_rgba(value)[:3])
+        ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=color)
+    ax.set_xticks(range(len(grid.columns)), [f"{rate:g}" for rate in grid.columns])
+    ax.set_yticks(range(len(grid.index)), grid.index)
+    ax.set(xlabel="learning rate", ylabel="loss")
     ax.grid(False)
     fig.colorbar(shown, label="val mIoU")
     parts = [f"{loss} at {rate:g} {value:.3f}" for (loss, rate), value in grid.stack().items()]
@@ -187,12 +189,14 @@ def learning_curves(history):
     fig, (left, right) = new_figure(2)
     left.plot(history["epoch"], history["train_loss"], "o-", color=BLUE, label="train")
     left.plot(history["epoch"], history["val_loss"], "s--", color=ORANGE, label="val")
+    left.update_datalim([(history["epoch"].iloc[0], 0)])  # the scale begins at 0, with a margin above the uppermost dot
+    left.autoscale_view()
     left.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     left.legend()
     right.plot(history["epoch"], history["val_miou"], "s--", color=ORANGE)
     right.set(xlabel="epoch", ylabel="val mIoU")
     for ax in (left, right):
-        ax.set_xticks(history["epoch"])
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     train, val, miou = (describe_range(history[name]) for name in ("train_loss", "val_loss", "val_miou"))
     fig.alt = f"Epochs 1 to {len(history)}: train loss {train}; val loss {val}; val mIoU {miou}."
     return fig
@@ -204,7 +208,7 @@ def iou_histogram(ious, mean: float):
     ax.hist(ious, bins=30, color=SKY, edgecolor="white")
     ax.axvline(mean, color=RED, linestyle="--", label=f"mean {mean:.3f}")
     ax.set(xlabel="IoU of one image", ylabel="images")
-    ax.legend(loc="upper left")
+    legend_above(ax)
     fig.alt = f"Histogram of the IoU of {len(ious)} images, {min(ious):.3f} to {max(ious):.3f}, with mean {mean:.3f}."
     return fig
 
@@ -214,15 +218,15 @@ def polar_by_view(table):
     means = table.groupby("view")["iou"].mean()
     angles = (np.asarray(means.index) - 1) * 2 * np.pi / 16
     fig, ax = new_figure(width=5, height=4.6, subplot_kw={"projection": "polar"})
-    ax.set_theta_zero_location("N")
-    ax.set_theta_direction(-1)
+    ax.set(theta_zero_location="N", theta_direction=-1, rlabel_position=101, title="mean IoU by view")
     ax.plot([*angles, angles[0]], [*means, means.iloc[0]], "o-", color=BLUE)
     ax.set_xticks(np.arange(16) * 2 * np.pi / 16, [str(v) for v in range(1, 17)])
     ax.set_ylim(np.floor(means.min() * 20 - 1) / 20, 1)
-    ax.set_rlabel_position(101)
-    ax.tick_params(axis="y", labelsize=9)
-    ax.yaxis.set_major_locator(MaxNLocator(4))
-    ax.set_title("mean IoU by view", fontsize=12)
+    ax.tick_params(axis="y", labelsize=12)
+    ax.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
+    ax.set_axisbelow(False)  # so that the line passes beneath the numbers, which stand on white
+    for label in ax.get_yticklabels():
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0})
     fig.alt = f"Mean IoU by view, drawn around the turntable: {describe_extremes(means)}."
     return fig
 

@@ -1,0 +1,210 @@
+"""Figures look the same on light and dark pages, and every word in them can be read: its contrast, size and place."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SCREENSHOTS
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+from PIL import Image
+
+from carvana_course.show import figures, pictures, plots
+from carvana_course.show.anatomy import receptive_field, trace_shapes
+from carvana_lib.model import UNet
+
+VIEWS = np.tile(np.arange(1, 17), 8)
+NOISE = np.random.default_rng(0).normal(0, 0.01, len(VIEWS))
+TABLE = pd.DataFrame(
+    {
+        "view": VIEWS,
+        "area": 0.2 + 0.08 * np.cos(VIEWS / 2.5) + NOISE,
+        "iou": 0.94 - 0.02 * np.abs(np.sin(VIEWS / 3)) - np.abs(NOISE),
+        "car_id": np.repeat([*"abcdefgh"], 16),
+        "split": np.repeat(["train", "train", "train", "train", "train", "val", "test", "test"], 16),
+    }
+)
+TRIALS = pd.DataFrame(
+    {
+        "loss": ["bce", "bce", "bce", "bce_dice", "bce_dice", "bce_dice"],
+        "learning_rate": [1e-4, 3e-4, 5e-4] * 2,
+        "val_miou": [0.667, 0.712, 0.768, 0.801, 0.857, 0.868],  # cells from dark to light
+    }
+)
+SHARE = np.linspace(0, 1, 20)
+
+
+def history(epochs: int) -> pd.DataFrame:
+    fall = np.exp(-np.arange(epochs) / 2)
+    return pd.DataFrame(
+        {
+            "epoch": range(1, epochs + 1),
+            "train_loss": 0.24 + 0.22 * fall,
+            "val_loss": 0.22 + 0.2 * fall,
+            "val_miou": 0.93 - 0.06 * fall,
+        }
+    )
+
+
+def grid():
+    """The figure behind a grid of pictures, before it becomes a JPEG."""
+    photo = np.full((80, 120, 3), 90, np.uint8)
+    titles = ["original", "mirrored", "0a1b2c3d4e5f_07: IoU 0.912, the worst", "view 04"]
+    made = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "as_jpeg", made.append)
+        pictures.picture_grid([photo] * 8, titles * 2, legend=pictures.ERROR_COLORS)
+    return made[0]
+
+
+FIGURES = {
+    "area_by_view": lambda: plots.area_by_view(TABLE),
+    "split_bars": lambda: plots.split_bars(TABLE),
+    "unet_diagram": lambda: plots.unet_diagram(trace_shapes(UNet(16), 128)),
+    "receptive_fields": lambda: plots.receptive_fields(np.full((128, 128, 3), 90, np.uint8), receptive_field(UNet(4))),
+    "bars": lambda: plots.bars(["encoder 1", "bottleneck"], [0.02, 4.7], "parameters, millions", "{:.2f}"),
+    "curves": lambda: plots.curves(
+        {name: (SHARE, SHARE**power) for power, name in enumerate(["bce", "dice", "half of each"], 1)},
+        "probability at a car pixel (car is 21 % of the picture)",
+        "loss of a net that finds nothing",
+    ),
+    "curves_many": lambda: plots.curves({f"line {i}": (SHARE, SHARE**i) for i in range(9)}, "threshold", "mIoU"),
+    "curves_log": lambda: plots.curves({"a": ([1, 5, 20], [0.5, 0.8, 0.9])}, "cars", "mIoU", log_x=True, marker="o"),
+    "scatter": lambda: plots.scatter(SHARE, SHARE**2, "unsure pixels for each called car", "IoU of the prediction"),
+    "heat_map": lambda: plots.heat_map(TRIALS),
+    "learning_curves_1": lambda: plots.learning_curves(history(1)),
+    "learning_curves_2": lambda: plots.learning_curves(history(2)),
+    "learning_curves_40": lambda: plots.learning_curves(history(40)),
+    "iou_histogram": lambda: plots.iou_histogram(TABLE["iou"], TABLE["iou"].mean()),
+    "polar_by_view": lambda: plots.polar_by_view(TABLE),
+    "picture_grid": grid,
+}
+
+
+def draw(fig) -> np.ndarray:
+    """(H, W, 4) uint8 as it is saved."""
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
+def words(fig) -> list[Text]:
+    """All texts that are drawn; Matplotlib also keeps labels of ticks beyond the ends of an axis."""
+    found = {}
+    plain = Text.draw
+
+    def record(text, renderer):
+        found[text] = text.get_text().strip()
+        return plain(text, renderer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", record)
+        draw(fig)
+    return [text for text, said in found.items() if said]
+
+
+def box_of(text: Text, height: int) -> tuple[slice, slice]:
+    """Rows and columns that a text covers."""
+    box = text.get_window_extent()
+    rows = slice(max(0, int(height - box.y1)), int(np.ceil(height - box.y0)))
+    return rows, slice(max(0, int(box.x0)), int(np.ceil(box.x1)))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_word_stands_out_from_what_is_under_it(name):
+    """What lies under the words is drawn without them; even its worst fiftieth has a contrast of 4.5."""
+    fig = FIGURES[name]()
+    inks = {text: text.get_color() for text in words(fig)}
+    for text in inks:
+        text.set_color("none")
+    without = draw(fig)
+    assert len(inks) >= 3
+    for text, ink in inks.items():
+        under = without[box_of(text, len(without))].reshape(-1, 4)
+        assert under.size, text.get_text()
+        contrasts = [figures.contrast(ink, pixel[:3] / 255) for pixel in under[:: max(1, len(under) // 800)]]
+        assert np.quantile(contrasts, 0.02) >= 4.5, f"{text.get_text()}: {np.quantile(contrasts, 0.02):.2f}"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_word_is_large_enough_at_half_width_and_whole(name):
+    fig = FIGURES[name]()
+    height, width, _ = draw(fig).shape
+    for text in words(fig):
+        assert text.get_fontsize() * fig.dpi / 72 / 2 >= 7.5, text.get_text()
+        box = text.get_window_extent()
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        assert inside, f"{text.get_text()} is cut off: {box}"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_its_own_white_paper(name, tmp_path):
+    fig = FIGURES[name]()
+    fig.savefig(tmp_path / "figure.png")
+    saved = np.asarray(Image.open(tmp_path / "figure.png").convert("RGBA"))
+    for picture in (draw(fig), saved):
+        assert (picture[..., 3] == 255).all() and (picture[0, 0, :3] == 255).all()
+
+
+def test_contrast_is_wcags():
+    assert figures.contrast("black", "white") == pytest.approx(21)
+    assert figures.contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
+    assert figures.contrast("white", figures.ORANGE) == figures.contrast(figures.ORANGE, "white") < 2.3
+
+
+def test_words_stand_out_on_every_colour_of_the_palette_and_of_the_maps():
+    palette = [value for name, value in vars(figures).items() if name.isupper() and isinstance(value, str)]
+    assert len(palette) == 8
+    greys = [str(value) for value in np.linspace(0, 1, 101)]
+    map_colors = [to_rgb(color) for color in plots.plt.get_cmap("cividis")(np.linspace(0, 1, 101))[:, :3]]
+    for ground in (*palette, *greys, *map_colors):
+        assert figures.contrast(figures.text_color(ground), ground) >= 4.5, ground
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_no_dot_of_the_learning_curves_is_cut_off_and_epochs_are_whole(epochs):
+    fig = plots.learning_curves(history(epochs))
+    draw(fig)
+    for ax in fig.axes:
+        top = ax.get_window_extent().y1
+        for line in ax.get_lines():
+            radius = line.get_markersize() * fig.dpi / 72 / 2
+            dots = ax.transData.transform(line.get_xydata())
+            assert dots[:, 1].max() + radius <= top, f"{dots[:, 1].max() + radius - top} pixels are cut off"
+        low, high = ax.get_xlim()
+        assert all(tick == round(tick) for tick in ax.get_xticks() if low <= tick <= high)
+    assert fig.axes[0].get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 28])
+def test_all_lines_are_drawn_and_no_two_look_alike(count):
+    fig = plots.curves({f"line {i}": (SHARE, SHARE + i) for i in range(count)}, "x", "y")
+    lines = fig.axes[0].get_lines()
+    assert len(lines) == len({(line.get_color(), line.get_linestyle()) for line in lines}) == count
+
+
+def test_more_lines_than_can_be_told_apart_are_refused():
+    with pytest.raises(ValueError, match="29 lines cannot be told apart"):
+        plots.curves({str(i): (SHARE, SHARE) for i in range(29)}, "x", "y")
+
+
+PAGE = """<!doctype html><meta charset="utf-8"><style>:root {{ color-scheme: {theme}; background: Canvas; }}
+img {{ margin: 8px; vertical-align: top; max-width: {width}px; }}</style>{images}"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figures_are_the_same_on_a_light_and_a_dark_page(theme, chromium, tmp_path):
+    """Whole figures, and at half their width, to be looked at in tests/screenshots."""
+    for name, make in FIGURES.items():
+        make().savefig(tmp_path / f"{name}.png")
+    page = chromium.new_page(viewport={"width": 1500, "height": 900}, color_scheme=theme)
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for size, width in {"whole": 900, "half": 360}.items():
+        images = "".join(f"<img src='{name}.png' alt='{name}'>" for name in FIGURES)
+        file = tmp_path / f"{size}.html"
+        file.write_text(PAGE.format(theme=theme, width=width, images=images), encoding="utf8")
+        page.goto(file.as_uri())
+        shot = page.locator("img").first.screenshot(path=tmp_path / f"{size}.png")
+        assert shot
+        page.screenshot(path=SCREENSHOTS / f"figures_{size}_{theme}.png", full_page=True)
+    page.close()
