@@ -1,6 +1,8 @@
 """The static site: complete, connected, alone in the world, readable on a phone, by night and without JavaScript;
 what its script adds; and a text for every figure."""
 
+import base64
+import io
 import re
 import shutil
 from html.parser import HTMLParser
@@ -11,7 +13,9 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from PIL import Image
 
+from carvana_course.exercises import quiz
 from carvana_course.exercises.quiz import Quiz
 from carvana_course.upkeep import site
 from carvana_lib import DataError
@@ -238,6 +242,14 @@ def test_a_link_to_the_glossary_brings_its_definition(built):
     assert found > 90
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_committed_quizzes_say_what_the_library_says(path):
+    """Else the site would have no buttons for them."""
+    for cell in nbformat.read(path, 4).cells:
+        if asked := re.fullmatch(r'quiz\("([\w ]+)"\)', cell.source):
+            assert cell.outputs[0].data["text/html"] == quiz(asked[1])._repr_html_(), f"{cell['id']}: run it again"
+
+
 def test_without_javascript_everything_can_be_read(small, chromium):
     context = chromium.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
     page = context.new_page()
@@ -256,16 +268,16 @@ def test_without_javascript_everything_can_be_read(small, chromium):
 def test_a_quiz_tells_whether_each_answer_is_right_and_why(small, chromium):
     page = chromium.new_page()
     page.goto((small / "notebooks" / "01_made_up.html").as_uri())
-    quiz = page.locator(".carvana-quiz")
-    said = quiz.get_by_role("status")
-    assert quiz.get_by_role("group", name="Quiz. Why <b>?").get_by_role("radio").count() == 3
+    asked = page.locator(".carvana-quiz")
+    said = asked.get_by_role("status")
+    assert asked.get_by_role("group", name="Quiz. Why <b>?").get_by_role("radio").count() == 3
     assert said.inner_text() == "" and not page.get_by_text("Answer", exact=True).is_visible()
     for answer, verdict in {
         "it falls": 'No. It "never" falls.',
         "it rises": "Right. It does.",
         "nothing": "No. Much.",
     }.items():
-        quiz.get_by_label(answer).check()
+        asked.get_by_label(answer).check()
         assert said.inner_text() == verdict
         assert ("right" in (said.get_attribute("class") or "")) is verdict.startswith("Right")
     page.close()
@@ -403,6 +415,8 @@ def test_every_figure_of_the_library_brings_its_text_into_the_notebook():
         (output,) = cell.outputs
         (kind,) = [kind for kind in output.data if kind.startswith("image/")]
         assert expected in output.metadata[kind]["alt"], cell.source
+        drawn = Image.open(io.BytesIO(base64.b64decode(output.data[kind]))).convert("RGBA")
+        assert drawn.getextrema()[3] == (255, 255), f"{cell.source}: a dark page would show through"
 
 
 OVERFLOWING = """() => [...document.querySelectorAll("main *")]
