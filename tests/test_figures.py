@@ -49,7 +49,7 @@ def history(epochs: int) -> pd.DataFrame:
 def grid():
     """The figure behind a grid of pictures, before it becomes a JPEG."""
     photo = np.full((80, 120, 3), 90, np.uint8)
-    titles = ["original", "mirrored", "0a1b2c3d4e5f_07: IoU 0.912, the worst", "view 04"]
+    titles = ["original", "from $5 to $6", "0a1b2c3d4e5f_07: IoU 0.912, the worst", "view 04"]
     made = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pictures, "as_jpeg", made.append)
@@ -68,7 +68,7 @@ FIGURES = {
         "probability at a car pixel (car is 21 % of the picture)",
         "loss of a net that finds nothing",
     ),
-    "curves_many": lambda: plots.curves({f"line {i}": (SHARE, SHARE**i) for i in range(9)}, "threshold", "mIoU"),
+    "curves_many": lambda: plots.curves({f"line {i}": (SHARE, SHARE**i) for i in range(14)}, "threshold", "mIoU"),
     "curves_log": lambda: plots.curves({"a": ([1, 5, 20], [0.5, 0.8, 0.9])}, "cars", "mIoU", log_x=True, marker="o"),
     "scatter": lambda: plots.scatter(SHARE, SHARE**2, "unsure pixels for each called car", "IoU of the prediction"),
     "heat_map": lambda: plots.heat_map(TRIALS),
@@ -144,6 +144,12 @@ def test_a_figure_has_its_own_white_paper(name, tmp_path):
     saved = np.asarray(Image.open(tmp_path / "figure.png").convert("RGBA"))
     for picture in (draw(fig), saved):
         assert (picture[..., 3] == 255).all() and (picture[0, 0, :3] == 255).all()
+
+
+def test_a_grid_that_is_not_finished_has_empty_cells():
+    fig = plots.heat_map(TRIALS[:5])
+    said = [text.get_text() for text in fig.axes[0].texts]
+    assert said == ["0.667", "0.712", "0.768", "0.801", "0.857"]
 
 
 def test_contrast_is_wcags():

@@ -302,6 +302,7 @@ def test_the_search_finds_sections_and_is_worked_by_keys(built, chromium):
         assert results.locator("a").first.inner_text().startswith(title) and results.locator("mark").count()
         box = results.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= SCREENS["phone"][0]
+        assert page.get_by_role("searchbox").bounding_box()["width"] > 120
     page.keyboard.press("Control+a")
     page.keyboard.type("<b>qqq")
     results.get_by_text("Nothing found for “<b>qqq”").wait_for()
@@ -463,10 +464,10 @@ def test_every_page_is_readable(built, chromium, screen, theme):
         page.goto((folder / address).as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width, address
         assert page.evaluate(OVERFLOWING) == [] and page.evaluate(SMALL) == [], address
-        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        assert page.evaluate(OVERFLOWING) == [] and page.evaluate(PALE) == [], address
         assert page.evaluate("[...document.images].every(one => one.complete && one.naturalWidth > 0)"), address
         page.screenshot(path=shots / f"site_{screen}_{theme}_{address.replace('/', '-')}.png", full_page=True)
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.evaluate(OVERFLOWING) == [] and page.evaluate(PALE) == [], address
     assert not failures
     page.close()
 

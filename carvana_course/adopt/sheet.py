@@ -45,7 +45,7 @@ def write_sheet(survey: Survey, out: Path) -> None:
         except CarvanaError:
             pictures.append(np.full((SHEET_SIZE[1], SHEET_SIZE[0], 3), 255, np.uint8))
             title += ": refused"
-        titles.append(title.replace("$", r"\$"))  # which would begin a formula
+        titles.append(title)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of letters that the font lacks
         grid = picture_grid(pictures, titles, legend={"object": ORANGE}, alt="Photos with their masks laid over")
         save_picture(grid, out)

@@ -96,7 +96,7 @@ def picture_grid(pictures, titles=None, columns: int = 4, width: float = 9, lege
     height, broad = pictures[0].shape[:2]
     title_height = 0.04
     if titles is not None:
-        letters = int(120 * width / columns / TITLE_SIZE)  # a letter is about 0.6 of its size wide
+        letters = max(8, int(120 * width / columns / TITLE_SIZE))  # a letter is about 0.6 of its size wide
         wrapped = [textwrap.fill(title, letters) for title in titles]
         lines = 1 + max(title.count("\n") for title in wrapped)
         title_height = 0.15 + lines * 1.2 * TITLE_SIZE / 72
@@ -110,7 +110,7 @@ def picture_grid(pictures, titles=None, columns: int = 4, width: float = 9, lege
         ax = axes.flat[i]
         ax.imshow(picture, cmap="gray", vmin=0, vmax=None if picture.ndim == 3 else picture.max() or 1)
         if titles is not None:
-            ax.set_title(wrapped[i], fontsize=TITLE_SIZE, pad=5)
+            ax.set_title(wrapped[i], fontsize=TITLE_SIZE, pad=5, parse_math=False)
     fig.alt = alt or f"{len(pictures)} pictures"
     if titles is not None:
         fig.alt += f": {', '.join(dict.fromkeys(titles))}"

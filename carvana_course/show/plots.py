@@ -135,7 +135,7 @@ def curves(lines: dict, xlabel: str, ylabel: str, log_x: bool = False, log_y: bo
     """
     if len(lines) > len(LINE_STYLES):
         raise ValueError(f"{len(lines)} lines cannot be told apart; give at most {len(LINE_STYLES)}")
-    fig, ax = new_figure()
+    fig, ax = new_figure(height=max(3.6, 0.35 * len(lines)))
     for (name, (x, y)), (color, dash) in zip(lines.items(), LINE_STYLES, strict=False):
         ax.plot(x, y, dash, marker=marker, color=color, linewidth=2, label=name)
     ax.set(
@@ -172,8 +172,9 @@ def heat_map(table):
     fig, ax = new_figure(width=6, height=2.6)
     shown = ax.imshow(grid, cmap="cividis", aspect="auto")
     for (row, column), value in np.ndenumerate(grid.to_numpy()):
-        color = text_color(shown.to_rgba(value)[:3])
-        ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=color)
+        if np.isfinite(value):
+            color = text_color(shown.to_rgba(value)[:3])
+            ax.text(column, row, f"{value:.3f}", ha="center", va="center", color=color)
     ax.set_xticks(range(len(grid.columns)), [f"{rate:g}" for rate in grid.columns])
     ax.set_yticks(range(len(grid.index)), grid.index)
     ax.set(xlabel="learning rate", ylabel="loss")

@@ -31,7 +31,7 @@ WORDS = {
         "search": "Search",
         "some": "Sections found:",
         "none": "Nothing found for",
-        "dark": "Dark",
+        "dark": "Dark theme",
         "solutions": "Solutions",
     },
     "ru": {

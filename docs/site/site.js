@@ -49,8 +49,11 @@ function startMenu() {
   menu.addEventListener("click", (event) => {
     if (event.target.closest("a") && menu.matches(":popover-open")) menu.hidePopover();
   });
-  const current = menu.querySelector("[aria-current]");
-  menu.scrollTop = current.offsetTop - menu.clientHeight / 3;
+  const showCurrent = () => {
+    menu.scrollTop = menu.querySelector("[aria-current]").offsetTop - menu.clientHeight / 3;
+  };
+  menu.addEventListener("toggle", showCurrent);
+  showCurrent();
 }
 
 // Search. A section matches if every word of the query, without its ending, begins a word of the section.
