@@ -97,7 +97,7 @@ function find(query, sections) {
 function snippet(text, words) {
   const lower = normal(text);
   const word = words.find((one) => lower.includes(one));
-  if (!word) return [text.slice(0, 140)];
+  if (!word) return [text.slice(0, 140) + (text.length > 140 ? " …" : "")];
   const place = lower.indexOf(word);
   const start = Math.max(0, place - 50);
   const end = place + word.length - 1;
