@@ -32,7 +32,7 @@ check: .venv/installed
 	@$(BIN)/python -m pytest tests $(SLOW:%=--ignore=tests/%)
 
 lab: .venv/installed
-	@$(BIN)/jupyter lab --ServerApp.tornado_settings="{'websocket_max_message_size': 104857600}" $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
+	@$(BIN)/jupyter lab --config=lab/config.json $(if $(filter 0,$(shell id -u)),--allow-root)
 
 notebooks: .venv/installed
 	@CARVANA_RUNS=$$(mktemp -d) $(BIN)/carvana refresh

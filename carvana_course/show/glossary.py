@@ -15,8 +15,8 @@ from carvana_lib.runs import ROOT
 
 GLOSSARY = ROOT / "docs" / "glossary.md"
 ENTRY = re.compile(r'^<a id="([\w-]+)"></a>\*\*(.+?)\.\*\* (.+)$', re.M)
-LINK = re.compile(r"\[([^\]]+)\]\([./]*docs/glossary\.md#([\w-]+)\)")
-CHAPTERS = re.compile(r" \(\[\d\]\([^)]*\)\)$")  # an entry ends with the chapter that takes the term apart
+TO_GLOSSARY = re.compile(r"\[([^\]]+)\]\([./]*docs/glossary\.md#([\w-]+)\)")
+CHAPTER = re.compile(r" \(\[\d\]\([^)]*\)\)$")  # an entry ends with the chapter that takes the term apart
 
 
 class Term(NamedTuple):
@@ -36,11 +36,11 @@ def read_glossary(path: Path) -> dict[str, Term]:
     if not path.exists():
         return {}
     entries = ENTRY.findall(path.read_text(encoding="utf8"))
-    return {anchor: Term(name, CHAPTERS.sub("", text)) for anchor, name, text in entries}
+    return {anchor: Term(name, CHAPTER.sub("", text)) for anchor, name, text in entries}
 
 
 class GlossaryLinks(Preprocessor):
-    """A hook of nbconvert: links to the glossary lead to the end of the notebook's own page, where its terms then are."""
+    """A hook of nbconvert: links to the glossary lead to the end of the notebook's own page, where the terms are."""
 
     def preprocess(self, nb, resources):
         """Return a notebook with these links and, where there are any, one cell more; and the resources unchanged."""
@@ -56,7 +56,7 @@ class GlossaryLinks(Preprocessor):
 
         for cell in nb.cells:
             if cell.cell_type == "markdown":
-                cell.source = LINK.sub(connect, cell.source)
+                cell.source = TO_GLOSSARY.sub(connect, cell.source)
         if used:
             nb.cells.append(nbformat.v4.new_markdown_cell(glossary_text(terms, used), id="glossary"))
         return nb, resources
