@@ -134,3 +134,10 @@ def strip(photos, probabilities, background: np.ndarray | None = None):
     ]
     titles = ["photo"] * len(after) + ["cut out, its shadow kept"] * len(after)
     return pictures.picture_grid([*photos, *after], titles, columns=len(after))
+
+
+def steps(photo: np.ndarray, probability: np.ndarray):
+    """Photo, probability, mask and the car in a grey studio, in a row; a JPEG to show."""
+    mask = (probability >= 0.5).astype(np.uint8)
+    car = composite(photo, probability, studio_gradient(*photo.shape[:2]))
+    return pictures.picture_grid([photo, probability, mask, car], ["photo", "probability", "mask", "cut-out"])

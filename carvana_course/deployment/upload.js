@@ -64,8 +64,9 @@ function render({ model, el }) {
   }
 
   function slider(name, low, high) {
-    const shown = element("output", { textContent: model.get(name).toFixed(2) });
+    const shown = element("span", { textContent: model.get(name).toFixed(2) });
     const input = element("input", { type: "range", min: low, max: high, step: 0.01, value: model.get(name) });
+    input.setAttribute("aria-label", name);  // without the value, which is said as it changes
     input.oninput = () => {
       shown.textContent = Number(input.value).toFixed(2);
       model.set(name, Number(input.value));
@@ -95,7 +96,7 @@ function render({ model, el }) {
     status, alert,
     element("div", { className: "bar" }, slider("opacity", 0, 1), slider("threshold", 0.01, 0.99)),
     element("div", { className: "figures" }, ...figures), element("div", { className: "bar" }, ...saves));
-  root.setAttribute("data-lm-suppress-shortcuts", "true");  // else JupyterLab takes the keys
+  root.addEventListener("keydown", event => event.stopPropagation());  // else JupyterLab takes them, as of the sliders
 
   const zoneOf = event => event.target.closest(".zone") ?? zones[0];  // a drop on the pictures is a new photo
   const mark = over => zones.forEach(area => area.classList.toggle("over", area === over));
@@ -120,8 +121,11 @@ function render({ model, el }) {
     const old = addresses[name];
     addresses[name] = URL.createObjectURL(new Blob([model.get(name)]));
     images[name].src = addresses[name];
-    images[name].alt = `${model.get("name")}: ${captions[name]}`;
     if (old) URL.revokeObjectURL(old);
+  }
+
+  function describe() {
+    for (const name of PICTURES) images[name].alt = `${model.get("name")}: ${captions[name]}`;
   }
 
   function showMessage() {
@@ -136,12 +140,13 @@ function render({ model, el }) {
     setTimeout(() => URL.revokeObjectURL(href), 60000);
   }
 
-  const listeners = { "change:message": showMessage, "msg:custom": save };
+  const listeners = { "change:message": showMessage, "change:name": describe, "msg:custom": save };
   for (const name of PICTURES) listeners[`change:${name}`] = () => showPicture(name);
   for (const [event, listener] of Object.entries(listeners)) model.on(event, listener);
   for (const event of ["dragover", "drop"]) window.addEventListener(event, catchStray);
   el.replaceChildren(root);
   PICTURES.forEach(showPicture);
+  describe();
   showMessage();
   return () => {
     for (const [event, listener] of Object.entries(listeners)) model.off(event, listener);

@@ -235,10 +235,9 @@ class PhotoUpload(Live):
             picture = cv2.cvtColor(self.composite(self.photo, prediction.sigmoid(logits)), cv2.COLOR_RGB2BGR)
         else:
             picture = predictions.render(kind, self.photo, logits)
-        content = as_png(picture)
         file = f"{PurePath(self.name).stem}_{FILES[kind].replace(' ', '_')}.png"
-        self.page.send({"kind": "file", "what": kind, "name": file}, [content])
-        self.tell(f"{file}: {self.photo.shape[1]} x {self.photo.shape[0]} pixels, {len(content) / 1e6:.1f} MB")
+        self.page.send({"kind": "file", "what": kind, "name": file}, [as_png(picture)])
+        self.tell(f"saved: {file}, {self.photo.shape[1]} x {self.photo.shape[0]} pixels")
 
     def tell(self, text: str, alert: bool = False) -> None:
         """One line that screen readers read out; an alert at once."""

@@ -5,6 +5,9 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from carvana_lib import prediction
 from carvana_lib.checkpoints import load_checkpoint, load_model
 from carvana_lib.config import Params
 from carvana_lib.frame import Frame
@@ -21,3 +24,9 @@ ORIGIN = (
 def small_net() -> tuple[UNet, Frame]:
     """The net, on the CPU in evaluation mode, and the frame that it was trained with."""
     return load_model(SMALL_NET), Params(**load_checkpoint(SMALL_NET)["params"]).frame
+
+
+def find_car(photo: np.ndarray) -> np.ndarray:
+    """A photo (H, W, 3) uint8 RGB -> probability of the car (H, W) float32, as the small net sees it."""
+    net, frame = small_net()
+    return prediction.probability(net, photo, frame)
