@@ -17,7 +17,7 @@ from conftest import ROOT, SCREENSHOTS, free_port
 from test_upload import drop, encoded, find_widget, give, saved, seen, slide, wait_for_text
 
 from carvana_course.deployment import cutout, predictions
-from carvana_course.net import small_net
+from carvana_course.net import load_small_net
 from carvana_lib import prediction
 from carvana_lib.reading import read_photo
 
@@ -74,7 +74,7 @@ def test_the_upload_is_there_soon_and_nothing_else_is(demo):
     assert page.widget.bounding_box()["y"] < 300 and page.locator("h1").inner_text().startswith("Cut out a car")
     assert page.evaluate("document.documentElement.scrollHeight") <= 900, "it does not fit a screen"
     assert not page.locator(".jp-RenderedImage img").is_visible()  # the still
-    assert page.get_by_text("small_net()").count() == 0  # the code
+    assert page.get_by_text("load_small_net()").count() == 0  # the code
     assert all(re.match(r"http://127\.0\.0\.1|blob:|data:", address) for address in asked)
     screenshot(page, "example")
 
@@ -113,7 +113,7 @@ def test_what_is_saved_is_right_to_the_pixel(demo, tmp_path):
     page.wait_for_timeout(1500)
     mask, alone, new = saved(page, tmp_path)
 
-    net, frame = small_net()
+    net, frame = load_small_net()
     logits = prediction.photo_logits(net, photo, frame) - np.float32(np.log(0.8 / 0.2))
     assert (mask == predictions.render("mask", None, logits)).all() and 0.05 < (mask > 0).mean() < 0.5
     assert (mask < predictions.render("mask", None, prediction.photo_logits(net, photo, frame))).any()

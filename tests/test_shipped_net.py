@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from carvana_course.cli import app
 from carvana_course.deployment.cutout import steps
-from carvana_course.net import ORIGIN, RECORD, SMALL_NET, find_car, small_net
+from carvana_course.net import ORIGIN, RECORD, SMALL_NET, find_car, load_small_net
 from carvana_lib.cache import digest
 from carvana_lib.checkpoints import load_checkpoint
 from carvana_lib.config import Params
@@ -40,7 +40,7 @@ def test_the_file_is_the_one_in_the_record_and_small():
     assert checkpoint["params"] == WRITTEN["params"] == MADE["PARAMS"].model_dump()
     assert checkpoint["history"] == WRITTEN["history"] and len(WRITTEN["history"]) == MADE["PARAMS"].epochs
     assert {value.dtype for value in checkpoint["model"].values()} == {torch.float16, torch.int64}
-    net, frame = small_net()
+    net, frame = load_small_net()
     assert {p.dtype for p in net.parameters()} == {torch.float32} and frame == Params(**WRITTEN["params"]).frame
 
 
@@ -61,7 +61,7 @@ def test_its_first_steps_repeat(renders):
 
 
 def test_its_score_on_the_samples_test_cars_repeats(renders):
-    found = MADE["score"](small_net()[0], renders, MADE["PARAMS"], "test")
+    found = MADE["score"](load_small_net()[0], renders, MADE["PARAMS"], "test")
     written = WRITTEN["scores"]["sample, test"]
     assert found["miou"] == pytest.approx(written["miou"], abs=1e-4) and written["miou"] > 0.97
     assert found["ci95"] == pytest.approx(written["ci95"], abs=1e-3)

@@ -34,7 +34,7 @@ CAPTIONS = {
     "overlay": "the mask over the photo",
     "composite": "cut out, its shadow kept",
 }
-FILES = {"mask": "mask", "cutout": "cut-out", "composite": "new picture"}  # what can be saved, in words
+SAVED = {"mask": "mask", "cutout": "cut-out", "composite": "new picture"}  # what can be saved, in words
 
 
 def read_upload(name: str, content: bytes) -> np.ndarray:
@@ -128,7 +128,7 @@ class PhotoUpload(Live):
 
             hint = f"A photo of one car, and a background for it: {LIMITS}."
             limit = int(1e6 * MAX_MEGABYTES)
-            self.page = UploadPage(types=TYPES, limit=limit, hint=hint, captions=CAPTIONS, files=FILES)
+            self.page = UploadPage(types=TYPES, limit=limit, hint=hint, captions=CAPTIONS, files=SAVED)
             self.show(self.name, self.photo)
             self.page.on_msg(self.receive)
             self.page.observe(self.follow_slider, ["opacity", "threshold"])
@@ -229,13 +229,13 @@ class PhotoUpload(Live):
         return cutout.composite(photo, probability, background)
 
     def save(self, kind: str) -> None:
-        """Give the page one of FILES, of the photo's own size, as the sliders have it."""
+        """Give the page one of SAVED, of the photo's own size, as the sliders have it."""
         logits = self.shifted(self.frame.restore(self.logits, self.photo.shape[:2]))
         if kind == "composite":
             picture = cv2.cvtColor(self.composite(self.photo, prediction.sigmoid(logits)), cv2.COLOR_RGB2BGR)
         else:
             picture = predictions.render(kind, self.photo, logits)
-        file = f"{PurePath(self.name).stem}_{FILES[kind].replace(' ', '_')}.png"
+        file = f"{PurePath(self.name).stem}_{SAVED[kind].replace(' ', '_')}.png"
         self.page.send({"kind": "file", "what": kind, "name": file}, [as_png(picture)])
         self.tell(f"saved: {file}, {self.photo.shape[1]} x {self.photo.shape[0]} pixels")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import anywidget
 from traitlets import Bytes, Dict, Float, Int, Unicode
 
-HERE = Path(__file__).parent
+SCRIPT = Path(__file__).with_name("upload.js")
 
 
 class UploadPage(anywidget.AnyWidget):
@@ -15,8 +15,8 @@ class UploadPage(anywidget.AnyWidget):
     background of the start, and "save", which is answered with a "file".
     """
 
-    _esm = (HERE / "upload.js").read_text(encoding="utf8")
-    _css = (HERE / "upload.css").read_text(encoding="utf8")
+    _esm = SCRIPT.read_text(encoding="utf8")
+    _css = SCRIPT.with_suffix(".css").read_text(encoding="utf8")
     types = Unicode().tag(sync=True)  # MIME types of the files to choose from
     limit = Int().tag(sync=True)  # bytes of a file
     hint = Unicode().tag(sync=True)

@@ -21,12 +21,12 @@ ORIGIN = (
 )
 
 
-def small_net() -> tuple[UNet, Frame]:
+def load_small_net() -> tuple[UNet, Frame]:
     """The net, on the CPU in evaluation mode, and the frame that it was trained with."""
     return load_model(SMALL_NET), Params(**load_checkpoint(SMALL_NET)["params"]).frame
 
 
 def find_car(photo: np.ndarray) -> np.ndarray:
     """A photo (H, W, 3) uint8 RGB -> probability of the car (H, W) float32, as the small net sees it."""
-    net, frame = small_net()
+    net, frame = load_small_net()
     return prediction.probability(net, photo, frame)
