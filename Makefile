@@ -1,5 +1,6 @@
 # make run: all notebooks, headless, on the sample, ends in runs/quick/report.html
 # make test: every test; make check: style and the quick tests, in at most 90 seconds on two cores
+# make demo: a page that cuts out cars, with the small net that is there (ARGS=--theme=dark for a dark one)
 # make lab: JupyterLab; make notebooks: execute the committed notebooks anew
 # make site: the course as static pages, site/index.html
 # make faults: kills, full disks, bad pictures, done on purpose, in full: an hour; writes tests/faults/README.md (FAULTS_SOAK=60 shortens it)
@@ -15,13 +16,16 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 # What make check leaves out of make test: the notebooks, and these of tests/, which start browsers, kernels, databases,
 # processes and whole runs, kill some of them, or train through hundreds of wrong answers.
-SLOW := faults test_benchmarks.py test_browser.py test_bulk.py test_distributed.py test_exercises.py test_export.py \
+SLOW := faults test_benchmarks.py test_browser.py test_bulk.py test_demo.py test_distributed.py test_exercises.py test_export.py \
     test_pipeline.py test_search_storage.py test_site.py test_studio.py test_teaching.py test_upload.py
 
-.PHONY: run test check lab notebooks site bench faults
+.PHONY: run demo test check lab notebooks site bench faults
 
 run: .venv/installed
 	@$(BIN)/carvana run
+
+demo: .venv/installed
+	@$(BIN)/voila $(ARGS) notebooks/demo.ipynb
 
 test: .venv/installed
 	@$(BIN)/python -m pytest

@@ -1,5 +1,6 @@
 """The command `carvana`; `python -m carvana_course` is the same. A command imports what it needs when it is called."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -98,9 +99,11 @@ app.command("adopt", rich_help_panel="Data")(data_commands.adopt_command)
 
 @app.command("predict", rich_help_panel="Predict")
 def predict_command(
-    checkpoint: Annotated[Path, typer.Option(help="A trained net: runs/NAME/checkpoints/best.")],
     images: Annotated[Path, typer.Option(help="Photos of any size and format: a folder, or one.")],
     out: Annotated[Path, typer.Option(help="Folder for masks/ and so on; what is there already is not done again.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A net, runs/NAME/checkpoints/best; else the small one of the course.")
+    ] = None,
     cutout: Annotated[bool, typer.Option("--cutout", help="Write cars without background, cutouts/*.png.")] = False,
     probability: Annotated[bool, typer.Option("--probability", help="Write probabilities/*.png.")] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help="Write photos with their mask, overlays/*.jpg.")] = False,
@@ -123,7 +126,12 @@ def predict_command(
         raise typer.BadParameter("--submission needs all masks: run once more without --shard after the last part")
     from carvana_course.deployment.folders import predict_folder
     from carvana_course.deployment.submission import write_submission
+    from carvana_course.net import ORIGIN, SMALL_NET
 
+    if checkpoint is None:
+        checkpoint = SMALL_NET
+        if os.environ.get("RANK", "0") == "0":  # of a launcher's processes one speaks
+            typer.echo(f"net: {ORIGIN}")
     kinds = {"cutout": cutout, "probability": probability, "overlay": overlay}
     ways = {"way": way, "flip": flip, "batch_size": batch_size, "device": device, "force": force}
     result = predict_folder(checkpoint, images, out, shard=part, **kinds, **ways)

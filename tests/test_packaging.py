@@ -17,7 +17,7 @@ from conftest import ROOT
 from carvana_lib import __version__, runs
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
-LOCAL = {"carvana_lib", "carvana_course", "benchmarks", "scripts", "studio", "conftest", "house"}
+LOCAL = {"carvana_lib", "carvana_course", "benchmarks", "scripts", "studio", "conftest", "house", "test_upload"}
 COMMAND = {"typer", "pyyaml", "filelock"}  # needed by `carvana`, which starts in any installation, not by carvana_lib
 EXTRAS = {  # that a room of carvana_course needs; others: lab
     "adopt": {"lab", "polygons"},

@@ -98,17 +98,27 @@ def studio_gradient(height: int, width: int, wall: int = 235, floor: int = 150) 
     return np.broadcast_to(grey.round().astype(np.uint8)[:, None, None], (height, width, 3)).copy()
 
 
+def cover(background: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(h, w, 3) uint8 -> the middle of it that fills (H, W), in its own proportions: (H, W, 3) uint8."""
+    height, width = background.shape[:2]
+    scale = max(shape[0] / height, shape[1] / width)
+    high = min(height, max(1, round(shape[0] / scale)))
+    wide = min(width, max(1, round(shape[1] / scale)))
+    top = (height - high) // 2
+    left = (width - wide) // 2
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(background[top : top + high, left : left + wide], shape[::-1], interpolation=method)
+
+
 def composite(photo: np.ndarray, probability: np.ndarray, background: np.ndarray, shadow: bool = True) -> np.ndarray:
-    """The car before `background` (h, w, 3) uint8, stretched to the photo's size: (H, W, 3) uint8.
+    """The car before `background` (h, w, 3) uint8, whose middle covers the photo's size: (H, W, 3) uint8.
 
     With `shadow`, what the car's shadow took from the old floor it takes from the new one.
     """
     photo = pictures.as_photo(photo)
     height, width = photo.shape[:2]
     probability = pictures.stretch(pictures.as_probability(probability), (height, width))
-    background = pictures.as_photo(background)
-    method = cv2.INTER_AREA if background.size > photo.size else cv2.INTER_LINEAR
-    ground = cv2.resize(background, (width, height), interpolation=method).astype(np.float32)
+    ground = cover(pictures.as_photo(background), (height, width)).astype(np.float32)
     if shadow:
         ground *= floor_shadow(photo, probability)[..., None]
     car = cut_out(photo, probability).astype(np.float32)
@@ -124,3 +134,10 @@ def strip(photos, probabilities, background: np.ndarray | None = None):
     ]
     titles = ["photo"] * len(after) + ["cut out, its shadow kept"] * len(after)
     return pictures.picture_grid([*photos, *after], titles, columns=len(after))
+
+
+def steps(photo: np.ndarray, probability: np.ndarray):
+    """Photo, probability, mask and the car in a grey studio, in a row; a JPEG to show."""
+    mask = (probability >= 0.5).astype(np.uint8)
+    car = composite(photo, probability, studio_gradient(*photo.shape[:2]))
+    return pictures.picture_grid([photo, probability, mask, car], ["photo", "probability", "mask", "cut-out"])
