@@ -12,7 +12,10 @@ __version__ = "0.1.0"
 
 
 class CarvanaError(Exception):
-    """What all errors that are meant for people have in common."""
+    """What all errors that are meant for people have in common: in a notebook the sentence stands without traceback."""
+
+    def _render_traceback_(self):  # which IPython asks for
+        return [f"{type(self).__name__}: {self}"]
 
 
 class ParameterError(CarvanaError):

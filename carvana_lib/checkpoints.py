@@ -140,14 +140,14 @@ def load_trained(data, params) -> tuple[UNet, Params, pd.DataFrame]:
 
 
 def resume(learner: dict, data, params, folder: Path | None) -> list[dict]:
-    """Bring back an unfinished training of this net and these parameters and return its history, empty where training
-    starts anew. Of several processes the main one reads the file and tells the rest. Used by `fit` in 04.
+    """Bring back a training of this net and these parameters, finished or not, and return its history, empty where
+    training starts anew. Of several processes the main one reads the file and tells the rest. Used by `fit` in 04.
     """
     state = None
     if folder is not None and params.resume and PartialState().is_main_process and (folder / LAST).exists():
         found = load_checkpoint(folder / LAST)
         same = found["architecture"] == learner["net"].architecture and not difference(found, data, params)
-        state = found if same and not has_ended(found["history"], params) else None
+        state = found if same and not has_ended(found["history"][:-1], params) else None  # else it went on too long
     (state,) = broadcast_object_list([state])
     if state is None:
         return []

@@ -83,11 +83,20 @@ def is_live() -> bool:
     return by_voila or "JPY_SESSION_NAME" in os.environ or hasattr(sys.modules["__main__"], "__vsc_ipynb_file__")
 
 
-def progress(iterable, description: str, total: int | None = None, unit: str = "it"):
-    """A tqdm bar over `iterable` where somebody watches; the bare iterable elsewhere. Used by `open_data` in 01."""
-    if not is_live() and not sys.stderr.isatty():
+def progress(iterable, description: str, total: int | None = None, unit: str = "step"):
+    """A tqdm bar over `iterable` where somebody watches, once it takes longer than a second; the bare iterable
+    elsewhere, and in all processes but the first. Taught in 02.
+    """
+    watched = is_live() or sys.stderr.isatty()
+    if not watched or os.environ.get("RANK", "0") != "0":
         return iterable
     from tqdm import notebook, tqdm
 
     bar = notebook.tqdm if is_live() else tqdm
-    return bar(iterable, desc=description, total=total, unit=unit, leave=False)
+    return bar(iterable, desc=description, total=total, unit=unit, leave=False, delay=1)
+
+
+def show_loss(steps, loss: torch.Tensor) -> None:
+    """Say the loss of a step in the bar of `progress`, if it is one. Used by `fit` in 04."""
+    if hasattr(steps, "set_postfix"):
+        steps.set_postfix(loss=f"{loss.item():.4f}")

@@ -7,7 +7,9 @@ import pandas as pd
 import torch
 
 from carvana_lib import TrainingError
+from carvana_lib.checkpoints import has_ended
 from carvana_lib.dataset import EpochSampler
+from carvana_lib.device import is_live
 
 
 @contextmanager
@@ -23,6 +25,19 @@ def enough_memory(params):
             f"there is too little memory for batch_size={params.batch_size}, image_size={params.image_size} and "
             f"base_channels={params.base_channels}; lower them in this order; the last checkpoint is kept"
         ) from None
+
+
+def stopped(done: int, total: int, what: str) -> TrainingError:
+    """What the stop button's KeyboardInterrupt becomes: how far it came, and what to do. Used by `train` in 04."""
+    far = f"after {what} {done} of {total}" if done else f"in the first {what}, of which nothing is kept"
+    again = "cell" if is_live() else "command"
+    return TrainingError(f"stopped {far}; run the {again} again to go on")
+
+
+def found_before(history: list[dict], params) -> str:
+    """What a training says at once that finds epochs of its own. Used by `fit` in 04."""
+    far = f"{len(history)} of {params.epochs}"
+    return f"{far} epochs found, nothing to train" if has_ended(history, params) else f"going on after epoch {far}"
 
 
 def mean_loss(losses: list[torch.Tensor], accelerator, image_ids: pd.Series, params, epoch: int) -> float:

@@ -6,7 +6,7 @@ import torch
 
 from carvana_lib.checkpoints import is_trained, load_trained
 from carvana_lib.dataset import make_loader
-from carvana_lib.device import make_accelerator
+from carvana_lib.device import make_accelerator, progress
 from carvana_lib.frame import IGNORE
 from carvana_lib.metrics import COUNTS, boundary_iou, confusion_counts, dice, iou
 from carvana_lib.training import train
@@ -32,7 +32,7 @@ def predict_batches(model, data, rows, params, flip: bool = False):
     """
     accelerator = make_accelerator(params.device, params.precision)
     net = accelerator.prepare_model(model, evaluation_mode=True).eval()
-    for images, masks, batch_rows in accelerator.prepare(make_loader(data, rows, params)):
+    for images, masks, batch_rows in progress(accelerator.prepare(make_loader(data, rows, params)), "predicting"):
         probability = net(images).sigmoid()
         if flip:
             probability = (probability + net(images.flip(-1)).sigmoid().flip(-1)) / 2

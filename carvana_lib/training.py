@@ -11,8 +11,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from carvana_lib.checkpoints import has_ended, make_model, resume, save_checkpoint
 from carvana_lib.dataset import make_loader, training_rows
-from carvana_lib.device import make_accelerator
-from carvana_lib.diagnosis import enough_memory, mean_loss
+from carvana_lib.device import make_accelerator, progress, show_loss
+from carvana_lib.diagnosis import enough_memory, found_before, mean_loss, stopped
 from carvana_lib.losses import LOSSES
 from carvana_lib.metrics import confusion_counts, iou
 from carvana_lib.model import UNet
@@ -57,7 +57,7 @@ def validate(net, loader, criterion, accelerator) -> tuple[float, float]:
     net.eval()
     losses = []
     counts = []
-    for images, masks, _ in loader:
+    for images, masks, _ in progress(loader, "validation"):
         logits = net(images)
         each = torch.stack([criterion(one[None], mask[None]) for one, mask in zip(logits, masks, strict=True)])
         losses.append(accelerator.gather_for_metrics(each))
@@ -69,9 +69,9 @@ def validate(net, loader, criterion, accelerator) -> tuple[float, float]:
 def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, on_epoch=None) -> pd.DataFrame:
     """Train `model` in place and return its history, one row per epoch; `on_epoch(history)` is called after each.
     `params.learning_rate` and `params.loss` must be set. With `params.ema`, the weights that are scored and kept are
-    the exponential average of all steps' (Tarvainen, Valpola 2017, section 2). With a `folder` for checkpoints, an
-    unfinished training of the same parameters goes on. Processes of torchrun or accelerate launch share each batch.
-    Raises TrainingError for a loss that is not finite. Taught in 04.
+    the exponential average of all steps' (Tarvainen, Valpola 2017, section 2). With a `folder` for checkpoints, a
+    training of the same parameters goes on, or is found finished, and says so. Processes of torchrun or accelerate
+    launch share each batch. Raises TrainingError for a loss that is not finite. Taught in 04.
     """
     accelerator = make_accelerator(params.device, params.precision)
     train_loader = accelerator.prepare(make_loader(data, train_rows, params, train=True))
@@ -92,13 +92,18 @@ def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, o
     net, optimizer = accelerator.prepare(model, optimizer)
     scored_net = accelerator.prepare_model(scored, evaluation_mode=True) if params.ema else net
     image_ids = data.table["image_id"].iloc[train_rows]
+    if history and accelerator.is_main_process:
+        if on_epoch:
+            on_epoch(pd.DataFrame(history))
+        print(found_before(history, params))
     while not has_ended(history, params):
         epoch = len(history)
         started = time.perf_counter()
         train_loader.set_epoch(epoch)
         net.train()
         losses = []
-        for images, masks, _ in train_loader:
+        steps = progress(train_loader, f"epoch {epoch + 1} of {params.epochs}")
+        for images, masks, _ in steps:
             loss, _ = train_step(net, optimizer, criterion, images, masks, accelerator, params.grad_clip)
             losses.append(loss)
             rate = scheduler.get_last_lr()[0]
@@ -107,6 +112,7 @@ def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, o
                 average.update_parameters(model)
             if len(losses) % CHECK_EVERY == 0:
                 mean_loss(losses, accelerator, image_ids, params, epoch)
+                show_loss(steps, loss)
         train_loss = mean_loss(losses, accelerator, image_ids, params, epoch)
         if params.ema:
             broadcast(list(scored.buffers()))  # BatchNorm's, which each process gathered from its part of the batches
@@ -128,15 +134,23 @@ def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, o
 
 
 def train(data, params, on_epoch=None) -> tuple[UNet, pd.DataFrame]:
-    """Train a run's net on its training cars, with checkpoints and history.csv in the run's folder. Taught in 04."""
+    """Train a run's net on its training cars, with checkpoints and history.csv in the run's folder. Raises
+    TrainingError when it is stopped, which loses no finished epoch. Taught in 04.
+    """
     run = Run(params.run_name)
     model = make_model(params)
     rows = training_rows(data, params)
+    kept = 0  # epochs
 
     def report(history):
+        nonlocal kept
+        kept = len(history)
         write_csv(run.history, history)
         if on_epoch:
             on_epoch(history)
 
-    with enough_memory(params):
-        return model, fit(model, data, rows, data.rows("val"), params, run.checkpoints, report)
+    try:
+        with enough_memory(params):
+            return model, fit(model, data, rows, data.rows("val"), params, run.checkpoints, report)
+    except KeyboardInterrupt:
+        raise stopped(kept, params.epochs, "epoch") from None

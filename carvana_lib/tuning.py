@@ -13,8 +13,8 @@ import torch
 from carvana_lib import RunError
 from carvana_lib.checkpoints import make_model
 from carvana_lib.dataset import make_loader, subsample
-from carvana_lib.device import make_accelerator, progress
-from carvana_lib.diagnosis import enough_memory
+from carvana_lib.device import make_accelerator, progress, show_loss
+from carvana_lib.diagnosis import enough_memory, stopped
 from carvana_lib.losses import LOSSES
 from carvana_lib.runs import Run, atomic, code, write_csv, write_json
 from carvana_lib.training import fit, make_optimizer, train_step
@@ -68,14 +68,20 @@ def write_trials(trials: list[dict], data, params) -> pd.DataFrame:
 
 
 def search(data, params, on_trial=None) -> pd.DataFrame:
-    """Score each point of the grid; the table of trials, best by validation mIoU first. Finished trials are kept and
-    not repeated. `on_trial(table)` is called after each. Raises RunError where they cannot be kept. Taught in 03.
+    """Score each point of the grid; the table of trials, best by validation mIoU first. Finished trials are kept, found
+    and not repeated. `on_trial(table)` is called after each. Raises RunError where they cannot be kept, and
+    TrainingError when it is stopped. Taught in 03.
     """
     trials = read_trials(data, params)
+    if trials:
+        print(f"{len(trials)} of {len(POINTS)} points found")
     tried = [{name: trial[name] for name in GRID} for trial in trials]
     for point in progress([point for point in POINTS if point not in tried], "grid search"):
         started = time.perf_counter()
-        score = score_point(point, data, params)
+        try:
+            score = score_point(point, data, params)
+        except KeyboardInterrupt:
+            raise stopped(len(trials), len(POINTS), "point") from None
         trials.append(point | {"val_miou": score, "seconds": time.perf_counter() - started, "code": code()})
         table = write_trials(trials, data, params)
         if on_trial:
@@ -105,10 +111,12 @@ def range_test(data, params, loss="bce_dice", lowest=1e-6, highest=1.0, steps: i
     net, optimizer, loader = accelerator.prepare(model, make_optimizer(model, choice), loader)
     batches = itertools.chain.from_iterable(itertools.repeat(loader))  # pass after pass, as long as it takes
     curve = []
-    for rate, (images, masks, _) in zip(np.geomspace(lowest, highest, steps), batches, strict=False):
+    rates = progress(np.geomspace(lowest, highest, steps), "range test")
+    for rate, (images, masks, _) in zip(rates, batches, strict=False):
         optimizer.param_groups[0]["lr"] = rate
         value, _ = train_step(net, optimizer, LOSSES[loss], images, masks, accelerator, params.grad_clip)
         curve.append((rate, value.item()))
+        show_loss(rates, value)
         if not value.isfinite() or value.item() > 4 * min(seen for _, seen in curve):
             break
     return pd.DataFrame(curve, columns=["learning_rate", "loss"])

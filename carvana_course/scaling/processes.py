@@ -26,10 +26,11 @@ from carvana_course.scaling.earlier import keep_earlier
 from carvana_course.scaling.search import search
 from carvana_course.scaling.tracking import check_tracker, tracked
 from carvana_lib import ParameterError, TrainingError, training
-from carvana_lib.checkpoints import load_model
+from carvana_lib.checkpoints import load_checkpoint, load_model
 from carvana_lib.data import open_data
 from carvana_lib.dataset import training_rows
 from carvana_lib.device import cores, make_accelerator, pick_device
+from carvana_lib.diagnosis import found_before, stopped
 from carvana_lib.runs import ROOT, Run, writing
 from carvana_lib.tuning import with_best
 
@@ -167,6 +168,8 @@ def start_processes(params, on_epoch=None) -> None:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += [f"--nproc-per-node={params.num_processes}", "-m", "carvana_course", "train", "-f", str(file)]
         seen = last_change(run.history)
+        if params.resume and run.last.exists():
+            print(found_before(load_checkpoint(run.last)["history"], params))
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             ended = False
@@ -176,6 +179,8 @@ def start_processes(params, on_epoch=None) -> None:
                 if on_epoch and last_change(run.history) != seen:
                     seen = last_change(run.history)
                     on_epoch(pd.read_csv(run.history))
+        except KeyboardInterrupt:
+            raise stopped(kept_epochs(run), params.epochs, "epoch") from None
         finally:
             if child.poll() is None:
                 child.terminate()  # torchrun ends its processes before itself
@@ -186,6 +191,11 @@ def start_processes(params, on_epoch=None) -> None:
             f"training in {params.num_processes} processes stopped: {why} (see {run.train_log}); "
             "checkpoints are kept, and the same command goes on from the last one"
         )
+
+
+def kept_epochs(run: Run) -> int:
+    """How many epochs of a run's training are in its newest checkpoint."""
+    return len(load_checkpoint(run.last)["history"]) if run.last.exists() else 0
 
 
 def last_change(path: Path) -> int:

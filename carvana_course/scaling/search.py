@@ -13,6 +13,7 @@ from carvana_course.scaling import in_worker
 from carvana_course.scaling.database import database, shown
 from carvana_lib import ParameterError, RunError, tuning
 from carvana_lib.device import progress
+from carvana_lib.diagnosis import stopped
 from carvana_lib.runs import code, writing
 from carvana_lib.tuning import POINTS, read_trials, study_file
 
@@ -38,9 +39,15 @@ def search(data, params, on_trial=None) -> pd.DataFrame:
     def score(point: dict) -> float:
         return tuning.score_point(point, data, params)
 
-    for table in progress(work(study, score), "grid search", len(POINTS) - len(finished(study.trials))):
-        if on_trial:
-            on_trial(table)
+    before = len(finished(study.trials))
+    if before:
+        print(f"{before} of {len(POINTS)} points found")
+    try:
+        for table in progress(work(study, score), "grid search", len(POINTS) - before):
+            if on_trial:
+                on_trial(table)
+    except KeyboardInterrupt:
+        raise stopped(len(finished(study.trials)), len(POINTS), "point") from None
     return tuning.write_trials(finished(study.trials), data, params)
 
 
