@@ -29,9 +29,10 @@ def enough_memory(params):
 
 def stopped(done: int, total: int, what: str) -> TrainingError:
     """What the stop button's KeyboardInterrupt becomes: how far it came, and what to do. Used by `train` in 04."""
-    far = f"after {what} {done} of {total}" if done else f"in the first {what}, of which nothing is kept"
-    again = "cell" if is_live() else "command"
-    return TrainingError(f"stopped {far}; run the {again} again to go on")
+    again = f"run the {'cell' if is_live() else 'command'} again"
+    if done:
+        return TrainingError(f"stopped after {what} {done} of {total}; {again} to go on")
+    return TrainingError(f"stopped in the first {what}, of which nothing is kept; {again} to begin anew")
 
 
 def found_before(history: list[dict], params) -> str:

@@ -106,7 +106,10 @@ def test_nothing_is_kept_of_a_first_epoch(data, params, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("carvana_lib.training.validate", stop)
-    with pytest.raises(TrainingError, match="^stopped in the first epoch, of which nothing is kept; run the command"):
+    with pytest.raises(
+        TrainingError,
+        match="^stopped in the first epoch, of which nothing is kept; run the command again to begin anew$",
+    ):
         train(data, params)
 
 
