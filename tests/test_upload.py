@@ -285,6 +285,17 @@ def test_a_net_that_fails_is_told(own):
     assert own.page.message["text"] == "MemoryError. Below is still the example." and own.page.message["alert"]
 
 
+def test_what_fails_late_changes_nothing(own, monkeypatch):
+    before = shown(own), saved_by(own)
+    with monkeypatch.context() as patch:
+        patch.setattr("carvana_course.deployment.cutout.composite", lambda *_: 1 / 0)
+        choose(own, "car.png", encoded(scene(360, 240)))
+        choose(own, "sea.png", encoded(np.zeros((9, 9, 3), np.uint8)), "background")
+    assert own.page.message["text"] == "division by zero. Below is still the example." and own.page.message["alert"]
+    for then, now in zip(before, (shown(own), saved_by(own)), strict=True):
+        assert then.keys() == now.keys() and all((then[name] == now[name]).all() for name in then)
+
+
 @pytest.mark.parametrize("lacks", ["a person", "anywidget"])
 def test_without_a_reader_it_is_a_still(lacks, monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
