@@ -110,7 +110,6 @@ def test_what_is_saved_is_right_to_the_pixel(demo, tmp_path):
     wait_for_text(page, f"{PHOTO.name}, 480 x 320 pixels")
     screenshot(page, "background")
     slide(page, "threshold", 30)
-    page.wait_for_timeout(1500)
     mask, alone, new = saved(page, tmp_path)
 
     net, frame = load_small_net()

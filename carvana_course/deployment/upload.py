@@ -137,9 +137,11 @@ class PhotoUpload(Live):
 
     def receive(self, _, message: dict, buffers: list) -> None:
         """Answer the page. Whatever is wrong with a stranger's file, one sentence says it and the widget goes on."""
+        before = dict(vars(self))
         try:
             self.answer(message, buffers)
         except Exception as error:
+            vars(self).update(before)
             text = str(error).rstrip(".") or type(error).__name__
             self.tell(f"{text}. Below is still {self.page.name}.", alert=True)
 
