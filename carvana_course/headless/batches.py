@@ -14,7 +14,7 @@ import torch
 
 from carvana_course.headless.folds import MEANING, compare_folds, each_fold
 from carvana_course.headless.notebooks import run_notebooks
-from carvana_course.headless.pages import figure_picture, in_words, render, table_rows
+from carvana_course.headless.pages import figure_picture, fill_page, in_words, table_rows
 from carvana_course.headless.report import summarise
 from carvana_course.headless.scores import evaluated, has_metrics
 from carvana_course.parameters import read_yaml
@@ -197,7 +197,7 @@ def comparison_page(table: pd.DataFrame, found: dict[str, dict], folds: pd.DataF
         if len(each):
             columns = [in_words(name) for name in each.columns]
             tables.append({"title": title, "text": text, "columns": columns, "rows": table_rows(each, links)})
-    return render("comparison.html.j2", title="Comparison of runs", verdict=said, plot=plot, tables=tables)
+    return fill_page("comparison.html.j2", title="Comparison of runs", verdict=said, plot=plot, tables=tables)
 
 
 def comparison_as_text(table: pd.DataFrame, files: list[Path]) -> str:

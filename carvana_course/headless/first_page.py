@@ -15,54 +15,59 @@ from carvana_lib.prediction import probability
 from carvana_lib.reading import read_photo
 from carvana_lib.runs import Run
 
-SHOWN = 4  # best and worst pictures, of each
+EXAMPLES = 4  # best and worst pictures, of each
 WIDTH = 240  # pixels of one of these at least
 
 
 def about(params, record: dict, metrics: dict, data, seconds: float) -> str:
     """What was run, in a few words each."""
     parts = []
-    if metrics:
+    if "parameters" in metrics:
         parts.append(f"A U-Net of {metrics['parameters']:,} parameters")
         parts.append(f"trained for {metrics['epochs']} epochs on {metrics['n_train']:,} photos")
     if data is not None:
         kind = "rendered pictures" if is_rendered(data.table) else "pictures"
         parts.append(f"{len(data.table):,} {kind} of {data.table['car_id'].nunique():,} cars")
-    height, width = params.frame.height, params.frame.width
-    parts.append(f"{width} x {height} pixels")
+    parts.append(f"{params.frame.width} x {params.frame.height} pixels")
     parts.append(record["device"])
     parts.append(f"seed {params.seed}")
     if seconds:
         parts.append(f"{seconds / 60:.1f} minutes in the notebooks")
     parts.append(f"{datetime.now():%d %B %Y}".lstrip("0"))
-    return "; ".join(parts) + "."
+    return "; ".join(filter(None, parts)) + "."
 
 
 def score_tiles(metrics: dict) -> list[tuple[str, str, str]]:
     """(name, value, note) of the scores that a reader asks for first; none where nothing was scored."""
-    if not metrics:
-        return []
-    low, high = metrics["test_miou_ci95"]
-    return [
-        ("test mIoU", f"{metrics['test_miou']:.4f}", f"95 % over cars: {low:.3f} to {high:.3f}"),
-        ("validation mIoU", f"{metrics['val_miou']:.4f}", f"{metrics['n_val']:,} photos"),
-        ("worst test photo", f"{metrics['test_iou_min']:.4f}", f"of {metrics['n_test']:,}"),
-        ("outlines", f"{metrics['test_boundary_iou']:.4f}", "boundary IoU, test"),
-        ("an epoch", f"{metrics['seconds_per_epoch']:.1f} s", f"{metrics['epochs']} of them"),
-    ]
+    tiles = []
+    low, high = metrics.get("test_miou_ci95", (None, None))
+    interval = "" if low is None else f"95 % over cars:\n{low:.3f} to {high:.3f}"
+    for key, name, note in (
+        ("test_miou", "test mIoU", interval),
+        ("val_miou", "validation mIoU", f"{metrics.get('n_val', 0):,} photos"),
+        ("test_iou_min", "worst test photo", f"of {metrics.get('n_test', 0):,}"),
+        ("test_boundary_iou", "outlines", "boundary IoU, test"),
+    ):
+        if key in metrics:
+            tiles.append((name, f"{metrics[key]:.4f}", note))
+    if "seconds_per_epoch" in metrics:
+        tiles.append(("an epoch", f"{metrics['seconds_per_epoch']:.1f} s", f"{metrics.get('epochs', '')} of them"))
+    return tiles
 
 
 def verdict(run: Run, metrics: dict, data) -> str:
-    """What the scores say, and what they do not, in two sentences; or that there are none."""
+    """What the scores say, and what they do not, in two sentences or three; or that there are none."""
     if not metrics:
         return "This run has not been scored: chapter 05 has not run with these parameters and pictures."
-    test = read_test(run)
-    cars = test["car_id"].nunique()
-    low, high = metrics["test_miou_ci95"]
     score = f"the mean IoU is {metrics['test_miou']:.3f}"
+    test = read_test(run)
+    if test.empty or "test_miou_ci95" not in metrics:
+        return f"On the test photos {score}. Which photos these are is not known any more: run chapter 05 again."
+    cars = test["car_id"].nunique()
     if cars == 1:
         said = f"On {len(test)} test photos of one car, {score}."
         return f"{said} One car says nothing of others: test on more before you trust the number."
+    low, high = metrics["test_miou_ci95"]
     said = f"On {len(test)} test photos of {cars} cars that the net has not seen, {score}"
     said += f", and with other cars it could as well be {low:.3f} to {high:.3f}."
     worst = test.iloc[0]
@@ -73,7 +78,9 @@ def verdict(run: Run, metrics: dict, data) -> str:
 
 
 def read_test(run: Run) -> pd.DataFrame:
-    """The run's test pictures, the worst first."""
+    """The run's test pictures, the worst first; none where their table is gone."""
+    if not run.per_image.exists():
+        return pd.DataFrame()
     table = pd.read_csv(run.per_image, dtype={"image_id": str, "car_id": str})
     return table.sort_values("iou", ignore_index=True, kind="stable")
 
@@ -84,15 +91,15 @@ def figures_of(run: Run, params, metrics: dict, data) -> list[dict]:
     if run.history.exists():
         curves = figure_picture(plots.learning_curves(pd.read_csv(run.history)))
         figures.append({"title": "Loss and validation mIoU, epoch by epoch", "pictures": [curves]})
-    if not metrics or data is None:
+    test = read_test(run)
+    if not metrics or data is None or test.empty:
         return figures
     try:
         model, params, _ = load_trained(data, params)
     except CheckpointError:  # the net has gone, its scores are still there
         return figures
-    test = read_test(run)
-    worst = [example(model, params, data, row) for _, row in test.head(SHOWN).iterrows()]
-    best = [example(model, params, data, row) for _, row in test.tail(SHOWN)[::-1].iterrows()]
+    worst = [show_example(model, params, data, row) for _, row in test.head(EXAMPLES).iterrows()]
+    best = [show_example(model, params, data, row) for _, row in test.tail(EXAMPLES)[::-1].iterrows()]
     figures.append({"title": "Worst test photos: true outline orange, predicted blue", "pictures": worst})
     middle = test.iloc[len(test) // 2]
     photo = read_photo(data.folder / middle["image"], at_least=480)
@@ -105,10 +112,12 @@ def figures_of(run: Run, params, metrics: dict, data) -> list[dict]:
     return figures
 
 
-def example(model, params, data, row) -> dict:
+def show_example(model, params, data, row) -> dict:
     """One test photo with both outlines, its name and score."""
     photo = read_photo(data.folder / row["image"], at_least=WIDTH)
     car = probability(model, photo, params.frame, flip=params.flip)
     shown = layers.compose(photo, data.read_mask(row["mask"]), car, layers.CONTOURS)
-    caption = f"{row['image_id']}, IoU {row['iou']:.3f}"
-    return picture(layers.encode_jpeg(shown, quality=85), "jpeg", f"{caption}: both outlines", caption)
+    name = row["image_id"]
+    score = f"IoU {row['iou']:.3f}"
+    content = layers.encode_jpeg(shown, quality=85)
+    return picture(content, "jpeg", f"{name}, {score}: both outlines", f"{name}\n{score}")

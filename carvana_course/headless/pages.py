@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from bs4 import BeautifulSoup
 from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
 from nbconvert import HTMLExporter
 
 from carvana_course.show.figures import DescribedFigure
@@ -32,11 +31,11 @@ PLACES = {"seconds_per_epoch": 1}  # digits behind the point, where they are not
 OTHER_CHAPTER = re.compile(r"\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)")
 
 
-def render(name: str, **values) -> str:
+def fill_page(name: str, **values) -> str:
     """One of the pages in docs/site/, filled in; what is not markup is escaped."""
     environment = Environment(autoescape=True, loader=FileSystemLoader(DESIGN))
     style = "\n".join((DESIGN / file).read_text(encoding="utf8") for file in ("style.css", "report.css"))
-    return environment.get_template(name).render(style=Markup(style), **values)
+    return environment.get_template(name).render(style=style, **values)
 
 
 def picture(content: bytes, kind: str, alt: str, caption: str = "") -> dict:
@@ -76,8 +75,10 @@ def chapter_pages(chapters: list) -> tuple[list[dict], str]:
 
 
 def with_own_ids(body: str, name: str) -> str:
-    """A chapter's HTML, its headings' anchors with the chapter's name before them: all chapters have takeaways."""
+    """A chapter's HTML without its title, and with its name before the anchors: all chapters have takeaways."""
     page = BeautifulSoup(body, "html.parser")
+    if page.h1:
+        page.h1.decompose()  # the fold has it
     known = set()
     for tag in page.find_all(["h1", "h2", "h3", "h4"], id=True):
         known.add(tag["id"])

@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 
 from carvana_course.headless.first_page import about, figures_of, score_tiles, verdict
-from carvana_course.headless.pages import chapter_pages, render
+from carvana_course.headless.pages import chapter_pages, fill_page
 from carvana_course.headless.scores import evaluated, has_metrics
 from carvana_lib.config import Params
 from carvana_lib.runs import Run, atomic, read_json
@@ -101,7 +101,7 @@ def write_report(params: Params, fingerprint: str, data=None) -> None:
     record = read_json(run.params)
     metrics = read_json(run.metrics) if has_metrics(params, fingerprint) else {}
     facts = {name: record[name] for name in ("device", "commit", "seed", "python")}
-    page = render(
+    page = fill_page(
         "report.html.j2",
         title=f"Run {run.name}",
         about=about(params, record, metrics, data, seconds=time_table(run).drop(columns="notebook").to_numpy().sum()),
