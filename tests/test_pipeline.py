@@ -74,7 +74,9 @@ def test_a_whole_headless_run_writes_every_artefact_and_a_report_that_needs_no_n
     page = run.report.read_text()
     assert page.count("<img ") > 20 and "Traceback" not in page and "cdn" not in re.findall(r"https?://(\w+)", page)
     assert not re.search(r"""<(?:script|img|iframe|link)[^>]*(?:src|href)=["']?(?!data:)http""", page)
-    assert set(re.findall(r'href="#(\d\d_\w+)"', page)) <= set(re.findall(r"<div id=['\"](\d\d_\w+)['\"]", page))
+    assert set(re.findall(r'href="#(\d\d_\w+)"', page)) <= set(
+        re.findall(r'<details class="chapter" id="(\d\d_\w+)"', page)
+    )
     assert re.search(r"<th>image_size</th>\s*<td>32</td>", page), "the report shows the parameters that were used"
     for path in run.notebooks.glob("*.ipynb"):
         outputs = [o for cell in nbformat.read(path, 4).cells for o in cell.get("outputs", [])]

@@ -14,9 +14,11 @@ import torch
 
 from carvana_course.headless.folds import MEANING, compare_folds, each_fold
 from carvana_course.headless.notebooks import run_notebooks
+from carvana_course.headless.pages import figure_picture, fill_page, in_words, table_rows
 from carvana_course.headless.report import summarise
 from carvana_course.headless.scores import evaluated, has_metrics
 from carvana_course.parameters import read_yaml
+from carvana_course.show.intervals import intervals
 from carvana_lib import CarvanaError, CheckpointError, DataError, ParameterError, RunError
 from carvana_lib.checkpoints import is_trained, load_trained
 from carvana_lib.config import Params
@@ -165,15 +167,37 @@ def compare_runs(files: list[Path]) -> pd.DataFrame:
     for position, name in enumerate(varied_parameters([*used, *(params.model_dump() for params in sets)]), 1):
         table.insert(position, name, [params.get(name) for params in used])
     write_csv(runs_folder() / "comparison.csv", table)
-    page = "<!doctype html><meta charset='utf-8'><title>Comparison of runs</title>"
-    page += table.to_html(index=False, float_format="{:.4f}".format)
     folds = compare_folds(sets)
     if len(folds):
         write_csv(runs_folder() / "comparison_folds.csv", folds)
-        page += f"<p>{MEANING}</p>" + folds.to_html(index=False, float_format="{:.4f}".format)
     with atomic(runs_folder() / "comparison.html") as temporary:
-        temporary.write_text(page, encoding="utf8")
+        temporary.write_text(comparison_page(table, found, folds), encoding="utf8")
     return table
+
+
+def comparison_page(table: pd.DataFrame, found: dict[str, dict], folds: pd.DataFrame) -> str:
+    """The comparison as HTML: the table that sorts, each run with its interval, and what the folds say together."""
+    unknown = [float("nan")] * 2
+    low_high = [metrics.get("test_miou_ci95", unknown) for metrics in found.values()]
+    plot = None
+    said = "No run of these files has finished."
+    if found:
+        lows, highs = zip(*low_high, strict=True)
+        caption = "Dots are test mIoU, lines 95 % intervals over cars. They leave the seed out."
+        plot = figure_picture(intervals(table["run"], table["test_miou"], lows, highs, "test mIoU"), caption)
+        best = table.loc[table["test_miou"].idxmax()]
+        said = (
+            f"Of {len(table)} finished runs, {best['run']} scores highest on its test photos, {best['test_miou']:.4f}."
+        )
+        if len(table) == 1:
+            said = f"One run has finished: {best['run']}, test mIoU {best['test_miou']:.4f}."
+    links = {name: f"{name}/report.html" for name in found if (runs_folder() / name / "report.html").exists()}
+    tables = []
+    for title, text, each in (("Runs", "", table), ("Folds", MEANING, folds)):
+        if len(each):
+            columns = [in_words(name) for name in each.columns]
+            tables.append({"title": title, "text": text, "columns": columns, "rows": table_rows(each, links)})
+    return fill_page("comparison.html.j2", title="Comparison of runs", verdict=said, plot=plot, tables=tables)
 
 
 def comparison_as_text(table: pd.DataFrame, files: list[Path]) -> str:

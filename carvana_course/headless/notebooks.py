@@ -93,7 +93,7 @@ def run_notebooks(params: Params, start: str | None = None, only: list[str] | No
     for place in set(target.earlier.glob("*")) - earlier:
         print(told(target, place))
     write_csv(target.timing, time_table(target))
-    write_report(params, data.fingerprint)
+    write_report(params, data.fingerprint, data)
     return summarise_runs([params], data.fingerprint)
 
 

@@ -1,19 +1,19 @@
 """What a person reads after a run: its summary, where its time went, and the single-file report."""
 
-import html
 import re
 
 import nbformat
 import pandas as pd
-from nbconvert import HTMLExporter
 
-from carvana_course.headless.scores import evaluated
+from carvana_course.headless.first_page import about, figures_of, score_tiles, verdict
+from carvana_course.headless.pages import chapter_pages, fill_page
+from carvana_course.headless.scores import evaluated, has_metrics
 from carvana_lib.config import Params
 from carvana_lib.runs import Run, atomic, read_json
 
 SUMMARY = ["val_miou", "test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "seconds_per_epoch"]
 WORK_TAGS = ["import", "train", "data"]  # of cells, by what takes their time; the first counts where there are several
-NETWORK_ADDRESSES = ["mathjax_url", "require_js_url", "jquery_url", "mermaid_js_url", "mermaid_layout_elk_js_url"]
+PARAMETER_TAGS = {"parameters", "injected-parameters"}  # of cells that the report leaves out: it lists them once
 
 
 def summarise_runs(sets: list[Params], fingerprint: str = "") -> pd.DataFrame:
@@ -85,53 +85,47 @@ def time_shares(table: pd.DataFrame) -> str:
     return f"{total:.0f} s in the notebooks: {notebooks}; {kinds}"
 
 
-def write_report(params: Params, fingerprint: str) -> None:
-    """Join the notebooks that were executed with these parameters and pictures into one HTML file.
-
-    It needs no network. Chapters of other parameters, or of pictures of another fingerprint, are of another run.
+def write_report(params: Params, fingerprint: str, data=None) -> None:
+    """Write the run's report: a summary, and folded the notebooks that were executed with these parameters and
+    pictures. It is one file and needs no network. Chapters of other parameters, or of pictures of another fingerprint,
+    are of another run. Without `data`, the opened pictures, it shows none of them.
     """
     run = Run(params.run_name)
-    chapters = [
-        (path.stem, notebook)
-        for path, notebook in executed_copies(run)
-        if notebook.metadata.get("papermill", {}).get("parameters") == params.model_dump()
-        and notebook.metadata.get("pictures") == fingerprint
-    ]
-    names = [name for name, _ in chapters]
-    cells = [nbformat.v4.new_markdown_cell(report_head(run, summarise_runs([params], fingerprint), names))]
-    for name, notebook in chapters:
-        cells.append(nbformat.v4.new_markdown_cell(f"<div id='{name}'></div>"))
-        cells.extend(report_cells(notebook))
-    for number, cell in enumerate(cells):
-        cell["id"] = f"cell-{number}"
-    book = nbformat.v4.new_notebook(cells=cells)
-    exporter = HTMLExporter(
-        **dict.fromkeys(NETWORK_ADDRESSES, ""), exclude_input_prompt=True, exclude_output_prompt=True
+    chapters = []
+    for path, notebook in executed_copies(run):
+        made_with = notebook.metadata.get("papermill", {}).get("parameters")
+        if made_with == params.model_dump() and notebook.metadata.get("pictures") == fingerprint:
+            notebook.cells = [cell for cell in notebook.cells if not PARAMETER_TAGS.intersection(tags_of(cell))]
+            chapters.append((path.stem, title_of(notebook, path.stem), in_minutes(seconds_of(notebook)), notebook))
+    pages, glossary = chapter_pages(chapters)
+    record = read_json(run.params)
+    metrics = read_json(run.metrics) if has_metrics(params, fingerprint) else {}
+    facts = {name: record[name] for name in ("device", "commit", "seed", "python")}
+    page = fill_page(
+        "report.html.j2",
+        title=f"Run {run.name}",
+        about=about(params, record, metrics, data, seconds=time_table(run).drop(columns="notebook").to_numpy().sum()),
+        scores=score_tiles(metrics),
+        verdict=verdict(run, metrics, data),
+        figures=figures_of(run, params, metrics, data),
+        chapters=pages,
+        glossary=glossary,
+        used=[*facts.items(), *record["params"].items(), *record["versions"].items()],
     )
-    page, _ = exporter.from_notebook_node(book, resources={"metadata": {"name": f"Run {run.name}"}})
     with atomic(run.report) as temporary:
         temporary.write_text(page, encoding="utf8")
 
 
-def report_head(run: Run, table: pd.DataFrame, names: list[str]) -> str:
-    """What the report begins with, in Markdown: scores, times, links to the chapters `names`, what was used."""
-    record = read_json(run.params)
-    facts = {name: record[name] for name in ("device", "commit", "seed", "python")}
-    facts.update(record["params"])
-    links = "\n".join(f"- [{name}](#{name})" for name in names)
-    used = pd.Series(facts, dtype=object).to_frame("value").to_html()
-    return (
-        f"# Run {html.escape(run.name)}\n\n{table.to_html(index=False, float_format='{:.4f}'.format)}\n\n"
-        f"{time_shares(time_table(run))}\n\n"
-        f"{links}\n\n<details><summary>Parameters, versions, device</summary>{used}</details>"
-    )
-
-
-def report_cells(notebook) -> list:
-    """The cells of a chapter, its links pointing into the report; its parameters stand at the report's head."""
-    cells = []
+def title_of(notebook, name: str) -> str:
+    """A chapter's first heading, or its file's name."""
     for cell in notebook.cells:
-        if not {"parameters", "injected-parameters"}.intersection(tags_of(cell)):
-            cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb\)", r"](#\1)", cell.source)
-            cells.append(cell)
-    return cells
+        heading = re.search(r"^# (.+)", cell.source, re.M)
+        if cell.cell_type == "markdown" and heading:
+            return heading[1]
+    return name
+
+
+def in_minutes(seconds: float) -> str:
+    """Seconds as people say them: '48 s', '6 min 57 s'."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

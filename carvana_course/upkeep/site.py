@@ -16,12 +16,12 @@ from jinja2 import Environment
 from nbconvert import HTMLExporter
 
 from carvana_course.headless.notebooks import find_notebooks
+from carvana_course.headless.pages import DESIGN
 from carvana_course.show.glossary import read_glossary
 from carvana_lib import DataError
 from carvana_lib.runs import ROOT, atomic
 
 SITE = ROOT / "site"
-DESIGN = ROOT / "docs" / "site"
 GLOSSARIES = {path: read_glossary(path) for path in sorted((ROOT / "docs").glob("glossary*.md"))}
 WORDS = {
     "en": {
