@@ -195,11 +195,12 @@ def browser(tmp_path):
 
 def seen(browser, i=0):
     """The shown picture as an array."""
-    return np.asarray(Image.open(io.BytesIO(bytes(browser.controls.images[i].value)))).astype(int)
+    return np.asarray(Image.open(io.BytesIO(bytes(browser.controls.viewer.shown["pictures"][i])))).astype(int)
 
 
 def is_showing(browser, position, layer, opacity=0.5, threshold=0.5, i=0):
-    assert browser.position == position and browser.table["image_id"][position] in browser.controls.title.value
+    assert browser.position == position
+    assert browser.table["image_id"][position] in browser.controls.viewer.shown["title"]
     expected = browser.compose(position, layer, opacity, threshold)
     assert np.abs(seen(browser, i) - layers_jpeg(expected)).max() == 0
 
@@ -236,18 +237,22 @@ def test_every_control_changes_the_picture(browser):
     c.beside.value = layers.PHOTO
     is_showing(browser, 4, layers.PREDICTED, 0.8, 0.85)
     is_showing(browser, 4, layers.PHOTO, 0.8, 0.85, i=1)
-    assert browser.controls.frames[1].layout.display == ""
+    assert len(c.viewer.shown["pictures"]) == 2
     c.beside.value = "none"
-    assert browser.controls.frames[1].layout.display == "none"
+    assert len(c.viewer.shown["pictures"]) == 1
 
 
 def test_search_sort_and_filter(browser):
     c = browser.controls
     c.view_slider.value = 2
     c.car.value = "m2"
-    assert browser.position == 10 and c.car.value == ""  # car2, and the same view
+    assert browser.position == 10 and "1 of 1" in c.hits.value  # car2, and the same view
     c.car.value = "Rolls"
-    assert browser.position == 10 and "no car with &#x27;Rolls&#x27;" in c.status.value
+    assert browser.position == 10 and "no car with &#x27;Rolls&#x27;" in c.hits.value
+    c.car.value = "make"
+    assert browser.position == 2 and "1 of 3" in c.hits.value
+    c.next_hit.click()
+    assert browser.position == 6 and "2 of 3" in c.hits.value
     c.sort.value = "iou"
     assert browser.position == browser.table["iou"].idxmin() and c.number.value == 1 and not c.largest.value
     c.sort.value = "fp"
@@ -255,22 +260,23 @@ def test_search_sort_and_filter(browser):
     c.only_view.value = 3
     assert c.count.value == "of 3" and [label for label, _ in c.view_slider.options] == ["3"]
     c.only_make.value, c.below.value = "Make1", 0.0
-    assert browser.position is None and "no picture passes" in c.title.value
+    assert browser.position is None and "no picture passes" in c.viewer.shown["title"]
     c.next.click()
     browser.mark()
     assert browser.position is None and not browser.marks
     c.below.value, c.only_view.value, c.only_make.value = 1, "all", "all"
-    assert c.count.value == "of 12" and browser.controls.frames[0].layout.display == ""
+    assert c.count.value == "of 12" and browser.controls.viewer.shown["pictures"]
 
 
 def test_the_title_says_what_is_known_and_what_is_missing(browser):
     c = browser.controls
     iou, dice = browser.score(0, 0.5)
-    assert c.title.value == f"<b role='status'>car0_01 · view 1 · Make0 M0 · IoU {iou:.4f} · Dice {dice:.4f}</b>"
+    assert c.viewer.shown["title"] == f"car0_01 · view 1 · Make0 M0 · IoU {iou:.4f} · Dice {dice:.4f}"
     c.threshold.value = 0.9
-    assert f"IoU {browser.score(0, 0.9)[0]:.4f}" in c.title.value and browser.score(0, 0.9) != (iou, dice)
+    assert f"IoU {browser.score(0, 0.9)[0]:.4f}" in c.viewer.shown["title"] and browser.score(0, 0.9) != (iou, dice)
     browser.show(5)
-    assert "car1_02" in c.title.value and "no prediction" in c.title.value and "IoU" not in c.title.value
+    title = c.viewer.shown["title"]
+    assert "car1_02" in title and "no prediction" in title and "IoU" not in title
 
 
 def test_marks_are_kept_exported_and_found_again(browser):
@@ -315,9 +321,9 @@ def test_a_broken_file_is_told_and_passed(tmp_path):
     browser = MaskBrowser(make_table(), photo, review=tmp_path / "r.csv")
     assert browser.widget and browser.strip().data
     browser.controls.next.click()
-    assert "cannot be shown: &lt;i&gt;truncated" in browser.controls.title.value
+    assert "cannot be shown: <i>truncated" in browser.controls.viewer.shown["title"]
     browser.controls.next.click()
-    assert "car0_03" in browser.controls.title.value and browser.controls.frames[0].layout.display == ""
+    assert "car0_03" in browser.controls.viewer.shown["title"] and browser.controls.viewer.shown["pictures"]
 
 
 def test_text_from_the_table_never_becomes_html(tmp_path):
@@ -330,7 +336,7 @@ def test_text_from_the_table_never_becomes_html(tmp_path):
     for control in vars(browser.controls).values():
         if type(control).__name__ == "HTML":
             assert "<img" not in control.value
-    assert "IoU 0.5000" in browser.controls.title.value
+    assert "IoU 0.5000" in browser.controls.viewer.shown["title"]
 
 
 def test_arrays_are_found_by_the_column_row(tmp_path):
@@ -499,7 +505,7 @@ def run_notebook(page, address: str, seconds: float = 120):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     widget = page.locator(".widget-vbox", has=page.get_by_role("button", name="save marks")).last
-    widget.locator("img.widget-image").first.wait_for()
+    widget.locator(".carvana-viewer img.picture").first.wait_for()
     widget.scroll_into_view_if_needed()
     return widget
 
@@ -528,7 +534,7 @@ def model(tmp_path_factory):
 def pixels(widget, i: int = 0) -> np.ndarray:
     """(H, W, 3) of the picture that the page shows, at its own size."""
     url = (
-        widget.locator("img.widget-image")
+        widget.locator(".carvana-viewer img.picture")
         .nth(i)
         .evaluate(
             """async image => {
@@ -568,7 +574,7 @@ def shows(page, expected, i: int = 0):
 
 
 def title(page) -> str:
-    return page.widget.locator("b[role=status]").inner_text()
+    return page.widget.locator(".carvana-viewer .title").inner_text()
 
 
 def screenshot(page, name: str):
@@ -642,7 +648,7 @@ def test_two_layers_side_by_side(page, model):
     shows(page, model.compose(0, layers.HEAT, 0.5, 0.5), i=1)
     screenshot(page, "side_by_side")
     control(page, "beside it").select_option("none")
-    wait_for(lambda: not page.widget.locator("img.widget-image").nth(1).is_visible(), "one picture")
+    wait_for(lambda: not page.widget.locator(".carvana-viewer img.picture").nth(1).is_visible(), "one picture")
 
 
 def test_keyboard_alone_is_enough(page, model):
@@ -711,7 +717,7 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
     wait_for(lambda: title(page) == model.title(0, 0.5), "the first picture")
     seconds = page.widget.evaluate(
         """async widget => {
-            const image = widget.querySelector('img.widget-image');
+            const image = widget.querySelector('.carvana-viewer img.picture');
             const next = [...widget.querySelectorAll('button')].find(b => b.textContent.includes('next'));
             const seconds = [];
             for (let i = 0; i < 25; i++) {
@@ -731,13 +737,147 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
     for width in (1100, 700):
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_timeout(500)
-        box = page.widget.bounding_box()
-        for part in page.widget.locator("img.widget-image, input, select, button, .noUi-base").all():
-            if part.is_visible():
-                inner = part.bounding_box()
-                assert inner["x"] + inner["width"] <= box["x"] + box["width"] + 4  # margins
+        assert (
+            page.widget.evaluate(
+                """widget => [...widget.querySelectorAll('.picture, input, select, button, .noUi-base')]
+                .filter(one => one.checkVisibility() && !one.closest('.strip'))
+                .filter(one => one.getBoundingClientRect().right > widget.getBoundingClientRect().right + 4)
+                .map(one => one.outerHTML.slice(0, 99))"""
+            )
+            == []
+        )  # within the margins
+        first, second = (page.widget.locator(".pane").nth(i).bounding_box() for i in range(2))
+        assert first["y"] == second["y"] and first["x"] + first["width"] <= second["x"]  # side by side
         screenshot(page, f"narrow_{width}")
     page.set_viewport_size({"width": 1500, "height": 1000})
+    control(page, "beside it").select_option("none")
+
+
+def cells(page) -> list:
+    """What a key that reaches JupyterLab would change: the notebook's cells, their kinds and sources."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.jp-Cell')]
+            .map(one => [one.className, one.querySelector('.cm-content')?.innerText])"""
+    )
+
+
+def test_keys_do_what_they_say_and_none_reaches_jupyterlab(page, model):
+    control(page, "picture").fill("1")
+    control(page, "picture").press("Enter")
+    control(page, "layer").select_option(layers.ERRORS)
+    shows(page, model.compose(0, layers.ERRORS, 0.5, 0.5))
+    page.widget.locator(".frame").first.click()
+    before = cells(page)
+    for key, position in {"n": 1, "ArrowDown": 2, "p": 1, "ArrowUp": 0, "ArrowRight": 1, "ArrowLeft": 0}.items():
+        page.keyboard.press(key)
+        shows(page, model.compose(position, layers.ERRORS, 0.5, 0.5))
+    page.keyboard.press("2")
+    shows(page, model.compose(0, layers.TRUE, 0.5, 0.5))
+    was_marked = control(page, "mark for review").is_checked()
+    page.keyboard.press("m")
+    wait_for(lambda: control(page, "mark for review").is_checked() != was_marked, "the mark")
+    page.keyboard.press("m")
+    for key in ("a", "b", "x", "d", "d", "y", "r", "Enter", "Delete"):  # of which JupyterLab would do something
+        page.keyboard.press(key)
+    page.widget.get_by_role("button", name="next").first.focus()
+    page.keyboard.press("m")  # also where a button has the focus
+    page.keyboard.press("m")
+    page.keyboard.press("5")
+    shows(page, model.compose(0, layers.ERRORS, 0.5, 0.5))
+    page.keyboard.press("Space")  # but a button keeps its own
+    shows(page, model.compose(1, layers.ERRORS, 0.5, 0.5))
+    note = control(page, "note")
+    note.fill("")
+    note.type("map 1")
+    assert note.input_value() == "map 1"
+    note.fill("")
+    assert cells(page) == before
+    page.widget.locator(".frame").first.click()
+    page.keyboard.press("p")
+
+
+def placed(page) -> list:
+    """Where zoom and hand have put the pictures."""
+    return page.widget.locator("img.picture").evaluate_all("all => all.map(one => one.style.transform)")
+
+
+def test_both_pictures_zoom_and_move_in_step(page, model):
+    control(page, "beside it").select_option(layers.PHOTO)
+    shows(page, model.compose(0, layers.PHOTO, 0.5, 0.5), i=1)
+    frame = page.widget.locator(".frame").first
+    frame.scroll_into_view_if_needed()
+    frame.click()
+    box = frame.bounding_box()
+    x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 4
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -400)
+    wait_for(lambda: "scale(3." in placed(page)[0], "the zoom")
+    zoomed = placed(page)
+    page.mouse.down()
+    page.mouse.move(x + 40, y + 30, steps=4)
+    page.mouse.up()
+    moved = placed(page)
+    assert zoomed[0] == zoomed[1] and moved[0] == moved[1] != zoomed[0]
+    screenshot(page, "zoomed")
+    page.keyboard.press("0")
+    wait_for(lambda: placed(page)[0].endswith("scale(1)") and "translate(0%, 0%)" in placed(page)[0], "the whole")
+    page.keyboard.press("+")
+    wait_for(lambda: "scale(1.5)" in placed(page)[1], "a key's zoom")
+    page.keyboard.press("0")
+
+
+def test_flicker_shows_two_layers_in_one_place_by_turns(page):
+    def visible_panes():
+        hidden = "all => all.map(one => getComputedStyle(one).visibility === 'visible')"
+        return page.widget.locator(".pane").evaluate_all(hidden)
+
+    page.widget.locator(".frame").first.click()
+    page.keyboard.press("f")
+    seen = set()
+    wait_for(lambda: seen.add(tuple(visible_panes())) or len(seen) == 2, "both by turns")
+    assert seen == {(True, False), (False, True)}
+    first, second = (page.widget.locator(".pane").nth(i).bounding_box() for i in range(2))
+    assert first == second
+    screenshot(page, "flicker")
+    page.keyboard.press("f")
+    wait_for(lambda: visible_panes() == [True, True], "both again")
+    control(page, "beside it").select_option("none")
+
+
+def test_thumbnails_lead_to_their_pictures(page, model):
+    strip = page.widget.locator(".strip button")
+    wait_for(lambda: strip.count() == 13 and strip.locator("img").count() == 13, "the thumbnails")
+    assert strip.nth(0).get_attribute("aria-pressed") == "true"
+    screenshot(page, "thumbnails")
+    strip.nth(4).click()
+    wait_for(lambda: title(page) == model.title(4, 0.5), "the fifth picture")
+    strip.nth(0).click()
+    wait_for(lambda: title(page) == model.title(0, 0.5), "the first")
+
+
+def test_nothing_to_show_keeps_its_place(page, model):
+    def place():
+        button = page.widget.get_by_role("button", name="next").first
+        return button.bounding_box()["y"] - page.widget.bounding_box()["y"]
+
+    before = place()
+    control(page, "IoU below").fill("0")
+    control(page, "IoU below").press("Enter")
+    wait_for(lambda: "no picture passes" in title(page), "an empty list")
+    screenshot(page, "nothing_to_show")
+    assert abs(place() - before) <= 2
+    assert page.widget.get_by_role("button", name="next").first.is_disabled()
+    assert control(page, "mark for review").is_disabled()
+    control(page, "IoU below").fill("1")
+    control(page, "IoU below").press("Enter")
+    wait_for(lambda: title(page) == model.title(0, 0.5), "all pictures")
+    heights = set()
+    for layer in layers.LAYERS:  # controls stand still while layers and their legends change
+        control(page, "layer").select_option(layer)
+        wait_for(lambda name=layer: name in page.widget.locator("figcaption").first.inner_text(), layer)
+        heights.add(round(place()))
+    assert len(heights) == 1
+    control(page, "layer").select_option(layers.ERRORS)
 
 
 QUIZ = """
@@ -937,7 +1077,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     page.get_by_role("button", name="save mask").click()
     wait_for(lambda: (folder / "corrected" / "car_01_mask_1.png").exists(), "the mask")
     page.get_by_text("pixels added").wait_for()
-    page.widget.locator("img.widget-image").first.wait_for()
+    page.widget.locator(".carvana-viewer img.picture").first.wait_for()
     saved = cv2.imread(str(folder / "corrected" / "car_01_mask_1.png"), cv2.IMREAD_UNCHANGED)
     assert saved.shape == (1280, 1918) and set(np.unique(saved)) == {0, 255}
     differ = np.count_nonzero((saved > 0) != (expected > 0))
@@ -958,7 +1098,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     page.get_by_text("1 stroke").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="discard the strokes").click()
-    page.widget.locator("img.widget-image").first.wait_for()
+    page.widget.locator(".carvana-viewer img.picture").first.wait_for()
     assert len(list((folder / "corrected").iterdir())) == 1 and page.locator(".jp-CodeCell").count() == 1
     assert not outside
     page.close()

@@ -76,7 +76,7 @@ def test_accept_saves_the_prediction_at_the_threshold(browser, tmp_path):
     ]
     assert found["source"].tolist() == ["prediction at threshold 0.50", "prediction at threshold 0.90"]
     assert pd.to_datetime(found["when"]).dt.tz is not None
-    assert "new mask a_01_mask_2.png" in browser.controls.title.value
+    assert "new mask a_01_mask_2.png" in browser.controls.viewer.shown["title"]
 
 
 def test_correct_opens_a_mask_and_saves_what_was_drawn(browser, tmp_path):
@@ -141,7 +141,7 @@ def test_what_is_done_can_be_left_out(browser):
     c = browser.controls
     c.accept.click()
     c.to_do.value = True
-    assert c.count.value == "of 2" and "a_02" in c.title.value
+    assert c.count.value == "of 2" and "a_02" in c.viewer.shown["title"]
 
 
 # What goes wrong: a sentence, and nothing is lost

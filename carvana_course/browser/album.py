@@ -3,6 +3,7 @@
 Nothing here needs a widget, so that notebooks executed without a reader, and tests, use the same code.
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from carvana_course.browser.corrections import newest_corrections
 from carvana_course.browser.pairing import picture_numbers
 from carvana_course.browser.review import marks_in, read_review, user_name, write_marks
 from carvana_course.show import pictures
+from carvana_lib.reading import read_photo
 
 NONE = "none"
 BEST_LAYERS = (layers.ERRORS, layers.PREDICTED, layers.TRUE, layers.PHOTO)  # the first that can be drawn is shown first
@@ -115,6 +117,7 @@ class Album:
         self.cached_load = lru_cache(maxsize=6)(self.load)
         self.cached_title = lru_cache(maxsize=1024)(self.title)
         self.cached_jpeg = lru_cache(maxsize=cached)(self.jpeg)
+        self.cached_thumbnail = lru_cache(maxsize=256)(self.thumbnail)
 
     def row(self, position: int) -> pd.Series:
         """A row of the table under the label that it came with."""
@@ -144,13 +147,37 @@ class Album:
         _, mask, probability = self.cached_load(position)
         return layers.mask_score(mask, probability, threshold)
 
-    def compose(self, position: int, layer: str, opacity: float, threshold: float) -> np.ndarray:
-        """(H, W, 3) uint8: one picture as it is shown."""
-        return layers.compose(*self.cached_load(position), layer, opacity, threshold, self.background)
+    def compose(self, position: int, layer: str, opacity: float, threshold: float, zoom: int = 1) -> np.ndarray:
+        """(H, W, 3) uint8: one picture as it is shown; `zoom` times as large, on the original photo if there is one."""
+        photo, mask, probability = self.cached_load(position)
+        if zoom > 1 and self.original is not None:
+            photo = self.original_photo(position)
+        shown = zoom * self.width
+        return layers.compose(photo, mask, probability, layer, opacity, threshold, self.background, shown)
 
-    def jpeg(self, position: int, layer: str, opacity: float, threshold: float) -> bytes:
+    def jpeg(self, position: int, layer: str, opacity: float, threshold: float, zoom: int = 1) -> bytes:
         """The same as JPEG."""
-        return layers.encode_jpeg(self.compose(position, layer, opacity, threshold))
+        return layers.encode_jpeg(self.compose(position, layer, opacity, threshold, zoom))
+
+    def original_photo(self, position: int) -> np.ndarray:
+        """(H, W, 3) uint8: the photo at its own size, read anew; as `photo` gives it where there is no `original`."""
+        if self.original is None:
+            return self.load(position)[0]
+        photo = self.original(self.row(position))
+        if isinstance(photo, str | os.PathLike):
+            photo = read_photo(Path(photo))
+        return pictures.as_photo(photo)
+
+    def thumbnail(self, position: int) -> bytes:
+        """A small JPEG of a photo; a grey one where it cannot be read."""
+        try:
+            photo = self.load(position)[0]
+        except Exception:  # the caller's functions may raise anything; the picture itself tells what
+            photo = np.full((64, 96, 3), 128, np.uint8)
+        height, width = photo.shape[:2]
+        scale = 144 / width
+        size = (144, max(1, round(scale * height)))
+        return layers.encode_jpeg(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), quality=75)
 
     def title(self, position: int, threshold: float) -> str:
         """id, view, make and model, IoU, Dice; what is missing, and which new mask there is."""

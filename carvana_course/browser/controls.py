@@ -6,10 +6,12 @@ import ipywidgets as W
 
 from carvana_course.browser import layers
 from carvana_course.browser.album import LARGE_IS_BAD, NONE
+from carvana_course.browser.viewer import Viewer
 
 ALL = "all"
 TABLE_ORDER = "table order"
 ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 16px", "width": "100%"}
+SCALE = "<span class='scale'><i style='background:linear-gradient(90deg,{})'></i><span>{}</span></span>"
 CHIP = "<span style='display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 .9em;background:{}'></span>{}"
 
 
@@ -21,12 +23,9 @@ class Controls:
         start = album.start
         makes = sorted(set(table["make"].dropna().astype(str))) if "make" in table else []
 
-        self.title = W.HTML()
-        size = {"width": f"{album.width}px", "max_width": "100%"}
-        self.images = [W.Image(format="jpeg", layout=size) for _ in range(2)]
-        self.captions = [W.HTML() for _ in range(2)]
-        pairs = zip(self.images, self.captions, strict=True)
-        self.frames = [W.VBox(pair, layout={"max_width": "100%"}) for pair in pairs]
+        self.viewer = Viewer(
+            album.width, album.layers, album.cached_thumbnail, album.press, album.show, album.draw_for_zoom
+        )
 
         self.previous = W.Button(description="previous", icon="arrow-left", layout={"width": "100px"})
         self.next = W.Button(description="next", icon="arrow-right", layout={"width": "100px"})
@@ -38,7 +37,7 @@ class Controls:
         self.view = sized(100, W.Dropdown(description="view", **side))
         self.view_slider = W.SelectionSlider(readout=False, layout={"width": "150px"}, **side)
         self.spin = W.ToggleButton(description="spin", icon="refresh", layout={"width": "90px"})
-        self.play = W.Play(interval=200, repeat=True, layout={"display": "none"})
+        self.play = W.Play(interval=110, repeat=True, layout={"display": "none"})
         W.link((self.spin, "value"), (self.play, "playing"))
 
         self.layer = sized(190, W.Dropdown(description="layer", options=album.layers, value=start.layer))
@@ -54,6 +53,8 @@ class Controls:
 
         self.car = sized(250, W.Combobox(description="find car", options=list(album.cars()), continuous_update=False))
         self.car.placeholder = "id, make or model"
+        self.next_hit = sized(90, W.Button(description="next hit", icon="search"))
+        self.hits = W.HTML()
         self.car.tooltip = "type a part of a car's id, make or model, then Enter"
         orders = [TABLE_ORDER, *table]
         self.sort = sized(200, W.Dropdown(description="sort by", options=orders, value=start.sort or TABLE_ORDER))
@@ -69,6 +70,7 @@ class Controls:
 
         self.mark = sized(130, W.Checkbox(description="mark for review", indent=False))
         self.note = sized(360, W.Text(description="note", placeholder="what is wrong?", continuous_update=False))
+        self.only_marked = sized(120, W.Checkbox(description="only marked", indent=False))
         self.save = sized(120, W.Button(description="save marks", icon="save"))
         self.save.tooltip = f"write the marked pictures to {album.review}"
         self.status = W.HTML()
@@ -82,21 +84,24 @@ class Controls:
         self.to_do = sized(180, W.Checkbox(description="only without a new mask", indent=False))
 
         rows = [
-            self.frames,
             [self.previous, self.next, number, self.count, self.view, self.view_slider, self.spin, self.play],
             [self.layer, self.beside, opacity, threshold],
-            [self.car, self.sort, self.largest, self.only_view, self.only_make, below],
-            [self.mark, self.note, self.save, self.status],
+            [self.car, self.next_hit, self.hits, self.sort, self.largest, self.only_view, self.only_make, below],
+            [self.mark, self.note, self.only_marked, self.save, self.status],
         ]
         if album.corrected:
             rows.insert(-1, [self.accept, self.correct, self.start, self.to_do])
         self.rows = [W.Box(row, layout=ROW) for row in rows]
         self.surface = W.VBox([], layout={"display": "none", "width": "100%"})
-        self.page = W.VBox([self.title, self.surface, *self.rows])
+        self.page = W.VBox([self.viewer, self.surface, *self.rows])
+        self.page.add_class("carvana-browser")
+        self.need_a_picture = [self.previous, self.next, self.spin, self.view, self.view_slider, self.mark, self.note]
+        self.need_a_picture += [self.number, self.number_field, self.accept, self.correct]
 
     def draw_on(self, widgets: list) -> tuple:
-        """Show these widgets in place of all rows but the title, or the rows again; what was shown in their place."""
+        """Show these widgets in place of pictures and rows, or these again; what was shown in their place."""
         before = self.surface.children
+        self.viewer.layout.display = "none" if widgets else ""
         self.surface.children = widgets
         self.surface.layout.display = "" if widgets else "none"
         for row in self.rows:
@@ -133,8 +138,11 @@ def hide_unless(is_of_use, control) -> None:
 
 
 def caption(layer: str, has_mask: bool, has_probability: bool) -> str:
-    """The layer's name and its colours as HTML."""
+    """The layer's name and its colours as HTML; those of the heat map as a scale."""
     colors = layers.legend(layer, has_mask, has_probability)
+    if layer == layers.HEAT:
+        ticks = "".join(f"<span>{name}</span>" for name in colors)
+        return f"{layer}: probability" + SCALE.format(",".join(colors.values()), ticks)
     return html.escape(layer) + "".join(CHIP.format(color, html.escape(name)) for name, color in colors.items())
 
 

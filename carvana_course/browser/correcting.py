@@ -1,17 +1,14 @@
 """From the shown picture to a new mask: accept the prediction as it is, or draw on a mask and save that."""
 
-import os
-from pathlib import Path
-
 import ipywidgets as W
 import numpy as np
 
 from carvana_course.browser.controls import close_widget
 from carvana_course.browser.corrections import check_writable, save_mask
 from carvana_course.browser.review import ACCEPTED, CORRECTED, add_change, now, shown_from
-from carvana_course.show.pictures import as_photo, stretch
+from carvana_course.show.pictures import stretch
 from carvana_lib import CarvanaError, DataError, RunError
-from carvana_lib.reading import read_mask, read_photo
+from carvana_lib.reading import read_mask
 from carvana_lib.runs import remove
 
 NEWEST = "newest correction"
@@ -48,13 +45,7 @@ class Correcting:
 
     def photo(self, position: int) -> np.ndarray:
         """(H, W, 3) uint8: the photo at its own size, read anew. Raises DataError where it cannot be drawn on."""
-        if self.browser.original is None:
-            photo = self.browser.load(position)[0]
-        else:
-            photo = self.browser.original(self.browser.row(position))
-            if isinstance(photo, str | os.PathLike):
-                photo = read_photo(Path(photo))
-            photo = as_photo(photo)
+        photo = self.browser.original_photo(position)
         height, width = photo.shape[:2]
         if height * width > MOST_PIXELS or max(height, width) > LONGEST_SIDE:
             limit = f"{MOST_PIXELS // 10**6} million, or {LONGEST_SIDE:,} on one side"

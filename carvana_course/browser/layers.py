@@ -60,12 +60,14 @@ def compose(
     opacity: float = 0.5,
     threshold: float = 0.5,
     background=None,
+    shown: int = 480,
 ) -> np.ndarray:
     """The photo with one of LAYERS on it: (H, W, 3) uint8 of the photo's size, the photo itself where data lacks.
 
     `opacity` acts on the two masks and on the heat map: 0 shows the photo alone, 1 the layer alone. `threshold` makes
     the predicted mask; the cut-out shows the predicted car, or the true one where there is no prediction, on
-    `background`, (h, w, 3) uint8. Raises ValueError for an unknown layer.
+    `background`, (h, w, 3) uint8. Contours are as wide as they are to be where the photo is `shown` pixels wide. Raises
+    ValueError for an unknown layer.
     """
     if layer not in LAYERS:
         raise ValueError(f"unknown layer '{layer}'; there are: {', '.join(LAYERS)}")
@@ -84,7 +86,7 @@ def compose(
     if layer == PREDICTED:
         return tint(photo, predicted, COLORS["predicted"], opacity)
     if layer == CONTOURS:
-        return draw_contours(photo, true, predicted)
+        return draw_contours(photo, true, predicted, shown)
     if layer == ERRORS:
         return draw_errors(photo, true, predicted)
     if layer == HEAT:
@@ -119,11 +121,15 @@ def draw_errors(photo: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> n
     return picture
 
 
-def draw_contours(photo: np.ndarray, true: np.ndarray | None, predicted: np.ndarray | None) -> np.ndarray:
-    """The photo with the outline of the true mask (wide) and, over it, of the predicted one (narrow)."""
+def draw_contours(
+    photo: np.ndarray, true: np.ndarray | None, predicted: np.ndarray | None, shown: int = 480
+) -> np.ndarray:
+    """The photo with the outline of the true mask and, over it, of the predicted one: where the photo is `shown` pixels
+    wide, they are 2 and 1 pixels wide.
+    """
     picture = photo.copy()
-    width = max(1, round(photo.shape[1] / 480))
-    for mask, color, thickness in ((true, COLORS["true"], 4 * width), (predicted, COLORS["predicted"], 2 * width)):
+    width = max(1, round(photo.shape[1] / shown))
+    for mask, color, thickness in ((true, COLORS["true"], 2 * width), (predicted, COLORS["predicted"], width)):
         if mask is not None:
             contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
             rgb = (255 * np.array(matplotlib.colors.to_rgb(color))).round().tolist()
@@ -136,8 +142,8 @@ def legend(layer: str, has_mask: bool, has_probability: bool) -> dict[str, str]:
     if layer == ERRORS:
         return ERROR_COLORS
     if layer == HEAT:
-        ends = {"probability 0": HEAT_COLORS[0, 0], "0.5": HEAT_COLORS[128, 0], "1": HEAT_COLORS[255, 0]}
-        return {name: matplotlib.colors.to_hex(color / 255) for name, color in ends.items()}
+        ticks = [0, 0.25, 0.5, 0.75, 1]
+        return {f"{tick:g}": matplotlib.colors.to_hex(HEAT_COLORS[round(255 * tick), 0] / 255) for tick in ticks}
     meanings = []
     if layer == TRUE or (layer == CONTOURS and has_mask):
         meanings.append("true")

@@ -11,15 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from carvana_course.browser import layers
-from carvana_course.browser.album import LARGE_IS_BAD, NONE, Album, arrange
-from carvana_course.browser.controls import ALL, TABLE_ORDER, Controls, caption, close_widget
+from carvana_course.browser.album import LARGE_IS_BAD, Album, arrange
+from carvana_course.browser.controls import ALL, TABLE_ORDER, Controls, close_widget
 from carvana_course.browser.correcting import Correcting
+from carvana_course.browser.drawing import Drawing
 from carvana_course.show.live import Live
 from carvana_lib import RunError
 
+STEPS = {"ArrowDown": 1, "n": 1, "ArrowUp": -1, "p": -1}  # keys -> pictures in the order
+TURNS = {"ArrowRight": 1, "ArrowLeft": -1}  # keys -> views of the car
 
-class MaskBrowser(Album, Live):
+
+class MaskBrowser(Drawing, Album, Live):
     """An album to look through; takes what `Album` takes. Show it as the last line of a cell."""
 
     def __init__(self, *args, **kwargs):
@@ -27,6 +30,7 @@ class MaskBrowser(Album, Live):
         self.position = int(self.order[0])  # of the shown picture in the table; None where none passes the filters
         self.controls = None
         self.correcting = Correcting(self)
+        self.zoom = 1  # times the pictures' width, in whole numbers
         self.updating = False
         self.executor = None
         self.lock = threading.RLock()  # of `prepare`
@@ -56,6 +60,7 @@ class MaskBrowser(Album, Live):
         c = self.controls
         c.previous.on_click(lambda _: self.step(-1))
         c.next.on_click(lambda _: self.step(1))
+        c.next_hit.on_click(lambda _: self.find_car(c.car.value))
         c.save.on_click(lambda _: self.save_marks())
         c.accept.on_click(self.correcting.accept)
         c.correct.on_click(self.correcting.open)
@@ -65,7 +70,9 @@ class MaskBrowser(Album, Live):
         self.on_change(self.find_car, c.car)
         self.on_change(lambda _: self.draw(), c.layer, c.beside, c.opacity, c.threshold)
         self.on_change(lambda column: self.update(largest={"value": column in LARGE_IS_BAD}), c.sort)
-        self.on_change(lambda _: self.reorder(), c.sort, c.largest, c.only_view, c.only_make, c.below, c.to_do)
+        self.on_change(
+            lambda _: self.reorder(), c.sort, c.largest, c.only_view, c.only_make, c.below, c.to_do, c.only_marked
+        )
         self.on_change(lambda _: self.mark(), c.mark, c.note)
 
     def close(self):
@@ -96,21 +103,21 @@ class MaskBrowser(Album, Live):
             self.updating = False
 
     def find_car(self, text: str):
-        """Show the first car whose id, make or model holds the text, from the same side if it is in the order."""
+        """Show the next car whose id, make or model holds the text, from the same side if it is in the order."""
         wanted = text.strip().lower()
-        if not wanted:
-            return
-        found = [car for label, car in self.cars().items() if wanted in label.lower()]
+        found = [car for label, car in self.cars().items() if wanted in label.lower()] if wanted else []
         shown = self.table.loc[self.order]
         shown = shown[shown["car_id"].isin(found)]
-        if shown.empty:
-            self.show_status(f"no car with '{text}' among the pictures shown")
-        else:
-            self.show_status()
-            views = shown[shown["car_id"] == shown["car_id"].iloc[0]]
+        cars = list(dict.fromkeys(shown["car_id"]))
+        said = f"no car with '{text}' here" if wanted else ""
+        if cars:
+            here = self.table.loc[self.position, "car_id"]
+            number = (cars.index(here) + 1) % len(cars) if here in cars else 0
+            said = f"{number + 1} of {len(cars)}"
+            views = shown[shown["car_id"] == cars[number]]
             same_side = views[views["view"] == self.table.loc[self.position, "view"]]
             self.show(int(views.index[0] if same_side.empty else same_side.index[0]))
-        self.update(car={"value": ""})
+        self.controls.hits.value = f"<span role='status'>{html.escape(said)}</span>"
 
     def place(self) -> int:
         """Where in the order the shown picture is, counted from 0."""
@@ -141,6 +148,9 @@ class MaskBrowser(Album, Live):
         if c.to_do.value:
             is_done = self.table.loc[self.order, "image_id"].astype(str).isin(self.new_masks)
             self.order = self.order[~is_done.to_numpy()]
+        if c.only_marked.value:
+            is_marked = self.table.loc[self.order, "image_id"].astype(str).isin(self.marks)
+            self.order = self.order[is_marked.to_numpy()]
         self.show(int(self.order[0]) if len(self.order) else None)
 
     def show(self, position: int | None):
@@ -166,50 +176,22 @@ class MaskBrowser(Album, Live):
             starts = self.correcting.starts(image_id)
             self.update(start={"options": starts, "value": starts[0]})
 
-    def chosen_layers(self) -> list[str]:
-        """The layer, and the one beside it where there is one."""
-        return [name for name in (self.controls.layer.value, self.controls.beside.value) if name != NONE]
-
-    def draw(self):
-        """Compose and show the picture, its title and the meaning of its colours."""
+    def press(self, key: str):
+        """Do what a key in the viewer means; each control follows."""
         c = self.controls
-        chosen = self.chosen_layers()
-        title = "no picture passes these filters"
-        pictures = []
-        if self.position is not None:
-            try:
-                title, pictures = self.prepare(self.position, chosen, c.opacity.value, c.threshold.value)
-            except Exception as error:  # the caller's functions may raise anything; one bad file must not end it all
-                title = f"{self.table.loc[self.position, 'image_id']} cannot be shown: {error}"
-        for i, frame in enumerate(c.frames):
-            frame.layout.display = "" if i < len(pictures) else "none"
-        for i, picture in enumerate(pictures):
-            c.images[i].value = picture
-            c.captions[i].value = caption(chosen[i], self.has_mask, self.has_probability)
-        c.title.value = f"<b role='status'>{html.escape(title)}</b>"
-        c.opacity.disabled = not {layers.TRUE, layers.PREDICTED, layers.HEAT} & set(chosen)
-        c.opacity_field.disabled = c.opacity.disabled
-
-    def prefetch(self):
-        """Prepare the pictures before and after this one, and the next view, in a thread of their own."""
-        for future in self.prefetched:
-            future.cancel()
         if self.position is None:
             return
-        c = self.controls
-        after = int(self.order[(self.place() + 1) % len(self.order)])
-        before = int(self.order[self.place() - 1])
-        views = c.view_slider.options
-        next_view = views[(c.play.value + 1) % len(views)][1]
-        settings = (self.chosen_layers(), c.opacity.value, c.threshold.value)
-        near = [position for position in (after, before, next_view) if position != self.position]
-        self.prefetched = [self.executor.submit(self.prepare, position, *settings) for position in near]
-
-    def prepare(self, position: int, names, opacity: float, threshold: float) -> tuple[str, list[bytes]]:
-        """(title, a JPEG for each layer), one thread at a time: the caller's functions may not be safe for two."""
-        with self.lock:
-            pictures = [self.cached_jpeg(position, name, opacity, threshold) for name in names]
-            return self.cached_title(position, threshold), pictures
+        views = [position for _, position in c.view_slider.options]
+        if key in STEPS:
+            self.step(STEPS[key])
+        elif key in TURNS:
+            self.show(views[(views.index(self.position) + TURNS[key]) % len(views)])
+        elif key == "m":
+            c.mark.value = not c.mark.value
+        elif key == " ":
+            c.spin.value = not c.spin.value
+        elif key.isdigit():
+            c.layer.value = self.layers[int(key) - 1]
 
     def mark(self):
         """Keep the mark and the note of the picture; a note alone marks it too."""
