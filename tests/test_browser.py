@@ -753,6 +753,12 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
     control(page, "beside it").select_option("none")
 
 
+def show_first(page, model):
+    control(page, "picture").fill("1")
+    control(page, "picture").press("Enter")
+    wait_for(lambda: title(page) == model.title(0, 0.5), "the first picture")
+
+
 def cells(page) -> list:
     """What a key that reaches JupyterLab would change: the notebook's cells, their kinds and sources."""
     return page.evaluate(
@@ -762,8 +768,7 @@ def cells(page) -> list:
 
 
 def test_keys_do_what_they_say_and_none_reaches_jupyterlab(page, model):
-    control(page, "picture").fill("1")
-    control(page, "picture").press("Enter")
+    show_first(page, model)
     control(page, "layer").select_option(layers.ERRORS)
     shows(page, model.compose(0, layers.ERRORS, 0.5, 0.5))
     page.widget.locator(".frame").first.click()
@@ -802,6 +807,7 @@ def placed(page) -> list:
 
 
 def test_both_pictures_zoom_and_move_in_step(page, model):
+    show_first(page, model)
     control(page, "beside it").select_option(layers.PHOTO)
     shows(page, model.compose(0, layers.PHOTO, 0.5, 0.5), i=1)
     frame = page.widget.locator(".frame").first
@@ -827,6 +833,9 @@ def test_both_pictures_zoom_and_move_in_step(page, model):
 
 
 def test_flicker_shows_two_layers_in_one_place_by_turns(page):
+    control(page, "beside it").select_option(layers.PHOTO)
+    wait_for(lambda: page.widget.locator(".pane:visible").count() == 2, "two pictures")
+
     def visible_panes():
         hidden = "all => all.map(one => getComputedStyle(one).visibility === 'visible')"
         return page.widget.locator(".pane").evaluate_all(hidden)
@@ -845,6 +854,7 @@ def test_flicker_shows_two_layers_in_one_place_by_turns(page):
 
 
 def test_thumbnails_lead_to_their_pictures(page, model):
+    show_first(page, model)
     strip = page.widget.locator(".strip button")
     wait_for(lambda: strip.count() == 13 and strip.locator("img").count() == 13, "the thumbnails")
     assert strip.nth(0).get_attribute("aria-pressed") == "true"
@@ -860,6 +870,7 @@ def test_nothing_to_show_keeps_its_place(page, model):
         button = page.widget.get_by_role("button", name="next").first
         return button.bounding_box()["y"] - page.widget.bounding_box()["y"]
 
+    show_first(page, model)
     before = place()
     control(page, "IoU below").fill("0")
     control(page, "IoU below").press("Enter")

@@ -153,6 +153,9 @@ class Album:
         if zoom > 1 and self.original is not None:
             photo = self.original_photo(position)
         shown = zoom * self.width
+        if layer == layers.CONTOURS and photo.shape[1] < shown:  # else lines would be as coarse as its pixels
+            height = round(shown * photo.shape[0] / photo.shape[1])
+            photo = cv2.resize(photo, (shown, height), interpolation=cv2.INTER_LINEAR)
         return layers.compose(photo, mask, probability, layer, opacity, threshold, self.background, shown)
 
     def jpeg(self, position: int, layer: str, opacity: float, threshold: float, zoom: int = 1) -> bytes:

@@ -104,6 +104,8 @@ class Controls:
         self.viewer.layout.display = "none" if widgets else ""
         self.surface.children = widgets
         self.surface.layout.display = "" if widgets else "none"
+        if not widgets:
+            self.viewer.send({"kind": "focus"})  # else keys would go to JupyterLab
         for row in self.rows:
             row.layout.display = "none" if widgets else ROW["display"]
         return before

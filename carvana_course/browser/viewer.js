@@ -34,7 +34,6 @@ function render({ model, el }) {
   const root = element("div", { className: "carvana-viewer", tabIndex: 0 }, title, panes, strip, help);
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", `pictures. ${help.textContent}`);
-  root.dataset.lmSuppressShortcuts = "true";
   root.style.setProperty("--width", `${model.get("width")}px`);
   el.append(root);
 
@@ -154,6 +153,7 @@ function render({ model, el }) {
   }
 
   function hear(message, buffers) {
+    if (message.kind === "focus") root.focus({ preventScroll: true });
     if (message.kind !== "thumbnail") return;
     waiting = false;
     if (thumbnails.size > KEPT) {
