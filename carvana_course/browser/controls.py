@@ -11,7 +11,7 @@ from carvana_course.browser.viewer import Viewer
 ALL = "all"
 TABLE_ORDER = "table order"
 ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 16px", "width": "100%"}
-SCALE = "<span class='scale'><i style='background:linear-gradient(90deg,{})'></i><span>{}</span></span>"
+COLOR_SCALE = "<span class='scale'><i style='background:linear-gradient(90deg,{})'></i><span>{}</span></span>"
 CHIP = "<span style='display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 .9em;background:{}'></span>{}"
 
 
@@ -144,7 +144,7 @@ def caption(layer: str, has_mask: bool, has_probability: bool) -> str:
     colors = layers.legend(layer, has_mask, has_probability)
     if layer == layers.HEAT:
         ticks = "".join(f"<span>{name}</span>" for name in colors)
-        return f"{layer}: probability" + SCALE.format(",".join(colors.values()), ticks)
+        return f"{layer}: probability" + COLOR_SCALE.format(",".join(colors.values()), ticks)
     return html.escape(layer) + "".join(CHIP.format(color, html.escape(name)) for name, color in colors.items())
 
 

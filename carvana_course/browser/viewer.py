@@ -9,8 +9,6 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-HERE = Path(__file__).parent
-
 
 class Viewer(anywidget.AnyWidget):
     """Pictures side by side; `on_key(key)`, `on_show(position)` and `on_zoom(scale)` hear what a person does there.
@@ -18,8 +16,8 @@ class Viewer(anywidget.AnyWidget):
     thumbnail: a function that gives the JPEG of a position in the table, small.
     """
 
-    _esm = (HERE / "viewer.js").read_text(encoding="utf8")
-    _css = (HERE / "viewer.css").read_text(encoding="utf8")
+    _esm = Path(__file__).with_name("viewer.js").read_text(encoding="utf8")
+    _css = Path(__file__).with_name("viewer.css").read_text(encoding="utf8")
     shown = traitlets.Dict().tag(sync=True)  # title, pictures, captions, and the thumbnails' positions and names
     width = traitlets.Int(480).tag(sync=True)  # of a picture, pixels, where the page has room
     layers = traitlets.List().tag(sync=True)

@@ -18,8 +18,8 @@ from carvana_course.browser.drawing import Drawing
 from carvana_course.show.live import Live
 from carvana_lib import RunError
 
-STEPS = {"ArrowDown": 1, "n": 1, "ArrowUp": -1, "p": -1}  # keys -> pictures in the order
-TURNS = {"ArrowRight": 1, "ArrowLeft": -1}  # keys -> views of the car
+KEY_STEPS = {"ArrowDown": 1, "n": 1, "ArrowUp": -1, "p": -1}  # keys -> pictures in the order
+KEY_TURNS = {"ArrowRight": 1, "ArrowLeft": -1}  # keys -> views of the car
 
 
 class MaskBrowser(Drawing, Album, Live):
@@ -182,10 +182,10 @@ class MaskBrowser(Drawing, Album, Live):
         if self.position is None:
             return
         views = [position for _, position in c.view_slider.options]
-        if key in STEPS:
-            self.step(STEPS[key])
-        elif key in TURNS:
-            self.show(views[(views.index(self.position) + TURNS[key]) % len(views)])
+        if key in KEY_STEPS:
+            self.step(KEY_STEPS[key])
+        elif key in KEY_TURNS:
+            self.show(views[(views.index(self.position) + KEY_TURNS[key]) % len(views)])
         elif key == "m":
             c.mark.value = not c.mark.value
         elif key == " ":
