@@ -1,6 +1,7 @@
 """The mask browser: what is composed, what each control does, and the widget in a real browser."""
 
 import base64
+import importlib.util
 import io
 import itertools
 import json
@@ -443,6 +444,15 @@ def test_without_a_reader_it_is_a_small_strip(browser, monkeypatch):
     assert strip.width > 600 and len(bundle["image/jpeg"]) < 300_000
     with pytest.raises(NotImplementedError):  # by which IPython goes on to the bundle
         fresh._ipython_display_()
+
+
+def test_without_anywidget_a_reader_gets_the_strip_and_a_sentence(browser, monkeypatch, capsys):
+    monkeypatch.setenv("JPY_SESSION_NAME", "01")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "anywidget" else find(name))
+    with pytest.raises(NotImplementedError):
+        browser._ipython_display_()
+    assert "pip install anywidget" in capsys.readouterr().out
 
 
 def test_a_headless_notebook_gets_the_strip_alone(monkeypatch):

@@ -6,7 +6,6 @@ import ipywidgets as W
 
 from carvana_course.browser import layers
 from carvana_course.browser.album import LARGE_IS_BAD, NONE
-from carvana_course.browser.viewer import Viewer
 
 ALL = "all"
 TABLE_ORDER = "table order"
@@ -22,6 +21,8 @@ class Controls:
         table = album.table
         start = album.start
         makes = sorted(set(table["make"].dropna().astype(str))) if "make" in table else []
+
+        from carvana_course.browser.viewer import Viewer  # which needs anywidget, as nothing else here does
 
         self.viewer = Viewer(
             album.width, album.layers, album.cached_thumbnail, album.press, album.show, album.draw_for_zoom

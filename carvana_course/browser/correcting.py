@@ -17,7 +17,7 @@ TRUE_MASK = "true mask"
 FROM_NOTHING = "nothing"
 MOST_PIXELS = 50_000_000  # of a photo to draw on; the page needs 20 bytes for each
 LONGEST_SIDE = 16_384  # pixels of a canvas, in the browsers that allow least
-MISSING = "drawing needs the package anywidget: 'pip install anywidget', then reload the page"
+NO_BRUSH = "drawing needs the package anywidget: 'pip install anywidget', then reload the page"
 OPENING = "<span role='status'>opening the picture; if nothing appears here, reload the page: {}</span>"
 NEW_PACKAGE = "JupyterLab takes a package that was just installed only then"
 
@@ -104,7 +104,7 @@ class Correcting:
             photo = self.photo(position)
             mask, source = self.start(position, browser.controls.start.value, photo.shape[:2])
         except ImportError:
-            browser.show_status(MISSING)
+            browser.show_status(NO_BRUSH)
             return
         except Exception as error:
             browser.show_status(f"{image_id} cannot be corrected: {error}")

@@ -6,6 +6,7 @@
 
 import base64
 import html
+import importlib.util
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +18,9 @@ from carvana_course.browser.correcting import Correcting
 from carvana_course.browser.drawing import Drawing
 from carvana_course.show.live import Live
 from carvana_lib import RunError
+from carvana_lib.device import is_live
 
+MISSING = "to browse the pictures, run 'pip install anywidget' and reload the page; here are the first of them"
 KEY_STEPS = {"ArrowDown": 1, "n": 1, "ArrowUp": -1, "p": -1}  # keys -> pictures in the order
 KEY_TURNS = {"ArrowRight": 1, "ArrowLeft": -1}  # keys -> views of the car
 
@@ -38,6 +41,12 @@ class MaskBrowser(Drawing, Album, Live):
 
     def __repr__(self):
         return f"MaskBrowser of {len(self.table)} pictures"
+
+    def _ipython_display_(self):
+        if is_live() and importlib.util.find_spec("anywidget") is None:
+            print(MISSING)
+            raise NotImplementedError  # which tells IPython to go on to the still
+        super()._ipython_display_()
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         strip = self.strip()
