@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from carvana_course.adopt import polygons
 from carvana_course.adopt.annotations import Annotation, Shape
 from carvana_course.adopt.convert import adopt_folder
-from carvana_course.adopt.names import photo_keys, unique_name
+from carvana_course.adopt.groups import unique_name
+from carvana_course.adopt.pairing import photo_keys
 from carvana_course.adopt.survey import survey_folder
 from carvana_course.cli import app, join_pairs
 from carvana_lib import DataError, ParameterError, RunError

@@ -4,16 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from carvana_course.adopt.annotations import Annotation, read_annotations
-from carvana_course.adopt.names import (
-    Candidate,
-    MaskSource,
-    fault_of_name,
-    is_same,
-    list_files,
-    match_masks,
-    split_folder,
-    without_ending,
-)
+from carvana_course.adopt.names import fault_of_name, is_same, list_files, without_ending
+from carvana_course.adopt.pairing import Candidate, MaskSource, match_masks, split_folder
 from carvana_course.adopt.polygons import check_libraries
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError
@@ -33,6 +25,9 @@ def find_candidates(images: Path, masks: Path) -> list[Candidate]:
     elif masks.is_dir() and is_same(images, masks):
         mask_folder = masks
         photo_files, mask_files = split_folder(list_files(images))
+        if not mask_files:
+            remedy = "name the folder of each, or give masks a word, as in a_mask.png beside a.jpg"
+            raise DataError(f"'{images}' is given for photos and masks, and no file tells by its name which; {remedy}")
     else:
         mask_folder = masks
         photo_files = list_files(images, leave_out=masks)
