@@ -99,7 +99,7 @@ def comparable(number) -> str:
 
 
 def coco_classes(content: dict, name: str) -> dict[str, str]:
-    """{id: name} of a COCO file's categories. Raises DataError for two of one id: it would be a guess which is right."""
+    """{id: name} of a COCO file's categories. Raises DataError for two of one id: one would replace the other."""
     classes = {}
     for category in content.get("categories") or []:
         number = comparable(category["id"])

@@ -168,7 +168,11 @@ def match_masks(photos: list[str], masks: list[MaskSource]) -> list[Candidate]:
         elif owners:
             masks_of[owners[0]].append(mask)
         else:
-            lonely.append(Candidate(mask.name, mask, fault_of_lonely(mask, pairing)))
+            namesake = pairing.namesake(mask.key)
+            lonely.append(Candidate(mask.name, mask, fault_of_lonely(mask, namesake)))
+            if namesake:
+                elsewhere = f"'{mask.name}' has its name, in another folder; call both folders the same"
+                faults.setdefault(namesake, f"photo without mask: {elsewhere}")
     found = []
     for photo in photos:
         key = without_ending(photo)
@@ -202,12 +206,11 @@ def fault_of_annotation(mask: MaskSource) -> str:
     return mask.content.problem if isinstance(mask.content, Annotation) else ""
 
 
-def fault_of_lonely(mask: MaskSource, pairing: Pairing) -> str:
-    """Why a mask or annotation without photo is left out."""
+def fault_of_lonely(mask: MaskSource, namesake: str) -> str:
+    """Why a mask or annotation without photo is left out; `namesake` is a photo of its name in another folder, or ''."""
     if fault_of_annotation(mask):
         return fault_of_annotation(mask)
     what = f"annotation of '{mask.key}' without photo" if isinstance(mask.content, Annotation) else "mask without photo"
-    namesake = pairing.namesake(mask.key)
     if namesake:
-        return f"{what}; '{namesake}' has its name, in another folder: call both folders the same, or remove this"
+        return f"{what}: '{namesake}' has its name, in another folder; call both folders the same, or remove this"
     return f"{what}; add the photo, or remove this"

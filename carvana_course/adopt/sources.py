@@ -37,7 +37,7 @@ def find_candidates(images: Path, masks: Path) -> list[Candidate]:
     if not photos:
         raise DataError(f"'{images}' holds no photos that can be read; give --images the folder of the photos")
     sources, others = read_sources(mask_folder, mask_files)
-    if masks.is_file() and sources and sources[0].content.problem:
+    if masks.is_file() and len(sources) == 1 and sources[0].content.problem:  # of the file, not of one photo
         raise DataError(sources[0].content.problem)
     others += [Candidate(name, problem=fault) for name, fault in faults.items() if fault]
     return match_masks(photos, sources) + others
