@@ -18,7 +18,7 @@ from carvana_course.adopt.annotations import Annotation, choose_classes
 from carvana_course.adopt.groups import describe_sizes, name_candidates
 from carvana_course.adopt.masks import HowToRead, colours_of, mask_of, object_colour, parse_colour
 from carvana_course.adopt.names import quoted
-from carvana_course.adopt.pairing import Candidate
+from carvana_course.adopt.pairing import LONELY, Candidate
 from carvana_course.adopt.sources import find_candidates
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError, ParameterError, RunError
@@ -45,7 +45,7 @@ class Adopted:
     def lines(self) -> list[str]:
         """What a person should know, a sentence a line."""
         kept = self.names[self.names["problem"] == ""]
-        left = self.names[self.names["problem"] != ""]
+        left = telling_first(self.names[self.names["problem"] != ""])
         said = [f"{len(kept)} photos adopted, {len(left)} files left out -> {self.target}"]
         for _, row in left.head(NAMED).iterrows():
             said.append(f"left out: {row['file']}: {row['problem']}")
@@ -208,6 +208,11 @@ def stored_as_it_is(path: Path) -> str:
         return ""
 
 
+def telling_first(names: pd.DataFrame) -> pd.DataFrame:
+    """The rows, those of a photo or mask that is alone at the end: a broken file explains others."""
+    return names.iloc[np.argsort(names["problem"].str.startswith(LONELY), kind="stable")]
+
+
 def check_objects(rows: list[dict]) -> None:
     """Raise DataError where the object has one colour in some masks and another in others, as classes have: each mask
     by itself looks right.
@@ -229,7 +234,7 @@ def check_result(names: pd.DataFrame, candidates: list[Candidate], how: HowToRea
     """Raise DataError where no photo can be used, or no mask holds the colour that was asked for."""
     kept = names[names["problem"] == ""]
     if kept.empty:
-        first = names.iloc[0]
+        first = telling_first(names).iloc[0]
         raise DataError(f"none of {len(names)} files can be used; the first, {first['file']}: {first['problem']}")
     if how.colour and not kept["area"].any():
         paths = [candidate.mask.content for candidate in candidates if candidate.id]

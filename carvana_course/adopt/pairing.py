@@ -17,6 +17,9 @@ WORDS_OF_MASKS = (
 WORDS_OF_PHOTOS = "image|images|img|imgs|photo|photos|picture|pictures|jpegimages"
 
 
+LONELY = ("photo without mask", "mask without photo", "annotation of ")  # how a problem of a name begins
+
+
 @dataclass
 class MaskSource:
     """Where a photo's mask comes from: its name in messages, and the path of a picture or what an annotation says."""
@@ -207,7 +210,7 @@ def fault_of_annotation(mask: MaskSource) -> str:
 
 
 def fault_of_lonely(mask: MaskSource, namesake: str) -> str:
-    """Why a mask or annotation without photo is left out; `namesake` is a photo of its name in another folder, or ''."""
+    """Why a mask or annotation is left out, where `namesake` is a photo of its name in another folder, or ''."""
     if fault_of_annotation(mask):
         return fault_of_annotation(mask)
     what = f"annotation of '{mask.key}' without photo" if isinstance(mask.content, Annotation) else "mask without photo"

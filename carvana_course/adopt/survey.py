@@ -9,7 +9,7 @@ import numpy as np
 
 from carvana_course.adopt.findings import SAMPLE, Survey, counted, decide_group, decide_reading, spread
 from carvana_course.adopt.names import is_picture, list_files
-from carvana_course.adopt.pairing import split_folder
+from carvana_course.adopt.pairing import LONELY, split_folder
 from carvana_course.adopt.sources import find_candidates
 from carvana_lib import DataError
 from carvana_lib.reading import open_photo, read_photo
@@ -30,9 +30,9 @@ def survey_folder(folder: Path) -> Survey:
             f"'{folder}' holds no photos that can be read ({len(names)} files); name the folder of the photos"
         )
     if not masks and not jsons:
-        what = "masks are pictures of few colours, or JSON of labelme or COCO; name the folder that holds both"
-        remedy = "masks among photos need a folder of their own, or a word, as in a_mask.png beside a.jpg"
-        raise DataError(f"'{folder}' holds {len(photos)} photos and no masks; {what}; {remedy}")
+        what = "masks are pictures of few colours, in a folder of their own or with a word, as in a_mask.png"
+        remedy = "or JSON of labelme or COCO; name the folder that holds both"
+        raise DataError(f"'{folder}' holds {len(photos)} photos and no masks; {what}, {remedy}")
     survey = best_pairing(folder, photos, masks, jsons)
     survey.lines.append(f"{folder}: {len(names)} files")
     used_photos = within(survey.images, folder, photos)
@@ -50,6 +50,7 @@ def survey_folder(folder: Path) -> Survey:
         survey.lines.append(f"not in these folders, so left out below: {places}; adopt them by a line of their own")
     survey.lines.append(f"pairs of photo and mask: {len(survey.pairs)}")
     faulty = [candidate for candidate in survey.candidates if candidate.problem]
+    faulty.sort(key=lambda candidate: candidate.problem.startswith(LONELY))  # a broken file explains the others
     for candidate in faulty[:NAMED]:
         survey.lines.append(f"no pair: {candidate.file}: {candidate.problem}")
     if len(faulty) > NAMED:
