@@ -156,8 +156,8 @@ def parse_yaml(text: str):
 
 
 def settle(node: yaml.Node) -> None:
-    """Make text of YAML's other notations of numbers (0x10 for 16, 1:30 for 90), here and in all that the node holds, so
-    that a parameter refuses them. Raises YAMLError for a name that is there twice: the second would count, unseen.
+    """Make text of YAML's other notations of numbers (0x10 for 16, 1:30 for 90), in all that the node holds, so that a
+    parameter refuses them. Raises YAMLError for a name that is there twice: the second would count, unseen.
     """
     if isinstance(node, yaml.MappingNode):
         seen = set()

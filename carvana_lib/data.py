@@ -112,8 +112,8 @@ def open_data(params) -> Carvana:
             few = f"{len(table)} usable pictures of {table['car_id'].nunique()} cars leave none for {name}"
             remedy = f"add pictures of more cars, or name them by car as 'carvana look {folder}' shows"
             if dealt["car_id"].nunique() < table["car_id"].nunique():
-                joined = f"group_duplicates joined look-alikes into {dealt['car_id'].nunique()}"
-                remedy = f"{joined}; set it to false, or add other photos"
+                joined = dealt["car_id"].nunique()
+                remedy = f"group_duplicates joined look-alikes into {joined}; set it to false, or add other photos"
             raise DataError(f"{few}, split by {params.split_by}; {remedy}")
     twins = across(table) if params.split_by == "car" else table[:0]
     if len(twins) and is_speaker:

@@ -95,7 +95,7 @@ def split_folder(names: list[str]) -> tuple[list[str], list[str]]:
     return [name for name in names if name not in set(masks)], masks
 
 
-def place_of(key: str) -> tuple[str, ...]:
+def folders_of(key: str) -> tuple[str, ...]:
     """The folders of a key, without words of photos and masks: 'train/masks/a' and 'train_images/a' -> ('train',)."""
     folders = PurePosixPath(key).parts[:-1]
     parts = [without_words(part, f"{WORDS_OF_MASKS}|{WORDS_OF_PHOTOS}") for part in folders if part not in ("/", "..")]
@@ -107,8 +107,8 @@ class Pairing:
 
     def __init__(self, photos: set[str], masks: list[str]):
         self.photos = photos
-        self.photo_places = {place_of(key) for key in photos}
-        self.mask_places = {place_of(key) for key in masks}
+        self.photo_places = {folders_of(key) for key in photos}
+        self.mask_places = {folders_of(key) for key in masks}
         self.by_name = defaultdict(set)  # name -> keys
         self.by_bare_name = defaultdict(set)
         for key in photos:
@@ -137,8 +137,8 @@ class Pairing:
 
     def agree(self, photo: str, mask: str) -> bool:
         """True where the folders of a photo and a mask are the same, or only one side has them."""
-        left = place_of(photo)
-        right = place_of(mask)
+        left = folders_of(photo)
+        right = folders_of(mask)
         if left == right:
             return True
         if (left and left in self.mask_places) or (right and right in self.photo_places):

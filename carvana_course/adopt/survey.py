@@ -15,7 +15,7 @@ from carvana_lib import DataError
 from carvana_lib.reading import open_photo, read_photo
 
 FEW = 32  # colours: a picture with no more is no photo
-NAMED = 3  # files without pair
+NAMED_FAULTS = 3  # files without pair
 MANY_PLACES = 40  # folders; of more, only those at the top are judged
 MASK_FOLDER = re.compile(r"mask|label|annot|segm|matte|truth|\bgt\b", re.I)
 
@@ -51,10 +51,10 @@ def survey_folder(folder: Path) -> Survey:
     survey.lines.append(f"pairs of photo and mask: {len(survey.pairs)}")
     faulty = [candidate for candidate in survey.candidates if candidate.problem]
     faulty.sort(key=lambda candidate: candidate.problem.startswith(LONELY))  # a broken file explains the others
-    for candidate in faulty[:NAMED]:
+    for candidate in faulty[:NAMED_FAULTS]:
         survey.lines.append(f"no pair: {candidate.file}: {candidate.problem}")
-    if len(faulty) > NAMED:
-        survey.lines.append(f"no pair: {len(faulty) - NAMED} more files")
+    if len(faulty) > NAMED_FAULTS:
+        survey.lines.append(f"no pair: {len(faulty) - NAMED_FAULTS} more files")
     if survey.pairs:
         decide_reading(survey)
         decide_group(survey)
