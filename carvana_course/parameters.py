@@ -162,11 +162,13 @@ def settle(node: yaml.Node) -> None:
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            settle(value)
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
                 problem = f"'{key.value}' is there a second time; keep one"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-            settle(value)
+            seen.add(key.value)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             settle(item)

@@ -269,8 +269,11 @@ def test_folders_called_after_photos_and_masks_are_no_days(own):
     root = images.parent / "parts"
     survey = survey_folder(root)
     assert (survey.images, survey.masks, len(survey.pairs)) == (root, root, 4)
+    mask().save(root / "val" / "masks" / "3.png")
     adopted = adopt_folder(root, root, target)
-    assert len(written(adopted)) == 4 and not any(problems(adopted).values())
+    left = {file: problem for file, problem in problems(adopted).items() if problem}
+    assert left == {"val/masks/3.png": "mask without photo; add the photo, or remove this"}
+    assert len(written(adopted)) == 4
 
 
 def test_a_photo_may_have_a_word_of_its_own(own):
@@ -296,6 +299,8 @@ def test_one_folder_for_both_tells_what_it_lacks(own):
     images, _, target = own
     with pytest.raises(DataError, match="given for photos and masks, and no file tells by its name which; name the"):
         adopt_folder(images, images, target)
+    with pytest.raises(DataError, match="holds no photos that can be read"):
+        adopt_folder(target.parent, target.parent, images.parent / "new")
 
 
 def test_masks_may_lie_among_the_photos_or_in_a_folder_of_theirs(own):
@@ -511,11 +516,14 @@ def test_labelme_says_of_which_photo_a_file_is(own):
         content = labelme(shape(BOX)) | {"imagePath": f"..\\images\\IMG_010{number}.jpg"}
         (masks / f"annotation{number}.json").write_text(json.dumps(content))
     assert not any(problems(adopt_folder(*own)).values())
+    for number, said in enumerate(("", ".", "..", "a/.."), 5):
+        photo().save(images / f"IMG_010{number}.jpg")
+        (masks / f"IMG_010{number}.json").write_text(json.dumps(labelme(shape(BOX)) | {"imagePath": said}))
     (masks / "annotation1.json").rename(masks / "IMG_0101.json")  # its name and its text agree
     (masks / "annotation2.json").rename(masks / "IMG_0103.json")
     (masks / "annotation3.json").rename(masks / "IMG_0102.json")
     found = problems(adopt_folder(images, masks, target.with_name("again")))
-    assert found["IMG_0101.jpg"] == found["IMG_0104.jpg"] == ""
+    assert not any(found[f"IMG_010{number}.jpg"] for number in (1, 4, 5, 6, 7, 8))
     assert found["IMG_0102.jpg"].startswith("IMG_0102.json says in imagePath that it is of 'IMG_0103'; correct that")
     assert found["IMG_0103.jpg"].startswith("IMG_0103.json says in imagePath that it is of 'IMG_0102'; correct that")
 
@@ -629,6 +637,14 @@ def test_a_faulty_coco_annotation_leaves_its_photo_out_alone(own, tmp_path, anno
     found = problems(adopt_folder(own[0], file, own[2]))
     assert found["IMG_0101.jpg"].startswith("instances.json: ") and reason in found["IMG_0101.jpg"]
     assert found["IMG_0102.jpg"] == ""
+
+
+def test_coco_without_a_photos_name_is_refused(own, tmp_path):
+    content = coco([{"image_id": 1, "segmentation": [BOX]}])
+    content["images"][2]["file_name"] = ""
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="c.json is not as COCO writes it"):
+        adopt_folder(own[0], tmp_path / "c.json", own[2])
 
 
 def test_coco_of_photos_that_are_not_there(own, tmp_path):
@@ -760,7 +776,9 @@ def test_look_says_what_its_line_leaves_out(own):
     survey = survey_folder(images.parent)
     assert len(survey.pairs) == 4 and any(line.startswith(f"masks: 4, in {survey.masks};") for line in survey.lines)
     left = ({masks, masks.with_name("SegmentationObject")} - {survey.masks}).pop()
-    assert f"not in these folders, so left out below: {left} (4); adopt them by a line of their own" in survey.lines
+    (images.parent / "settings.json").write_text("{}")
+    lines = survey_folder(images.parent).lines
+    assert f"not in these folders, so left out below: {left} (4); adopt them by a line of their own" in lines
 
 
 @pytest.mark.parametrize("name", ['a $HOME "b" `c`', "it's", "back\\slash"])

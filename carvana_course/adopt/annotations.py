@@ -81,15 +81,16 @@ def of_labelme(content: dict, name: str) -> list[Annotation]:
     size = None
     if content.get("imageHeight") and content.get("imageWidth"):
         size = (int(content["imageHeight"]), int(content["imageWidth"]))
-    said = path_of_photo(content.get("imagePath") or "")
-    image_path = posixpath.normpath(posixpath.join(posixpath.dirname(name), said)) if said else ""
-    return [Annotation(name, path_of_photo(name), size, tuple(shapes), image_path=image_path)]
+    said = str(content.get("imagePath") or "").replace("\\", "/")
+    image_path = posixpath.normpath(posixpath.join(posixpath.dirname(name), said))
+    if posixpath.basename(said) in ("", ".", ".."):
+        return [Annotation(name, path_of_photo(name), size, tuple(shapes))]
+    return [Annotation(name, path_of_photo(name), size, tuple(shapes), image_path=path_of_photo(image_path))]
 
 
 def path_of_photo(file_name) -> str:
-    """A file's name as an annotation has it, perhaps of Windows, without its ending; '' for ''."""
-    path = PurePosixPath(str(file_name).replace("\\", "/"))
-    return path.with_suffix("").as_posix() if path.name else ""
+    """A file's name as an annotation has it, perhaps of Windows, without its ending. Raises ValueError for ''."""
+    return PurePosixPath(str(file_name).replace("\\", "/")).with_suffix("").as_posix()
 
 
 def comparable(number) -> str:

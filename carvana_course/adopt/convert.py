@@ -209,7 +209,7 @@ def stored_as_it_is(path: Path) -> str:
 
 
 def telling_first(names: pd.DataFrame) -> pd.DataFrame:
-    """The rows, those of a photo or mask that is alone at the end: a broken file explains others."""
+    """The rows, those whose problem is their name at the end: a broken file explains others."""
     return names.iloc[np.argsort(names["problem"].str.startswith(LONELY), kind="stable")]
 
 

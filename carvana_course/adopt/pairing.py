@@ -17,7 +17,7 @@ WORDS_OF_MASKS = (
 WORDS_OF_PHOTOS = "image|images|img|imgs|photo|photos|picture|pictures|jpegimages"
 
 
-LONELY = ("photo without mask", "mask without photo", "annotation of ")  # how a problem of a name begins
+LONELY = ("photo without mask", "mask without photo", "annotation of ", "no picture")  # so begin problems of a name
 
 
 @dataclass
@@ -77,7 +77,7 @@ def is_among_masks(name: str) -> bool:
 
 def split_folder(names: list[str]) -> tuple[list[str], list[str]]:
     """(photos and others, masks and annotations) of a folder that holds both: a mask has a photo's name and a word, or
-    a photo's name in a folder called after masks.
+    lies in a folder that is called after masks and has a photo's name in it.
     """
     keys = set()
     outside = set()  # the names of pictures that lie in no folder of masks
@@ -86,13 +86,17 @@ def split_folder(names: list[str]) -> tuple[list[str], list[str]]:
         keys |= {key, bare_photo(key)}
         if not is_among_masks(name):
             outside |= {PurePosixPath(key).name, PurePosixPath(bare_photo(key)).name}
-    masks = []
-    for name in names:
+    masks = set()
+    folders = set()
+    for name in filter(is_picture, names):
         own, bare = photo_keys(without_ending(name))
-        is_mask = (bare != own and bare in keys) or (is_among_masks(name) and PurePosixPath(bare).name in outside)
-        if name.lower().endswith(".json") or (is_picture(name) and is_mask):
-            masks.append(name)
-    return [name for name in names if name not in set(masks)], masks
+        if bare != own and bare in keys:
+            masks.add(name)
+        if is_among_masks(name) and PurePosixPath(bare).name in outside:
+            folders.add(PurePosixPath(name).parent)
+    masks |= {name for name in names if is_picture(name) and PurePosixPath(name).parent in folders}
+    masks |= {name for name in names if name.lower().endswith(".json")}
+    return [name for name in names if name not in masks], [name for name in names if name in masks]
 
 
 def folders_of(key: str) -> tuple[str, ...]:

@@ -25,9 +25,6 @@ def find_candidates(images: Path, masks: Path) -> list[Candidate]:
     elif masks.is_dir() and is_same(images, masks):
         mask_folder = masks
         photo_files, mask_files = split_folder(list_files(images))
-        if not mask_files:
-            remedy = "name the folder of each, or give masks a word, as in a_mask.png beside a.jpg"
-            raise DataError(f"'{images}' is given for photos and masks, and no file tells by its name which; {remedy}")
     else:
         mask_folder = masks
         photo_files = list_files(images, leave_out=masks)
@@ -36,6 +33,9 @@ def find_candidates(images: Path, masks: Path) -> list[Candidate]:
     photos = [name for name in photo_files if not faults[name]]
     if not photos:
         raise DataError(f"'{images}' holds no photos that can be read; give --images the folder of the photos")
+    if not mask_files and is_same(images, masks):
+        remedy = "name the folder of each, or give masks a word, as in a_mask.png beside a.jpg"
+        raise DataError(f"'{images}' is given for photos and masks, and no file tells by its name which; {remedy}")
     sources, others = read_sources(mask_folder, mask_files)
     if masks.is_file() and len(sources) == 1 and sources[0].content.problem:  # of the file, not of one photo
         raise DataError(sources[0].content.problem)

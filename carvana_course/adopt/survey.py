@@ -44,7 +44,8 @@ def survey_folder(folder: Path) -> Survey:
     if others:
         survey.lines.append(f"not looked at: {counted(PurePosixPath(name).suffix or name for name in others)}")
     used = {*used_photos, *used_masks, *within(survey.masks, folder, jsons)}
-    unused = [name for name in [*photos, *masks, *jsons] if name not in used]
+    annotations = [] if used_masks else jsons  # beside masks, JSON may be anything
+    unused = [name for name in [*photos, *masks, *annotations] if name not in used]
     if unused:
         places = counted(PurePosixPath(folder, name).parent.as_posix() for name in unused)
         survey.lines.append(f"not in these folders, so left out below: {places}; adopt them by a line of their own")
