@@ -299,8 +299,10 @@ def test_one_folder_for_both_tells_what_it_lacks(own):
     images, _, target = own
     with pytest.raises(DataError, match="given for photos and masks, and no file tells by its name which; name the"):
         adopt_folder(images, images, target)
+    empty = images.parent / "empty"
+    empty.mkdir()
     with pytest.raises(DataError, match="holds no photos that can be read"):
-        adopt_folder(target.parent, target.parent, images.parent / "new")
+        adopt_folder(empty, empty, target)
 
 
 def test_masks_may_lie_among_the_photos_or_in_a_folder_of_theirs(own):
