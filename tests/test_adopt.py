@@ -24,7 +24,7 @@ from carvana_course.adopt.annotations import Annotation, Shape
 from carvana_course.adopt.convert import adopt_folder
 from carvana_course.adopt.groups import unique_name
 from carvana_course.adopt.pairing import photo_keys
-from carvana_course.adopt.survey import survey_folder
+from carvana_course.adopt.survey import contradict, survey_folder
 from carvana_course.cli import app, join_pairs
 from carvana_lib import DataError, ParameterError, RunError
 from carvana_lib.config import Params
@@ -256,6 +256,11 @@ def test_a_mask_of_another_folder_is_no_mask_of_a_photo_of_its_name(own):
         shutil.rmtree((images if day == "tuesday" else masks) / day)  # photos of one day, masks of another
     found = problems(adopt_folder(images, masks, target.with_name("again")))
     assert sum("in another folder" in problem for problem in found.values()) == 6
+    done = CliRunner().invoke(app, ["look", str(images.parent)])
+    assert "no pair: monday/DSC_1.jpg: photo without mask: 'tuesday/DSC_1.png' has its name" in done.output
+    for path in [*images.glob("IMG*"), *masks.glob("IMG*")]:
+        path.unlink()
+    assert "these folders seem to be of different photos" in call("look", images.parent)
 
 
 def test_folders_called_after_photos_and_masks_are_no_days(own):
@@ -274,6 +279,44 @@ def test_folders_called_after_photos_and_masks_are_no_days(own):
     left = {file: problem for file, problem in problems(adopted).items() if problem}
     assert left == {"val/masks/3.png": "mask without photo; add the photo, or remove this"}
     assert len(written(adopted)) == 4
+
+
+def test_look_pairs_no_masks_of_another_part(own):
+    """Only what is in val has masks, and train has more photos of the same names."""
+    images, masks, _ = own
+    root = images.parent / "parts"
+    for number in range(1, 5):
+        for part in ("train", "val")[: 2 if number < 3 else 1]:
+            place = root / part / "images"
+            place.mkdir(parents=True, exist_ok=True)
+            photo(number).save(place / f"{number}.png")
+    (root / "val" / "masks").mkdir()
+    for number in (1, 2):
+        mask().save(root / "val" / "masks" / f"{number}.png")
+    survey = survey_folder(root)
+    assert [candidate.file for candidate in survey.pairs] == ["val/images/1.png", "val/images/2.png"]
+    assert not any(line.startswith("warning") for line in survey.lines)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "expected"),
+    [
+        ("i", "m", False),
+        ("i/monday", "m/tuesday", True),
+        ("i/monday", "m/monday", False),
+        ("train/images", "val/masks", True),
+        ("train_images", "val_masks", True),
+        ("train", "train_masks", False),
+        ("JPEGImages", "SegmentationClass", False),
+        ("a", "a/masks", False),
+        ("a", "a", False),
+        ("images/monday", "masks", False),
+    ],
+)
+def test_folders_that_contradict(tmp_path, images, masks, expected):
+    for name in (images, masks):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    assert contradict(tmp_path / images, tmp_path / masks) is expected
 
 
 def test_a_photo_may_have_a_word_of_its_own(own):
@@ -758,7 +801,7 @@ def test_look_counts_no_file_that_cannot_be_read_as_a_pair(own):
     assert any(line.startswith("no pair: IMG_0102.jpg: IMG_0102.json is broken JSON") for line in survey.lines)
     (own[1] / "IMG_0101.json").unlink()
     done = CliRunner().invoke(app, ["look", str(own[0].parent)])
-    assert "no photo can be used with its mask; the first of 4 files, IMG_0101.jpg" in str(done.exception)
+    assert "no photo can be used with its mask; one of 4, IMG_0102.jpg: IMG_0102.json is broken" in str(done.exception)
 
 
 def test_look_where_no_name_pairs_says_so_and_stops(own):

@@ -9,8 +9,8 @@ import numpy as np
 from carvana_course.adopt.annotations import Annotation
 from carvana_course.adopt.groups import compile_group, describe_sizes, find_group
 from carvana_course.adopt.masks import LOSSY, HowToRead, colours_of, mask_of_picture, object_colour
-from carvana_course.adopt.names import quoted
-from carvana_course.adopt.pairing import Candidate
+from carvana_course.adopt.names import quoted, without_ending
+from carvana_course.adopt.pairing import ELSEWHERE, LONELY, Candidate
 from carvana_lib import DataError
 
 SAMPLE = 24  # pictures that are opened, spread over all
@@ -40,15 +40,15 @@ class Survey:
 
     def fault(self) -> str:
         """One sentence on why there are no pairs, with the remedy."""
-        problems = {candidate.file: candidate.problem for candidate in self.candidates}
-        photos = [file for file, problem in problems.items() if problem.startswith("photo without mask")]
-        masks = [file for file, problem in problems.items() if " without photo" in problem]
-        if not photos or not masks:
-            file, problem = next(iter(problems.items()))
-            return f"no photo can be used with its mask; the first of {len(problems)} files, {file}: {problem}"
-        photo, _, ending = photos[0].rpartition(".")
-        names = f"such as '{photo}.{ending}' and '{masks[0]}'"
-        return f"no photo and mask have the same name, {names}; call masks as their photos, as in '{photo}_mask.png'"
+        telling = [one for one in self.candidates if ELSEWHERE in one.problem or not one.problem.startswith(LONELY)]
+        photos = [one.file for one in self.candidates if one.problem.startswith("photo without mask")]
+        masks = [one.file for one in self.candidates if " without photo" in one.problem]
+        if telling or not photos or not masks:
+            first = (telling or self.candidates)[0]
+            return f"no photo can be used with its mask; one of {len(self.candidates)}, {first.file}: {first.problem}"
+        names = f"such as '{photos[0]}' and '{masks[0]}'"
+        remedy = f"call masks as their photos, as in '{without_ending(photos[0])}_mask.png'"
+        return f"no photo and mask have the same name, {names}; {remedy}"
 
     def command(self, target: Path) -> str:
         """The line that adopts the folder; in quotes what a shell would take apart."""

@@ -19,6 +19,8 @@ WORDS_OF_PHOTOS = "image|images|img|imgs|photo|photos|picture|pictures|jpegimage
 
 LONELY = ("photo without mask", "mask without photo", "annotation of ", "no picture")  # so begin problems of a name
 
+ELSEWHERE = "has its name, in another folder"
+
 
 @dataclass
 class MaskSource:
@@ -178,7 +180,7 @@ def match_masks(photos: list[str], masks: list[MaskSource]) -> list[Candidate]:
             namesake = pairing.namesake(mask.key)
             lonely.append(Candidate(mask.name, mask, fault_of_lonely(mask, namesake)))
             if namesake:
-                elsewhere = f"'{mask.name}' has its name, in another folder; call both folders the same"
+                elsewhere = f"'{mask.name}' {ELSEWHERE}; call both folders the same"
                 faults.setdefault(namesake, f"photo without mask: {elsewhere}")
     found = []
     for photo in photos:
@@ -219,5 +221,5 @@ def fault_of_lonely(mask: MaskSource, namesake: str) -> str:
         return fault_of_annotation(mask)
     what = f"annotation of '{mask.key}' without photo" if isinstance(mask.content, Annotation) else "mask without photo"
     if namesake:
-        return f"{what}: '{namesake}' has its name, in another folder; call both folders the same, or remove this"
+        return f"{what}: '{namesake}' {ELSEWHERE}; call both folders the same, or remove this"
     return f"{what}; add the photo, or remove this"

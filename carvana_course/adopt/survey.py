@@ -9,7 +9,7 @@ import numpy as np
 
 from carvana_course.adopt.findings import SAMPLE, Survey, counted, decide_group, decide_reading, spread
 from carvana_course.adopt.names import is_picture, list_files
-from carvana_course.adopt.pairing import LONELY, split_folder
+from carvana_course.adopt.pairing import LONELY, folders_of, split_folder
 from carvana_course.adopt.sources import find_candidates
 from carvana_lib import DataError
 from carvana_lib.reading import open_photo, read_photo
@@ -50,6 +50,8 @@ def survey_folder(folder: Path) -> Survey:
         places = counted(PurePosixPath(folder, name).parent.as_posix() for name in unused)
         survey.lines.append(f"not in these folders, so left out below: {places}; adopt them by a line of their own")
     survey.lines.append(f"pairs of photo and mask: {len(survey.pairs)}")
+    if survey.pairs and contradict(survey.images, survey.masks):
+        survey.lines.append("warning: by their names, these folders seem to be of different photos; compare the sheet")
     faulty = [candidate for candidate in survey.candidates if candidate.problem]
     faulty.sort(key=lambda candidate: candidate.problem.startswith(LONELY))  # a broken file explains the others
     for candidate in faulty[:NAMED_FAULTS]:
@@ -98,14 +100,21 @@ def looks_like_mask(path: Path) -> bool:
 
 
 def best_pairing(folder: Path, photos: list[str], masks: list[str], jsons: list[str]) -> Survey:
-    """The folders of photos and masks, or the file of annotations, that pair the most photos."""
+    """The folders of photos and masks, or the file of annotations, that pair the most photos; folders whose names
+    contradict only where no others pair any.
+    """
+    common = common_folder(folder, photos)
+    largest = largest_folder(folder, photos)
     ways = []
-    for files in (masks, jsons):
-        if files:
-            ways.append((common_folder(folder, photos), common_folder(folder, files)))
-            ways.append((largest_folder(folder, photos), largest_folder(folder, files)))
+    if masks:
+        ways.append((common, common_folder(folder, masks)))
+        ways.append((largest, largest_folder(folder, masks)))
+        ways.append((folder, folder))
     if len(jsons) == 1:
-        ways = [*ways[:-2], (common_folder(folder, photos), folder / jsons[0])]
+        ways.append((common, folder / jsons[0]))
+    elif jsons:
+        ways.append((common, common_folder(folder, jsons)))
+        ways.append((largest, largest_folder(folder, jsons)))
     surveys = []
     fault = None
     for images, source in dict.fromkeys(ways):
@@ -115,7 +124,26 @@ def best_pairing(folder: Path, photos: list[str], masks: list[str], jsons: list[
             fault = error
     if not surveys:
         raise fault
-    return max(surveys, key=lambda survey: len(survey.pairs))
+    sound = [survey for survey in surveys if survey.pairs and not contradict(survey.images, survey.masks)]
+    return max(sound or surveys, key=lambda survey: len(survey.pairs))
+
+
+def contradict(images: Path, masks: Path) -> bool:
+    """True for folders that seem to be of two days or parts: i/monday and m/tuesday, but not i and m alone;
+    train/images and val/masks, but not images and masks.
+    """
+    if not masks.is_dir():
+        return False
+    shared = os.path.commonpath([images, masks])
+    photo_parts = images.relative_to(shared).parts
+    mask_parts = masks.relative_to(shared).parts
+    left = folders_of("/".join([*photo_parts, "x"]))
+    right = folders_of("/".join([*mask_parts, "x"]))
+    if (left, right) == (photo_parts, mask_parts):  # no word tells photos from masks, so the first folder does
+        left = left[1:]
+        right = right[1:]
+    common = min(len(left), len(right))
+    return common > 0 and left[-common:] != right[-common:]
 
 
 def common_folder(folder: Path, names: list[str]) -> Path:
