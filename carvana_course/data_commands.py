@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from carvana_lib import DataError, RunError
+
 Group = Annotated[str, typer.Option(metavar="REGEX", help="Its brackets hold what photos of one object share.")]
 Colour = Annotated[str, typer.Option(metavar="RRGGBB", help="Which of a mask's several colours is the object.")]
 Threshold = Annotated[int | None, typer.Option(min=1, max=255, help="Grey from which a soft mask is object.")]
@@ -45,8 +47,13 @@ def look_command(
     found = survey.survey_folder(folder)
     for line in found.lines:
         typer.echo(line)
+    if not found.pairs:
+        raise DataError(found.fault())
     typer.echo(f"adopt it with: {found.command(Path('data') / folder.resolve().name)}")
-    sheet.write_sheet(found, picture)
+    try:
+        sheet.write_sheet(found, picture)
+    except RunError as error:
+        raise RunError(f"{error}, or name another for the contact sheet with --out") from None
     typer.echo(f"look first whether masks lie on their objects: {picture}")
 
 

@@ -3,6 +3,7 @@
 import ast
 import itertools
 import json
+import re
 import typing
 from contextlib import suppress
 from pathlib import Path
@@ -52,6 +53,8 @@ HINTS.update({other: f"did you mean '{name}'?" for name, others in OTHER_NAMES.i
 HINTS.update({name: fact for names, fact in FIXED.items() for name in names.split()})
 NONES = ("None", "null")  # as Python and YAML write it
 TEXT_TAG = "tag:yaml.org,2002:str"
+INT_TAG = "tag:yaml.org,2002:int"
+FLOAT_TAG = "tag:yaml.org,2002:float"
 NULL_TAG = "tag:yaml.org,2002:null"
 
 
@@ -136,9 +139,11 @@ def parse_yaml(text: str):
     2024-01-05 and False of no. Raises YAMLError, and ValueError for such as month 13.
     """
     loader = yaml.SafeLoader(text)
+    loader.yaml_constructors = loader.yaml_constructors | {INT_TAG: lambda _, node: int(node.value)}  # 010 is ten
     root = loader.get_single_node()
     if root is None:
         return {}
+    settle(root)
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     for key, value in pairs:
         if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
@@ -148,3 +153,24 @@ def parse_yaml(text: str):
         elif str in kinds(key.value) and value.tag != NULL_TAG:
             value.tag = TEXT_TAG
     return loader.construct_document(root)
+
+
+def settle(node: yaml.Node) -> None:
+    """Make text of YAML's other notations of numbers (0x10 for 16, 1:30 for 90), in all that the node holds, so that a
+    parameter refuses them. Raises YAMLError for a name that is there twice: the second would count, unseen.
+    """
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            settle(value)
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                problem = f"'{key.value}' is there a second time; keep one"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(key.value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            settle(item)
+    elif node.tag in (INT_TAG, FLOAT_TAG) and re.search("[:xb]", node.value):
+        node.tag = TEXT_TAG

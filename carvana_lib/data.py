@@ -111,6 +111,9 @@ def open_data(params) -> Carvana:
         if not (table["split"] == name).any():
             few = f"{len(table)} usable pictures of {table['car_id'].nunique()} cars leave none for {name}"
             remedy = f"add pictures of more cars, or name them by car as 'carvana look {folder}' shows"
+            if dealt["car_id"].nunique() < table["car_id"].nunique():
+                joined = dealt["car_id"].nunique()
+                remedy = f"group_duplicates joined look-alikes into {joined}; set it to false, or add other photos"
             raise DataError(f"{few}, split by {params.split_by}; {remedy}")
     twins = across(table) if params.split_by == "car" else table[:0]
     if len(twins) and is_speaker:
@@ -118,11 +121,10 @@ def open_data(params) -> Carvana:
         print(f"{first}; set group_duplicates to keep them on one side; see the column alike of {run.audit}")
     write_csv(run.split, table[["image_id", "car_id", "view", "split"]])
     table = table.merge(_read_metadata(folder), on="car_id", how="left", validate="many_to_one")
-    frame = params.frame
-    images = np.memmap(cache / "images", mode="r").reshape(-1, frame.height, frame.width, 3)
-    masks = np.memmap(cache / "masks", mode="r").reshape(-1, frame.height, frame.width)
+    images = np.memmap(cache / "images", mode="r").reshape(-1, params.frame.height, params.frame.width, 3)
+    masks = np.memmap(cache / "masks", mode="r").reshape(-1, params.frame.height, params.frame.width)
     fingerprint = (cache / "fingerprint").read_text()
-    return Carvana(folder, table, images, masks, audit, fingerprint, seconds, params.mask_threshold, frame)
+    return Carvana(folder, table, images, masks, audit, fingerprint, seconds, params.mask_threshold, params.frame)
 
 
 def _counted(audit: pd.DataFrame, column: str, what: str) -> str:

@@ -99,7 +99,7 @@ def read_mask(path: Path, threshold: int | None = None) -> np.ndarray:
     """
     with _opened(path, "GIF or PNG") as file:
         image = ImageOps.exif_transpose(file)
-        pixels = np.asarray(image)
+        pixels = np.asarray(image.convert("L") if image.mode == "1" else image)  # not true and false of one bit
         as_bytes = _as_bytes(image)
     if image.mode not in ("P", "L"):
         return _judge(path, pixels, as_bytes, threshold).view(np.uint8)

@@ -8,7 +8,9 @@ import re
 import resource
 import shlex
 import shutil
+import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -20,8 +22,9 @@ from typer.testing import CliRunner
 from carvana_course.adopt import polygons
 from carvana_course.adopt.annotations import Annotation, Shape
 from carvana_course.adopt.convert import adopt_folder
-from carvana_course.adopt.names import photo_keys, unique_name
-from carvana_course.adopt.survey import survey_folder
+from carvana_course.adopt.groups import unique_name
+from carvana_course.adopt.pairing import photo_keys
+from carvana_course.adopt.survey import contradict, survey_folder
 from carvana_course.cli import app, join_pairs
 from carvana_lib import DataError, ParameterError, RunError
 from carvana_lib.config import Params
@@ -235,6 +238,116 @@ def test_photos_of_one_name_in_two_folders_need_masks_in_two_folders(own):
     assert not any(problems(adopted).values()) and {"monday-a_01", "tuesday-a_01"} <= written(adopted).keys()
 
 
+def test_a_mask_of_another_folder_is_no_mask_of_a_photo_of_its_name(own):
+    """The counter of a camera begins anew each day; monday's third mask is missing, and so is tuesday's third photo."""
+    images, masks, target = own
+    for day, photos, drawn in (("monday", (1, 2, 3), (1, 2)), ("tuesday", (1, 2), (1, 2, 3))):
+        (images / day).mkdir()
+        (masks / day).mkdir()
+        for number in photos:
+            photo(number).save(images / day / f"DSC_{number}.jpg")
+        for number in drawn:
+            mask().save(masks / day / f"DSC_{number}.png")
+    found = problems(adopt_folder(images, masks, target))
+    assert found.pop("monday/DSC_3.jpg").startswith("photo without mask: 'tuesday/DSC_3.png' has its name, in another")
+    assert found.pop("tuesday/DSC_3.png").startswith("mask without photo: 'monday/DSC_3' has its name, in another")
+    assert len(found) == 8 and not any(found.values())
+    for day in ("monday", "tuesday"):
+        shutil.rmtree((images if day == "tuesday" else masks) / day)  # photos of one day, masks of another
+    found = problems(adopt_folder(images, masks, target.with_name("again")))
+    assert sum("in another folder" in problem for problem in found.values()) == 6
+    done = CliRunner().invoke(app, ["look", str(images.parent)])
+    assert "no pair: monday/DSC_1.jpg: photo without mask: 'tuesday/DSC_1.png' has its name" in done.output
+    for path in [*images.glob("IMG*"), *masks.glob("IMG*")]:
+        path.unlink()
+    assert "these folders seem to be of different photos" in call("look", images.parent)
+
+
+def test_folders_called_after_photos_and_masks_are_no_days(own):
+    images, _, target = own
+    for part in ("train", "val"):
+        for kind in ("images", "masks"):
+            place = images.parent / "parts" / part / kind
+            place.mkdir(parents=True)
+            for number in (1, 2):
+                (photo(number) if kind == "images" else mask()).save(place / f"{number}.png")
+    root = images.parent / "parts"
+    survey = survey_folder(root)
+    assert (survey.images, survey.masks, len(survey.pairs)) == (root, root, 4)
+    mask().save(root / "val" / "masks" / "3.png")
+    adopted = adopt_folder(root, root, target)
+    left = {file: problem for file, problem in problems(adopted).items() if problem}
+    assert left == {"val/masks/3.png": "mask without photo; add the photo, or remove this"}
+    assert len(written(adopted)) == 4
+
+
+def test_look_pairs_no_masks_of_another_part(own):
+    """Only what is in val has masks, and train has more photos of the same names."""
+    images, masks, _ = own
+    root = images.parent / "parts"
+    for number in range(1, 5):
+        for part in ("train", "val")[: 2 if number < 3 else 1]:
+            place = root / part / "images"
+            place.mkdir(parents=True, exist_ok=True)
+            photo(number).save(place / f"{number}.png")
+    (root / "val" / "masks").mkdir()
+    for number in (1, 2):
+        mask().save(root / "val" / "masks" / f"{number}.png")
+    survey = survey_folder(root)
+    assert [candidate.file for candidate in survey.pairs] == ["val/images/1.png", "val/images/2.png"]
+    assert not any(line.startswith("warning") for line in survey.lines)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "expected"),
+    [
+        ("i", "m", False),
+        ("i/monday", "m/tuesday", True),
+        ("i/monday", "m/monday", False),
+        ("train/images", "val/masks", True),
+        ("train_images", "val_masks", True),
+        ("train", "train_masks", False),
+        ("JPEGImages", "SegmentationClass", False),
+        ("a", "a/masks", False),
+        ("a", "a", False),
+        ("images/monday", "masks", False),
+    ],
+)
+def test_folders_that_contradict(tmp_path, images, masks, expected):
+    for name in (images, masks):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    assert contradict(tmp_path / images, tmp_path / masks) is expected
+
+
+def test_a_photo_may_have_a_word_of_its_own(own):
+    images, masks, target = own
+    for path in images.iterdir():
+        path.rename(path.with_name(f"image_{path.stem[-1]}.jpg"))
+    for path in masks.iterdir():
+        path.rename(path.with_name(f"mask_{path.stem[-1]}.png"))
+    assert not any(problems(adopt_folder(images, masks, target)).values())
+    for path in masks.iterdir():
+        shutil.copy(path, images)
+    assert len(survey_folder(images).pairs) == 4
+
+
+def test_letters_of_two_code_points_are_those_of_one(own):
+    images, masks, target = own
+    photo().save(images / unicodedata.normalize("NFD", "Größe.jpg"))
+    mask().save(masks / unicodedata.normalize("NFC", "Größe.png"))
+    assert not any(problems(adopt_folder(images, masks, target, group="^(Größe|IMG)")).values())
+
+
+def test_one_folder_for_both_tells_what_it_lacks(own):
+    images, _, target = own
+    with pytest.raises(DataError, match="given for photos and masks, and no file tells by its name which; name the"):
+        adopt_folder(images, images, target)
+    empty = images.parent / "empty"
+    empty.mkdir()
+    with pytest.raises(DataError, match="holds no photos that can be read"):
+        adopt_folder(empty, empty, target)
+
+
 def test_masks_may_lie_among_the_photos_or_in_a_folder_of_theirs(own):
     images, masks, target = own
     above = adopt_folder(images.parent, masks, target.with_name("above"))
@@ -266,6 +379,16 @@ def test_photos_without_the_object_are_kept_and_told(own):
     assert "1 photos show no object; training leaves them out, unless you add -p keep_empty true" in adopted.lines()
     params = Params(data_dir=str(target), image_size=32)
     assert len(open_data(params).table) == 3 and len(open_data(params.replace(keep_empty=True)).table) == 4
+
+
+def test_photos_that_all_look_alike_name_the_parameter_that_joined_them(own):
+    images, masks, target = own
+    for path in images.iterdir():
+        photo().save(path)
+    adopt_folder(images, masks, target)
+    params = Params(data_dir=str(target), image_size=32, group_duplicates=True)
+    with pytest.raises(DataError, match="group_duplicates joined look-alikes into 1; set it to false, or add other"):
+        open_data(params)
 
 
 def test_inverted_masks_show_in_the_print(own):
@@ -305,6 +428,51 @@ def test_of_several_colours_one_is_chosen_by_name_and_never_guessed(own):
     assert all((one == DRAWN).all() for one in written(adopted).values())
     survey = survey_folder(images.parent)
     assert "--colour 800000" in survey.command("x") and any("a guess" in line for line in survey.lines)
+
+
+def classed(value: int, mode: str = "L") -> Image.Image:
+    """The object in a grey of its own, or in one of three colours, on black."""
+    colours = {1: (128, 0, 0), 2: (0, 128, 0), 3: (0, 0, 128)}
+    if mode == "L":
+        return Image.fromarray(value * DRAWN)
+    return Image.fromarray(DRAWN[..., None] * np.uint8(colours[value]))
+
+
+@pytest.mark.parametrize(("mode", "first"), [("L", "010101"), ("RGB", "800000")])
+def test_an_object_that_differs_from_mask_to_mask_is_not_taken_for_one(own, mode, first):
+    images, masks, target = own
+    for number, value in enumerate((1, 1, 1, 2), 1):
+        classed(value, mode).save(masks / f"IMG_010{number}.png")
+    reason = rf"the object differs from mask to mask, {first} \(3\), .* as in the mask of IMG_0104.jpg; --colour says"
+    with pytest.raises(DataError, match=reason):
+        adopt_folder(images, masks, target)
+    assert list(target.parent.iterdir()) == []
+    survey = survey_folder(images.parent)
+    assert survey.command("x").endswith(f"--colour {first}")
+    assert any(line.startswith("not read as they are: the object differs") for line in survey.lines)
+    adopted = adopt_folder(images, masks, target, colour=first)
+    assert (adopted.names["area"].astype(float) > 0).tolist() == [True, True, True, False]
+    assert (adopt_folder(images, masks, target.with_name("all"), threshold=1).names["area"].astype(float) > 0).all()
+
+
+def test_white_that_is_nearly_white_and_what_transparency_shows_are_one_object(own):
+    images, masks, target = own
+    Image.fromarray(254 * DRAWN).save(masks / "IMG_0101.png")
+    for number, colour in ((2, "red"), (3, "blue")):
+        cut_out = Image.new("RGBA", SIZE, colour)
+        cut_out.putalpha(mask())
+        cut_out.save(masks / f"IMG_010{number}.png")
+    assert len(written(adopt_folder(images, masks, target))) == 4
+
+
+def test_masks_of_one_bit_may_be_empty(own):
+    images, masks, target = own
+    for path in masks.iterdir():
+        mask().convert("1").save(path)
+    Image.new("1", SIZE).save(masks / "IMG_0102.png")
+    Image.new("1", SIZE, 1).save(masks / "IMG_0103.png")
+    found = written(adopt_folder(images, masks, target))
+    assert [found[f"IMG-010{n}_01"].mean() for n in (2, 3)] == [0, 1] and (found["IMG-0101_01"] == DRAWN).all()
 
 
 def test_a_colour_is_not_picked_from_what_blurs_or_hides_it(own):
@@ -384,6 +552,33 @@ def test_several_classes_are_listed_and_chosen(own):
     assert any(line.startswith("2 photos show no object") for line in adopted.lines())
     together = written(adopt_folder(*own[:2], own[2].with_name("all"), classes=("mug", "table")))
     assert together["IMG-0101_01"].sum() == DRAWN.sum() + 8 * 48
+
+
+def test_labelme_says_of_which_photo_a_file_is(own):
+    images, masks, target = own
+    annotate(own)
+    for number in range(1, 5):
+        content = labelme(shape(BOX)) | {"imagePath": f"..\\images\\IMG_010{number}.jpg"}
+        (masks / f"annotation{number}.json").write_text(json.dumps(content))
+    assert not any(problems(adopt_folder(*own)).values())
+    for number, said in enumerate(("", ".", "..", "a/.."), 5):
+        photo().save(images / f"IMG_010{number}.jpg")
+        (masks / f"IMG_010{number}.json").write_text(json.dumps(labelme(shape(BOX)) | {"imagePath": said}))
+    (masks / "annotation1.json").rename(masks / "IMG_0101.json")  # its name and its text agree
+    (masks / "annotation2.json").rename(masks / "IMG_0103.json")
+    (masks / "annotation3.json").rename(masks / "IMG_0102.json")
+    found = problems(adopt_folder(images, masks, target.with_name("again")))
+    assert not any(found[f"IMG_010{number}.jpg"] for number in (1, 4, 5, 6, 7, 8))
+    assert found["IMG_0102.jpg"].startswith("IMG_0102.json says in imagePath that it is of 'IMG_0103'; correct that")
+    assert found["IMG_0103.jpg"].startswith("IMG_0103.json says in imagePath that it is of 'IMG_0102'; correct that")
+
+
+def test_a_mask_of_labelme_may_be_of_one_bit(own):
+    full = Image.new("1", (20, 14), 1)
+    full.save(buffer := io.BytesIO(), "PNG")
+    brush = shape([8, 6, 27, 19], kind="mask", mask=base64.b64encode(buffer.getvalue()).decode())
+    annotate(own, labelme(brush))
+    assert (written(adopt_folder(*own))["IMG-0101_01"] == DRAWN).all()
 
 
 FAULTY = {  # what is wrong with an annotation -> what its row says
@@ -489,6 +684,14 @@ def test_a_faulty_coco_annotation_leaves_its_photo_out_alone(own, tmp_path, anno
     assert found["IMG_0102.jpg"] == ""
 
 
+def test_coco_without_a_photos_name_is_refused(own, tmp_path):
+    content = coco([{"image_id": 1, "segmentation": [BOX]}])
+    content["images"][2]["file_name"] = ""
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="c.json is not as COCO writes it"):
+        adopt_folder(own[0], tmp_path / "c.json", own[2])
+
+
 def test_coco_of_photos_that_are_not_there(own, tmp_path):
     content = coco([{"image_id": n, "segmentation": [BOX]} for n in (1, 5, 77)], pictures=5)
     (tmp_path / "c.json").write_text(json.dumps(content))
@@ -499,6 +702,46 @@ def test_coco_of_photos_that_are_not_there(own, tmp_path):
     (tmp_path / "c.json").write_text("{")
     with pytest.raises(DataError, match="c.json is broken JSON: line 1"):
         adopt_folder(own[0], tmp_path / "c.json", own[2].with_name("x"))
+
+
+def test_ids_of_coco_that_are_there_twice_are_refused(own, tmp_path):
+    """Two exports joined: each began to count at one."""
+    file = tmp_path / "c.json"
+    content = coco([{"image_id": n, "segmentation": [BOX]} for n in (1, 1, 2, 3)])
+    content["images"][3]["id"] = 1
+    file.write_text(json.dumps(content))
+    found = problems(adopt_folder(own[0], file, own[2]))
+    twice = "c.json has 2 pictures of the id 1; give each its own and export anew"
+    assert found == {"IMG_0101.jpg": twice, "IMG_0102.jpg": "", "IMG_0103.jpg": "", "IMG_0104.jpg": twice}
+    file.write_text(json.dumps(coco([], categories=[{"id": 1, "name": "mug"}, {"id": 1, "name": "plate"}])))
+    with pytest.raises(DataError, match="c.json has two categories of the id 1, 'mug' and 'plate'; give each its own"):
+        adopt_folder(own[0], file, own[2].with_name("x"))
+
+
+@pytest.mark.parametrize("kind", [str, float])
+def test_ids_of_coco_may_be_written_in_two_ways(own, tmp_path, kind):
+    content = coco([{"image_id": kind(n), "segmentation": [BOX], "category_id": kind(1)} for n in range(1, 5)])
+    (tmp_path / "c.json").write_text(json.dumps(content))
+    adopted = adopt_folder(own[0], tmp_path / "c.json", own[2])
+    assert all((one == DRAWN).all() for one in written(adopted).values()) and len(adopted.names) == 4
+    (tmp_path / "c.json").write_text(json.dumps(coco([{"image_id": f"x{n}", "segmentation": [BOX]} for n in (1, 2)])))
+    with pytest.raises(DataError, match="c.json: no annotation is of a picture that the file lists, by their ids"):
+        adopt_folder(own[0], tmp_path / "c.json", own[2].with_name("x"))
+
+
+def test_a_broken_file_among_annotations_says_what_it_is_and_comes_first(own):
+    images, masks, target = own
+    annotate(own)
+    content = json.dumps(coco([{"image_id": n, "segmentation": [BOX]} for n in range(1, 5)]))
+    (masks / "train.json").write_text(content)
+    for number in range(10):
+        photo(number).save(images / f"more{number}.jpg")
+    (masks / "val.json").write_text(content[:300])
+    lines = adopt_folder(*own).lines()
+    assert lines[1].startswith("left out: val.json: val.json is broken JSON: line 1") and "more0.jpg" in lines[2]
+    said = "\n".join(survey_folder(images.parent).lines)
+    assert "pairs of photo and mask: 4" in said and "no pair: val.json: val.json is broken JSON" in said
+    assert "no pair: 8 more files" in said
 
 
 def test_libraries_for_outlines_are_asked_for_by_name(own, monkeypatch):
@@ -551,6 +794,63 @@ def test_look_says_what_it_cannot_use(own, tmp_path):
     assert not (images / "sheet.jpg").exists()
 
 
+def test_look_counts_no_file_that_cannot_be_read_as_a_pair(own):
+    annotate(own, labelme(shape(BOX)), '{"shapes": [', json.dumps(labelme(shape(BOX)))[:50])
+    survey = survey_folder(own[0].parent)
+    assert "pairs of photo and mask: 1" in survey.lines
+    assert any(line.startswith("no pair: IMG_0102.jpg: IMG_0102.json is broken JSON") for line in survey.lines)
+    (own[1] / "IMG_0101.json").unlink()
+    done = CliRunner().invoke(app, ["look", str(own[0].parent)])
+    assert "no photo can be used with its mask; one of 4, IMG_0102.jpg: IMG_0102.json is broken" in str(done.exception)
+
+
+def test_look_where_no_name_pairs_says_so_and_stops(own):
+    images, masks, _ = own
+    for number, path in enumerate(sorted(masks.iterdir())):
+        path.rename(path.with_name(f"{number}.png"))
+    done = CliRunner().invoke(app, ["look", str(images.parent)])
+    assert isinstance(done.exception, DataError) and "adopt it with" not in done.output
+    names = "such as 'IMG_0101.jpg' and '0.png'; call masks as their photos, as in 'IMG_0101_mask.png'"
+    assert str(done.exception) == f"no photo and mask have the same name, {names}"
+    assert "pairs of photo and mask: 0" in done.output and not list(images.parent.parent.glob("*-look.jpg"))
+
+
+def test_look_says_what_its_line_leaves_out(own):
+    images, masks, _ = own
+    shutil.copytree(masks, masks.with_name("SegmentationObject"))
+    survey = survey_folder(images.parent)
+    assert len(survey.pairs) == 4 and any(line.startswith(f"masks: 4, in {survey.masks};") for line in survey.lines)
+    left = ({masks, masks.with_name("SegmentationObject")} - {survey.masks}).pop()
+    (images.parent / "settings.json").write_text("{}")
+    lines = survey_folder(images.parent).lines
+    assert f"not in these folders, so left out below: {left} (4); adopt them by a line of their own" in lines
+
+
+@pytest.mark.parametrize("name", ['a $HOME "b" `c`', "it's", "back\\slash"])
+def test_printed_commands_can_be_pasted(own, name):
+    images, masks, target = own
+    folder = images.parent.rename(images.parent.with_name(name))
+    line = survey_folder(folder).command(target.with_name(name))
+    echoed = subprocess.run(["sh", "-c", f"printf '%s\\n' {line}"], capture_output=True, text=True, check=True)
+    words = ["--images", folder / "images", "--masks", folder / "masks", "--target", target.with_name(name)]
+    assert echoed.stdout.splitlines() == ["carvana", "adopt", *map(str, words)]
+    said = adopt_folder(folder / "images", folder / "masks", target.with_name(name)).lines()[-1]
+    assert str(target.with_name(name)) in shlex.split(said)
+
+
+def test_look_that_cannot_write_names_the_option(own, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = CliRunner().invoke(app, ["look", str(own[0].parent), "--out", str(tmp_path / "file" / "x.jpg")])
+    assert isinstance(done.exception, RunError) and "with --out" in str(done.exception)
+
+
+def test_a_link_to_a_folder_is_told(own):
+    images, masks, target = own
+    (images / "more").symlink_to(images.parent)
+    found = problems(adopt_folder(images, masks, target))
+    assert found["more"].startswith("no picture: no ending, as of a link to a folder; name that folder itself")
+
+
 def test_look_finds_annotations_beside_photos_and_a_coco_file(own):
     images, masks, target = own
     annotate(own, *[labelme(shape(BOX))] * 4)
@@ -570,6 +870,7 @@ def test_names_are_safe_on_any_disk():
     taken = set()
     names = [unique_name(text, taken) for text in ("a_b", "a-b", "A B", "___", "x" * 300, "машина", "..")]
     assert names == ["a-b", "a-b-2", "A-B-3", "photo", "x" * 100, "машина", "photo-2"]
+    assert unique_name("x" * 50 + "." + "y" * 99, set()) == "y" * 99, "no name begins with a point: it would be hidden"
     assert len(unique_name("車" * 300, taken).encode()) <= 200
     assert photo_keys("d/mask_a")[1] == photo_keys("d/a-seg")[1] == photo_keys("d/a.jpg")[1] == "d/a"
 

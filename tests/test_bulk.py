@@ -80,6 +80,18 @@ def test_every_photo_gets_the_mask_that_probability_draws(checkpoint, photos, tm
         assert ((mask > 0) == (logits >= 0))[sure].all() and sure.mean() > 0.5
 
 
+def test_a_name_that_is_too_long_for_its_mask_is_a_fault_of_one_photo(checkpoint, photos, tmp_path):
+    """Disks take 255 bytes: the first is too long with '_mask', the second for the file that is written before."""
+    names = ["x" * 248 + ".png", "y" * 240 + ".png"]
+    for name in names:
+        Image.new("RGB", (8, 8)).save(photos / name)
+    result = predict_folder(checkpoint, photos, tmp_path / "out", device="cpu")
+    assert result.predicted == 12 and [failure.name for failure in result.failures] == names
+    assert all("is too long" in reason and "rename the photo" in reason for _, reason in result.failures)
+    again = predict_folder(checkpoint, photos, tmp_path / "out", device="cpu")
+    assert (again.predicted, again.done_before, len(again.failures)) == (0, 12, 2)
+
+
 @pytest.mark.parametrize("way", folders.FOLDER_WAYS)
 def test_every_kind_is_written_in_the_photos_size(checkpoint, photos, tmp_path, way):
     kinds = dict.fromkeys(("cutout", "probability", "overlay"), True)

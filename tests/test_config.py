@@ -135,6 +135,30 @@ def test_a_broken_parameter_file_is_named(tmp_path, text):
         load_params(tmp_path / "absent.yaml")
 
 
+@pytest.mark.parametrize(("text", "seed"), [("010", 10), ("0777", 777), ("+3", 3), ("1_0", 10), ("0", 0)])
+def test_a_number_in_a_file_is_the_one_of_the_command_line(tmp_path, text, seed):
+    (tmp_path / "a.yaml").write_text(f"seed: {text}\nimage_size: [0128, 064]\n")
+    params = load_params(tmp_path / "a.yaml")
+    assert params.seed == seed == load_params(seed=text).seed and params.image_size == [128, 64]
+
+
+@pytest.mark.parametrize("text", ["0x10", "0b11", "1:30", "0o7"])
+def test_other_notations_of_numbers_are_refused_by_name(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(f"epochs: {text}\n")
+    with pytest.raises(ParameterError, match=f"epochs='{text}': it should be a valid integer"):
+        load_params(tmp_path / "a.yaml")
+    with pytest.raises(ParameterError, match="epochs="):
+        load_params(epochs=text)
+
+
+@pytest.mark.parametrize("text", ["epochs: 1\nseed: 2\nepochs: 3\n", "seed: 1\ngrid:\n  epochs: [1]\n  epochs: [3]\n"])
+def test_a_name_that_is_there_twice_is_refused(tmp_path, text):
+    (tmp_path / "a.yaml").write_text(text)
+    line = text.count("\n")
+    with pytest.raises(ParameterError, match=f"a.yaml.*line {line}: 'epochs' is there a second time; keep one"):
+        load_params(tmp_path / "a.yaml")
+
+
 def test_replace_validates_and_keeps_the_rest():
     params = Params(seed=3)
     assert params.replace(epochs=2) == Params(seed=3, epochs=2)

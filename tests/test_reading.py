@@ -108,9 +108,11 @@ def test_a_mask_that_does_not_tell_is_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize(("colour", "car"), [(0, 0), (1, 1), (255, 1)])
-@pytest.mark.parametrize("mode", ["L", "RGBA"])
+@pytest.mark.parametrize("mode", ["L", "RGBA", "1"])
 def test_a_mask_of_one_value(tmp_path, colour, car, mode):
-    Image.new("L", (6, 4), colour).convert(mode).save(tmp_path / "mask.png")
+    picture = Image.new("L", (6, 4), colour)
+    one_bit = picture.point(lambda value: 255 if value else 0, "1")
+    (one_bit if mode == "1" else picture.convert(mode)).save(tmp_path / "mask.png")
     assert (read_mask(tmp_path / "mask.png") == car).all()
     layers(255, 0).save(tmp_path / "nothing.png")
     assert not read_mask(tmp_path / "nothing.png").any()

@@ -5,6 +5,7 @@ for all.
 """
 
 import json
+import posixpath
 from collections import Counter, defaultdict
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -34,7 +35,8 @@ class Shape(NamedTuple):
 class Annotation(NamedTuple):
     """What a file says of one photo: the photo's path without ending, its (H, W) or None, and the shapes.
 
-    `problem` says why it cannot be used, or is ''.
+    `problem` says why it cannot be used, or is ''. `image_path` is as `photo`, of labelme's file, where `photo` is by
+    the file's own name.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Annotation(NamedTuple):
     size: tuple[int, int] | None = None
     shapes: tuple[Shape, ...] = ()
     problem: str = ""
+    image_path: str = ""
 
 
 def read_annotations(path: Path, name: str) -> list[Annotation]:
@@ -69,7 +72,7 @@ def read_annotations(path: Path, name: str) -> list[Annotation]:
 
 
 def of_labelme(content: dict, name: str) -> list[Annotation]:
-    """The one annotation of a file of labelme's, which is called as its photo."""
+    """The one annotation of a file of labelme's, which is called as its photo, or names it in imagePath."""
     shapes = []
     for number, shape in enumerate(content["shapes"], 1):
         kind = shape.get("shape_type") or "polygon"
@@ -78,26 +81,64 @@ def of_labelme(content: dict, name: str) -> list[Annotation]:
     size = None
     if content.get("imageHeight") and content.get("imageWidth"):
         size = (int(content["imageHeight"]), int(content["imageWidth"]))
-    photo = PurePosixPath(name).with_suffix("").as_posix()
-    return [Annotation(name, photo, size, tuple(shapes))]
+    said = str(content.get("imagePath") or "").replace("\\", "/")
+    image_path = posixpath.normpath(posixpath.join(posixpath.dirname(name), said))
+    if posixpath.basename(said) in ("", ".", ".."):
+        return [Annotation(name, path_of_photo(name), size, tuple(shapes))]
+    return [Annotation(name, path_of_photo(name), size, tuple(shapes), image_path=path_of_photo(image_path))]
+
+
+def path_of_photo(file_name) -> str:
+    """A file's name as an annotation has it, perhaps of Windows, without its ending. Raises ValueError for ''."""
+    return PurePosixPath(str(file_name).replace("\\", "/")).with_suffix("").as_posix()
+
+
+def comparable(number) -> str:
+    """An id as text: some programs write 1, others "1" or 1.0."""
+    is_whole = isinstance(number, float) and number.is_integer()
+    return str(int(number) if is_whole else number)
+
+
+def coco_classes(content: dict, name: str) -> dict[str, str]:
+    """{id: name} of a COCO file's categories. Raises DataError for two of one id: one would replace the other."""
+    classes = {}
+    for category in content.get("categories") or []:
+        number = comparable(category["id"])
+        label = str(category["name"])
+        if classes.setdefault(number, label) != label:
+            both = f"'{classes[number]}' and '{label}'"
+            raise DataError(f"{name} has two categories of the id {number}, {both}; give each its own and export anew")
+    return classes
 
 
 def of_coco(content: dict, name: str) -> list[Annotation]:
-    """An annotation for each picture that a COCO file lists, and one with a problem for each that it does not."""
-    classes = {category["id"]: str(category["name"]) for category in content.get("categories") or []}
+    """An annotation for each picture that a COCO file lists, and one with a problem for each that it does not, and for
+    pictures that share an id. Raises DataError as `coco_classes`, and where no annotation is of a listed picture.
+    """
+    classes = coco_classes(content, name)
     shapes = defaultdict(list)
     for number, annotation in enumerate(content["annotations"], 1):
         where = f"annotation {annotation.get('id', number)}"
-        label = classes.get(annotation.get("category_id"))
-        shapes[annotation["image_id"]] += coco_shapes(annotation.get("segmentation"), label, where)
+        label = classes.get(comparable(annotation.get("category_id")))
+        shapes[comparable(annotation["image_id"])] += coco_shapes(annotation.get("segmentation"), label, where)
+    numbers = Counter(comparable(picture["id"]) for picture in content["images"])
+    if shapes and not shapes.keys() & numbers.keys():
+        raise DataError(f"{name}: no annotation is of a picture that the file lists, by their ids; export it anew")
     found = []
     for picture in content["images"]:
-        photo = PurePosixPath(str(picture["file_name"]).replace("\\", "/")).with_suffix("").as_posix()
+        photo = path_of_photo(picture["file_name"])
+        number = comparable(picture["id"])
+        if numbers[number] > 1:
+            problem = f"{name} has {numbers[number]} pictures of the id {number}; give each its own and export anew"
+            found.append(Annotation(name, photo, problem=problem))
+            continue
         size = None
         if picture.get("height") and picture.get("width"):
             size = (int(picture["height"]), int(picture["width"]))
-        found.append(Annotation(name, photo, size, tuple(shapes.pop(picture["id"], ()))))
+        found.append(Annotation(name, photo, size, tuple(shapes.get(number, ()))))
     for picture, lost in shapes.items():
+        if picture in numbers:
+            continue
         problem = f"{lost[0].where} is of picture {picture}, which the file does not list; export it anew"
         found.append(Annotation(name, "", problem=problem))
     return found

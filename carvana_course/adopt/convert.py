@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +15,10 @@ import pandas as pd
 from PIL import Image
 
 from carvana_course.adopt.annotations import Annotation, choose_classes
-from carvana_course.adopt.masks import HowToRead, colours_of, mask_of, parse_colour
-from carvana_course.adopt.names import Candidate, describe_sizes, name_candidates, quoted
+from carvana_course.adopt.groups import describe_sizes, name_candidates
+from carvana_course.adopt.masks import HowToRead, colours_of, mask_of, object_colour, parse_colour
+from carvana_course.adopt.names import quoted
+from carvana_course.adopt.pairing import LONELY, Candidate
 from carvana_course.adopt.sources import find_candidates
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError, ParameterError, RunError
@@ -42,7 +45,7 @@ class Adopted:
     def lines(self) -> list[str]:
         """What a person should know, a sentence a line."""
         kept = self.names[self.names["problem"] == ""]
-        left = self.names[self.names["problem"] != ""]
+        left = telling_first(self.names[self.names["problem"] != ""])
         said = [f"{len(kept)} photos adopted, {len(left)} files left out -> {self.target}"]
         for _, row in left.head(NAMED).iterrows():
             said.append(f"left out: {row['file']}: {row['problem']}")
@@ -115,6 +118,7 @@ def adopt_folder(
         rows = list(progress(results, "adopting photos", len(candidates), "photo"))
         names = pd.DataFrame(rows, columns=NAMES_COLUMNS)
         check_result(names, candidates, how)
+        check_objects(rows)
         names.to_csv(temporary / "names.csv", index=False)
         if target.is_dir():
             target.rmdir()  # empty, or it would have been refused
@@ -147,7 +151,9 @@ def wanted_classes(candidates: list[Candidate], asked: tuple[str, ...]) -> froze
 
 
 def convert_photo(candidate: Candidate, folder: Path, temporary: Path, how: HowToRead) -> dict:
-    """Write one photo and its mask, if nothing is wrong with them: its row of names.csv."""
+    """Write one photo and its mask, if nothing is wrong with them: its row of names.csv, and the object's colour where
+    nobody has chosen it.
+    """
     row = dict.fromkeys(NAMES_COLUMNS, "") | {
         "file": printable(candidate.file),
         "problem": printable(candidate.problem),
@@ -159,6 +165,8 @@ def convert_photo(candidate: Candidate, folder: Path, temporary: Path, how: HowT
         stored = stored_as_it_is(path)
         photo, size = open_photo(path, at_least=1 if stored else 0)
         mask = mask_of(candidate.mask.content, size, how)
+        is_chosen = isinstance(candidate.mask.content, Annotation) or how.colour or how.threshold
+        colour = "" if is_chosen else object_colour(candidate.mask.content, mask)
         content = path.read_bytes() if stored else b""
     except (DataError, OSError) as error:
         roots = [f"{folder}{os.sep}"]
@@ -173,7 +181,8 @@ def convert_photo(candidate: Candidate, folder: Path, temporary: Path, how: HowT
     else:
         Image.fromarray(photo).save(temporary / "train" / f"{candidate.id}.png", compress_level=1)
     Image.fromarray(255 * mask).save(temporary / "train_masks" / f"{candidate.id}_mask.png")
-    return row | {"id": candidate.id, "group": candidate.group, "area": round(float(np.mean(mask)), 6)}
+    area = round(float(np.mean(mask)), 6)
+    return row | {"id": candidate.id, "group": candidate.group, "area": area, "colour": colour}
 
 
 def printable(text: str) -> str:
@@ -199,11 +208,33 @@ def stored_as_it_is(path: Path) -> str:
         return ""
 
 
+def telling_first(names: pd.DataFrame) -> pd.DataFrame:
+    """The rows, those whose problem is their name at the end: a broken file explains others."""
+    return names.iloc[np.argsort(names["problem"].str.startswith(LONELY), kind="stable")]
+
+
+def check_objects(rows: list[dict]) -> None:
+    """Raise DataError where the object has one colour in some masks and another in others, as classes have: each mask
+    by itself looks right.
+    """
+    found = defaultdict(list)
+    for row in rows:
+        if row.get("colour"):
+            found[row["colour"]].append(row["file"])
+    if len(found) < 2:
+        return
+    rarest_last = sorted(found, key=lambda colour: -len(found[colour]))
+    listed = ", ".join(f"{colour} ({len(found[colour])})" for colour in rarest_last[:NAMED])
+    example = f"as in the mask of {found[rarest_last[-1]][0]}"
+    remedy = "--colour says which is the object; where all are, --threshold says how bright it is at least, of 255"
+    raise DataError(f"the object differs from mask to mask, {listed}, {example}; {remedy}")
+
+
 def check_result(names: pd.DataFrame, candidates: list[Candidate], how: HowToRead) -> None:
     """Raise DataError where no photo can be used, or no mask holds the colour that was asked for."""
     kept = names[names["problem"] == ""]
     if kept.empty:
-        first = names.iloc[0]
+        first = telling_first(names).iloc[0]
         raise DataError(f"none of {len(names)} files can be used; the first, {first['file']}: {first['problem']}")
     if how.colour and not kept["area"].any():
         paths = [candidate.mask.content for candidate in candidates if candidate.id]

@@ -13,6 +13,7 @@ from carvana_lib import DataError, ParameterError
 from carvana_lib.reading import read_mask, read_photo
 
 LOSSY = (".jpg", ".jpeg", ".jfif")  # which change each colour a little
+NEARLY_WHITE = 223  # as `read_mask` has it
 
 
 class HowToRead(NamedTuple):
@@ -56,12 +57,26 @@ def mask_of_picture(path: Path, how: HowToRead) -> np.ndarray:
     if path.suffix.lower() in LOSSY:
         raise DataError(f"{path}: JPEG changes colours, so none can be picked; save masks as PNG, or use --threshold")
     pixels = read_photo(path)  # which has judged that it is a picture
-    with Image.open(path) as image:
-        if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
-            raise DataError(
-                f"{path}: nobody sees the colour of transparent pixels; leave --colour out, or save without"
-            )
+    if is_see_through(path):
+        raise DataError(f"{path}: nobody sees the colour of transparent pixels; leave --colour out, or save without")
     return (pixels == np.uint8(how.colour)).all(-1).view(np.uint8)
+
+
+def is_see_through(path: Path) -> bool:
+    """True for a picture with a pixel that is not opaque."""
+    with Image.open(path) as image:
+        return image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255
+
+
+def object_colour(path: Path, mask: np.ndarray) -> str:
+    """The one colour that a mask (H, W) uint8 {0, 1} has taken for the object, as 'rrggbb', nearly white as white.
+
+    '' where there is no object, and where transparency and not colour shows it.
+    """
+    if not mask.any() or is_see_through(path):
+        return ""
+    colour = read_photo(path).reshape(-1, 3)[mask.argmax()]
+    return "ffffff" if colour.min() >= NEARLY_WHITE else bytes(colour).hex()
 
 
 def colours_of(path: Path, most: int = 256) -> dict[str, int]:

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, ImageOps
 
+from carvana_course.adopt.findings import Survey, spread
 from carvana_course.adopt.masks import mask_of
-from carvana_course.adopt.survey import Survey, spread
 from carvana_course.show.figures import ORANGE
 from carvana_course.show.pictures import overlay, picture_grid, save_picture
 from carvana_lib import CarvanaError, DataError

@@ -4,16 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from carvana_course.adopt.annotations import Annotation, read_annotations
-from carvana_course.adopt.names import (
-    Candidate,
-    MaskSource,
-    fault_of_name,
-    is_same,
-    list_files,
-    match_masks,
-    split_folder,
-    without_ending,
-)
+from carvana_course.adopt.names import fault_of_name, is_same, list_files, without_ending
+from carvana_course.adopt.pairing import Candidate, MaskSource, match_masks, split_folder
 from carvana_course.adopt.polygons import check_libraries
 from carvana_course.deployment.threads import bounded_map
 from carvana_lib import DataError
@@ -41,8 +33,11 @@ def find_candidates(images: Path, masks: Path) -> list[Candidate]:
     photos = [name for name in photo_files if not faults[name]]
     if not photos:
         raise DataError(f"'{images}' holds no photos that can be read; give --images the folder of the photos")
+    if not mask_files and is_same(images, masks):
+        remedy = "name the folder of each, or give masks a word, as in a_mask.png beside a.jpg"
+        raise DataError(f"'{images}' is given for photos and masks, and no file tells by its name which; {remedy}")
     sources, others = read_sources(mask_folder, mask_files)
-    if masks.is_file() and sources and sources[0].content.problem:
+    if masks.is_file() and len(sources) == 1 and sources[0].content.problem:  # of the file, not of one photo
         raise DataError(sources[0].content.problem)
     others += [Candidate(name, problem=fault) for name, fault in faults.items() if fault]
     return match_masks(photos, sources) + others

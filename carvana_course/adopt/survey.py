@@ -3,82 +3,21 @@
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from carvana_course.adopt.annotations import Annotation
-from carvana_course.adopt.masks import LOSSY, HowToRead, colours_of, mask_of_picture
-from carvana_course.adopt.names import (
-    Candidate,
-    compile_group,
-    describe_sizes,
-    find_group,
-    is_picture,
-    list_files,
-    quoted,
-    split_folder,
-)
+from carvana_course.adopt.findings import SAMPLE, Survey, counted, decide_group, decide_reading, spread
+from carvana_course.adopt.names import is_picture, list_files
+from carvana_course.adopt.pairing import LONELY, folders_of, split_folder
 from carvana_course.adopt.sources import find_candidates
 from carvana_lib import DataError
 from carvana_lib.reading import open_photo, read_photo
 
-SAMPLE = 24  # pictures that are opened, spread over all
 FEW = 32  # colours: a picture with no more is no photo
-SOFT_GREYS = 16  # a mask with more greys is soft; with fewer, each may be a class
+NAMED_FAULTS = 3  # files without pair
 MANY_PLACES = 40  # folders; of more, only those at the top are judged
-GROUPS = (
-    "^(.+)/",
-    "^(.+)[_-][0-9]+",
-    "^([^_-]+)[_-]",
-)  # what may hold a group: a sub-folder, all but a last number ...
 MASK_FOLDER = re.compile(r"mask|label|annot|segm|matte|truth|\bgt\b", re.I)
-
-
-@dataclass
-class Survey:
-    """What `survey_folder` found: photos paired with masks, and how the masks are read; `lines` are for a person."""
-
-    images: Path
-    masks: Path
-    candidates: list[Candidate]
-    how: HowToRead = HowToRead()
-    group: str = ""
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def pairs(self) -> list[Candidate]:
-        """The photos that have a mask."""
-        return [candidate for candidate in self.candidates if not candidate.problem]
-
-    def command(self, target: Path) -> str:
-        """The line that adopts the folder; in double quotes, which all shells know, what they would take apart."""
-        words = ["carvana adopt", "--images", quoted(self.images), "--masks", quoted(self.masks)]
-        words += ["--target", quoted(target)]
-        if self.group:
-            words += ["--group", f'"{self.group}"']
-        if self.how.colour:
-            words += ["--colour", bytes(self.how.colour).hex()]
-        if self.how.threshold:
-            words += ["--threshold", str(self.how.threshold)]
-        for label in sorted(self.how.classes):
-            words += ["--class", quoted(label)]
-        return " ".join(words)
-
-
-def spread(items: list, count: int) -> list:
-    """At most `count` of the items, evenly spread."""
-    if len(items) <= count:
-        return list(items)
-    return [items[i] for i in np.linspace(0, len(items) - 1, count).astype(int)]
-
-
-def counted(items, most: int = 4) -> str:
-    """'.jpg (28), .png (2)': what occurs how often, the commonest first."""
-    found = Counter(items).most_common()
-    more = f" and {len(found) - most} more" if len(found) > most else ""
-    return ", ".join(f"{item} ({count})" for item, count in found[:most]) + more
 
 
 def survey_folder(folder: Path) -> Survey:
@@ -91,22 +30,43 @@ def survey_folder(folder: Path) -> Survey:
             f"'{folder}' holds no photos that can be read ({len(names)} files); name the folder of the photos"
         )
     if not masks and not jsons:
-        remedy = "masks are pictures of few colours, or JSON of labelme or COCO; name the folder that holds both"
-        raise DataError(f"'{folder}' holds {len(photos)} photos and no masks; {remedy}")
+        what = "masks are pictures of few colours, in a folder of their own or with a word, as in a_mask.png"
+        remedy = "or JSON of labelme or COCO; name the folder that holds both"
+        raise DataError(f"'{folder}' holds {len(photos)} photos and no masks; {what}, {remedy}")
     survey = best_pairing(folder, photos, masks, jsons)
     survey.lines.append(f"{folder}: {len(names)} files")
-    survey.lines.append(f"photos: {describe_files(survey.images, folder, photos)}")
-    if masks:
-        survey.lines.append(f"masks: {describe_files(survey.masks, folder, masks)}")
+    used_photos = within(survey.images, folder, photos)
+    used_masks = within(survey.masks, folder, masks)
+    survey.lines.append(f"photos: {describe_files(survey.images, folder, used_photos)}")
+    if used_masks:
+        survey.lines.append(f"masks: {describe_files(survey.masks, folder, used_masks)}")
     others = [name for name in names if not is_picture(name) and name not in jsons]
     if others:
         survey.lines.append(f"not looked at: {counted(PurePosixPath(name).suffix or name for name in others)}")
+    used = {*used_photos, *used_masks, *within(survey.masks, folder, jsons)}
+    annotations = [] if used_masks else jsons  # beside masks, JSON may be anything
+    unused = [name for name in [*photos, *masks, *annotations] if name not in used]
+    if unused:
+        places = counted(PurePosixPath(folder, name).parent.as_posix() for name in unused)
+        survey.lines.append(f"not in these folders, so left out below: {places}; adopt them by a line of their own")
     survey.lines.append(f"pairs of photo and mask: {len(survey.pairs)}")
-    for candidate in [candidate for candidate in survey.candidates if candidate.problem][:3]:
+    if survey.pairs and contradict(survey.images, survey.masks):
+        survey.lines.append("warning: by their names, these folders seem to be of different photos; compare the sheet")
+    faulty = [candidate for candidate in survey.candidates if candidate.problem]
+    faulty.sort(key=lambda candidate: candidate.problem.startswith(LONELY))  # a broken file explains the others
+    for candidate in faulty[:NAMED_FAULTS]:
         survey.lines.append(f"no pair: {candidate.file}: {candidate.problem}")
-    decide_reading(survey)
-    decide_group(survey)
+    if len(faulty) > NAMED_FAULTS:
+        survey.lines.append(f"no pair: {len(faulty) - NAMED_FAULTS} more files")
+    if survey.pairs:
+        decide_reading(survey)
+        decide_group(survey)
     return survey
+
+
+def within(place: Path, folder: Path, names: list[str]) -> list[str]:
+    """Those of a folder's files that are the file `place`, or lie in the folder `place`."""
+    return [name for name in names if (folder / name).is_relative_to(place)]
 
 
 def sort_pictures(folder: Path, names: list[str]) -> tuple[list[str], list[str]]:
@@ -140,14 +100,21 @@ def looks_like_mask(path: Path) -> bool:
 
 
 def best_pairing(folder: Path, photos: list[str], masks: list[str], jsons: list[str]) -> Survey:
-    """The folders of photos and masks, or the file of annotations, that pair the most photos."""
+    """The folders of photos and masks, or the file of annotations, that pair the most photos; folders whose names
+    contradict only where no others pair any.
+    """
+    common = common_folder(folder, photos)
+    largest = largest_folder(folder, photos)
     ways = []
-    for files in (masks, jsons):
-        if files:
-            ways.append((common_folder(folder, photos), common_folder(folder, files)))
-            ways.append((largest_folder(folder, photos), largest_folder(folder, files)))
+    if masks:
+        ways.append((common, common_folder(folder, masks)))
+        ways.append((largest, largest_folder(folder, masks)))
+        ways.append((folder, folder))
     if len(jsons) == 1:
-        ways = [*ways[:-2], (common_folder(folder, photos), folder / jsons[0])]
+        ways.append((common, folder / jsons[0]))
+    elif jsons:
+        ways.append((common, common_folder(folder, jsons)))
+        ways.append((largest, largest_folder(folder, jsons)))
     surveys = []
     fault = None
     for images, source in dict.fromkeys(ways):
@@ -157,7 +124,26 @@ def best_pairing(folder: Path, photos: list[str], masks: list[str], jsons: list[
             fault = error
     if not surveys:
         raise fault
-    return max(surveys, key=lambda survey: len(survey.pairs))
+    sound = [survey for survey in surveys if survey.pairs and not contradict(survey.images, survey.masks)]
+    return max(sound or surveys, key=lambda survey: len(survey.pairs))
+
+
+def contradict(images: Path, masks: Path) -> bool:
+    """True for folders that seem to be of two days or parts: i/monday and m/tuesday, but not i and m alone;
+    train/images and val/masks, but not images and masks.
+    """
+    if not masks.is_dir():
+        return False
+    shared = os.path.commonpath([images, masks])
+    photo_parts = images.relative_to(shared).parts
+    mask_parts = masks.relative_to(shared).parts
+    left = folders_of("/".join([*photo_parts, "x"]))
+    right = folders_of("/".join([*mask_parts, "x"]))
+    if (left, right) == (photo_parts, mask_parts):  # no word tells photos from masks, so the first folder does
+        left = left[1:]
+        right = right[1:]
+    common = min(len(left), len(right))
+    return common > 0 and left[-common:] != right[-common:]
 
 
 def common_folder(folder: Path, names: list[str]) -> Path:
@@ -183,63 +169,3 @@ def describe_files(place: Path, folder: Path, names: list[str]) -> str:
             sizes["unreadable"] += 1
     looked = f" of {sizes.total()} opened" if sizes.total() < len(names) else ""
     return f"{len(names)}, in {place}; {endings}; {counted(sizes.elements())} pixels{looked}; named like {shapes}"
-
-
-def decide_reading(survey: Survey) -> None:
-    """Find the options with which the masks can be read, and say what they hold."""
-    contents = [candidate.mask.content for candidate in survey.pairs]
-    labels = Counter()
-    for content in contents:
-        if isinstance(content, Annotation):
-            labels.update(shape.label for shape in content.shapes if shape.label is not None)
-    if labels:
-        survey.lines.append(f"classes: {counted(labels.elements(), 20)}")
-        survey.how = survey.how._replace(classes=frozenset([labels.most_common(1)[0][0]]))
-    if len(labels) > 1:
-        survey.lines.append("the commonest class is taken below; put another, or several, into --class")
-    paths = [content for content in spread(contents, SAMPLE) if isinstance(content, Path)]
-    if not paths:
-        return
-    colours = Counter()
-    masks_with = Counter()
-    refused = ""
-    is_soft = False
-    for path in paths:
-        try:
-            found = colours_of(path)
-        except DataError as error:
-            survey.lines.append(f"unreadable: {error}")
-            continue
-        greys = [colour for colour in found if colour[:2] == colour[2:4] == colour[4:]]
-        is_soft = is_soft or not found or len(greys) > SOFT_GREYS or path.suffix.lower() in LOSSY
-        colours.update(found)
-        masks_with.update(found.keys())
-        try:
-            mask_of_picture(path, HowToRead())
-        except DataError as error:
-            refused = refused or str(error)
-    survey.lines.append(f"colours, and in how many of {len(paths)} masks: {counted(masks_with.elements(), 6)}")
-    if not refused:
-        return
-    survey.lines.append(f"not read as they are: {refused}")
-    if is_soft or len(colours) < 2:
-        survey.how = survey.how._replace(threshold=128)
-        survey.lines.append("taken below: --threshold 128, object is the brighter half of grey")
-    else:
-        guess = colours.most_common(2)[1][0]
-        survey.how = survey.how._replace(colour=tuple(bytes.fromhex(guess)))
-        survey.lines.append(f"taken below, a guess: --colour {guess}, which covers most after the background")
-
-
-def decide_group(survey: Survey) -> None:
-    """Find a pattern that puts several photos into a group, and leaves at least three groups."""
-    files = [candidate.file for candidate in survey.pairs]
-    for pattern in GROUPS:
-        compiled = compile_group(pattern)
-        groups = Counter(find_group(compiled, file) for file in files)
-        if "" not in groups and 3 <= len(groups) < len(files):
-            survey.group = pattern
-            makes = f"{len(groups)} groups {describe_sizes(groups.values())}, such as '{next(iter(groups))}'"
-            survey.lines.append(f'groups: --group "{pattern}" makes {makes}')
-            return
-    survey.lines.append("groups: the names show none; if several photos show one object, keep them together by --group")

@@ -1,7 +1,9 @@
 """A folder of predictions: what is in it, what is still to do, and with which settings it was made."""
 
+import errno
 import hashlib
 import json
+import os
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -104,7 +106,7 @@ class Predictions:
     def is_done(self, name: str) -> bool:
         """True where every kind of a photo is there and was made of its content."""
         mask = self.path("mask", name)
-        if mask.exists():
+        if os.path.exists(mask):  # which no name is too long for
             try:
                 unchanged = self.is_of(mask, self.photos / name)
             except OSError:  # the photo has just gone, or the mask is no picture
@@ -112,7 +114,7 @@ class Predictions:
             if not unchanged:
                 for kind in PREDICTION_KINDS:
                     remove(self.path(kind, name))
-        return all(self.path(kind, name).exists() for kind in self.kinds)
+        return all(os.path.exists(self.path(kind, name)) for kind in self.kinds)
 
     def is_of(self, mask: Path, photo: Path) -> bool:
         """True where a mask was made of a photo. Raises OSError where one of them cannot be read.
@@ -132,7 +134,8 @@ class Predictions:
     def write(self, name: str, logits: np.ndarray, content: str) -> Failure | None:
         """Write every kind for one photo from its logits (H, W); `content` is the photo's digest.
 
-        The mask comes last, so that its note speaks of all. Raises RunError where writing fails.
+        The mask comes last, so that its note speaks of all. Raises RunError where writing fails, but for a name that is
+        too long, which is a fault of one photo.
         """
         try:
             # Read once more: the whole photo would have had to wait in memory while the net worked on others.
@@ -146,6 +149,10 @@ class Predictions:
                     temporary.write_bytes(picture)
         except DataError as error:
             return Failure(name, str(error))
+        except RunError as error:
+            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+                raise
+            return Failure(name, f"name is too long for what is written under {self.folder}; rename the photo")
         return None
 
     def list_failures(self, failures: list[Failure], shard: tuple[int, int]) -> None:
