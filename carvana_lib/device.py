@@ -87,8 +87,7 @@ def progress(iterable, description: str, total: int | None = None, unit: str = "
     """A tqdm bar over `iterable` where somebody watches, once it takes longer than a second; the bare iterable
     elsewhere, and in all processes but the first. Taught in 02.
     """
-    watched = is_live() or sys.stderr.isatty()
-    if not watched or os.environ.get("RANK", "0") != "0":
+    if os.environ.get("RANK", "0") != "0" or not (is_live() or sys.stderr.isatty()):
         return iterable
     from tqdm import notebook, tqdm
 
