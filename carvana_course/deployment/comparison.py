@@ -61,7 +61,7 @@ def latency(predictors: dict, pictures: np.ndarray, repeats: int = 15) -> pd.Dat
     Returns name, median and least time in milliseconds for a picture. The first two rounds are not counted.
     """
     seconds = {name: [] for name in predictors}
-    for _ in range(repeats + 2):
+    for _ in progress(range(repeats + 2), "timing", unit="round"):
         for name, predict in predictors.items():
             started = time.perf_counter()
             predict(pictures)
