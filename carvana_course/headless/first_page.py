@@ -100,7 +100,7 @@ def figures_of(run: Run, params, metrics: dict, data) -> list[dict]:
         return figures
     worst = [show_example(model, params, data, row) for _, row in test.head(EXAMPLES).iterrows()]
     best = [show_example(model, params, data, row) for _, row in test.tail(EXAMPLES)[::-1].iterrows()]
-    figures.append({"title": "Worst test photos: true outline orange, predicted blue", "pictures": worst})
+    figures.append({"title": "Worst test photos: hit blue, missed orange, false alarm pink", "pictures": worst})
     middle = test.iloc[len(test) // 2]
     photo = read_photo(data.folder / middle["image"], at_least=480)
     car = cutout.steps(photo, probability(model, photo, params.frame, flip=params.flip))
@@ -113,11 +113,11 @@ def figures_of(run: Run, params, metrics: dict, data) -> list[dict]:
 
 
 def show_example(model, params, data, row) -> dict:
-    """One test photo with both outlines, its name and score."""
+    """One test photo with what was hit, missed and falsely claimed, its name and score."""
     photo = read_photo(data.folder / row["image"], at_least=WIDTH)
     car = probability(model, photo, params.frame, flip=params.flip)
-    shown = layers.compose(photo, data.read_mask(row["mask"]), car, layers.CONTOURS)
+    shown = layers.compose(photo, data.read_mask(row["mask"]), car, layers.ERRORS)
     name = row["image_id"]
     score = f"IoU {row['iou']:.3f}"
     content = layers.encode_jpeg(shown, quality=85)
-    return picture(content, "jpeg", f"{name}, {score}: both outlines", f"{name}\n{score}")
+    return picture(content, "jpeg", f"{name}, {score}: hit, missed and false alarm", f"{name}\n{score}")
