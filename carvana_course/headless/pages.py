@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,8 @@ from nbconvert import HTMLExporter
 
 from carvana_course.show.figures import DescribedFigure
 from carvana_course.show.glossary import GLOSSARY, GlossaryLinks, glossary_text, read_glossary
-from carvana_lib.runs import ROOT
 
-DESIGN = ROOT / "docs" / "site"  # which the site has too
+DESIGN = Path(__file__).parent.parent / "design"  # which the site has too
 NAMES = {  # of columns -> in words
     "val_miou": "val mIoU",
     "test_miou": "test mIoU",
@@ -32,7 +32,7 @@ OTHER_CHAPTER = re.compile(r"\]\((\d\d_\w+)\.ipynb(#[^)]*)?\)")
 
 
 def fill_page(name: str, **values) -> str:
-    """One of the pages in docs/site/, filled in; what is not markup is escaped."""
+    """One of the pages in design/, filled in; what is not markup is escaped."""
     environment = Environment(autoescape=True, loader=FileSystemLoader(DESIGN))
     style = "\n".join((DESIGN / file).read_text(encoding="utf8") for file in ("style.css", "report.css"))
     return environment.get_template(name).render(style=style, **values)
