@@ -19,7 +19,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from carvana_course.browser import MaskBrowser, layers
-from carvana_course.browser.album import arrange
+from carvana_course.browser.ordering import arrange
 from carvana_course.show import pictures
 from carvana_lib import metrics
 
@@ -195,11 +195,21 @@ def browser(tmp_path):
 
 def seen(browser, i=0):
     """The shown picture as an array."""
-    return np.asarray(Image.open(io.BytesIO(bytes(browser.controls.images[i].value)))).astype(int)
+    jpeg = browser.controls.viewer.shown["pictures"][i]["jpeg"]
+    return np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
+
+
+def said(browser) -> str:
+    """The title."""
+    return browser.controls.viewer.shown["title"]
 
 
 def is_showing(browser, position, layer, opacity=0.5, threshold=0.5, i=0):
-    assert browser.position == position and browser.table["image_id"][position] in browser.controls.title.value
+    assert browser.position == position and browser.table["image_id"][position] in said(browser)
+    picture = browser.controls.viewer.shown["pictures"][i]
+    assert picture["layer"] == layer and bool(picture["outlines"]) == (layer == layers.CONTOURS)
+    if layer == layers.CONTOURS:  # lines of the page over the photo
+        layer = layers.PHOTO
     expected = browser.compose(position, layer, opacity, threshold)
     assert np.abs(seen(browser, i) - layers_jpeg(expected)).max() == 0
 
@@ -236,18 +246,25 @@ def test_every_control_changes_the_picture(browser):
     c.beside.value = layers.PHOTO
     is_showing(browser, 4, layers.PREDICTED, 0.8, 0.85)
     is_showing(browser, 4, layers.PHOTO, 0.8, 0.85, i=1)
-    assert browser.controls.frames[1].layout.display == ""
     c.beside.value = "none"
-    assert browser.controls.frames[1].layout.display == "none"
+    assert len(c.viewer.shown["pictures"]) == 1
 
 
 def test_search_sort_and_filter(browser):
     c = browser.controls
     c.view_slider.value = 2
     c.car.value = "m2"
-    assert browser.position == 10 and c.car.value == ""  # car2, and the same view
+    assert browser.position == 10 and ">1 of 1<" in c.found.value  # car2, and the same view
     c.car.value = "Rolls"
-    assert browser.position == 10 and "no car with &#x27;Rolls&#x27;" in c.status.value
+    assert browser.position == 10 and "no car with &#x27;Rolls&#x27;" in c.found.value and c.next_hit.disabled
+    c.car.value = "make0"
+    assert browser.position == 2 and ">1 of 2<" in c.found.value
+    c.next_hit.click()
+    assert browser.position == 10 and ">2 of 2<" in c.found.value
+    browser.hear("again", None)
+    assert browser.position == 2 and ">1 of 2<" in c.found.value
+    c.car.value = ""
+    assert browser.position == 2 and "><" in c.found.value and c.next_hit.disabled
     c.sort.value = "iou"
     assert browser.position == browser.table["iou"].idxmin() and c.number.value == 1 and not c.largest.value
     c.sort.value = "fp"
@@ -255,22 +272,28 @@ def test_search_sort_and_filter(browser):
     c.only_view.value = 3
     assert c.count.value == "of 3" and [label for label, _ in c.view_slider.options] == ["3"]
     c.only_make.value, c.below.value = "Make1", 0.0
-    assert browser.position is None and "no picture passes" in c.title.value
+    assert browser.position is None and "no picture passes" in said(browser)
+    assert c.viewer.shown["pictures"][0]["jpeg"] is None and c.viewer.shown["strip"] == []
+    buttons = (c.previous, c.next, c.spin, c.mark, c.note, c.accept, c.correct)
+    assert all(control.disabled for control in buttons)
     c.next.click()
     browser.mark()
-    assert browser.position is None and not browser.marks
+    for kind in ("step", "turn", "go", "layer", "mark", "spin", "larger"):
+        browser.hear(kind, 1)
+    assert browser.position is None and not browser.marks and not c.spin.value
     c.below.value, c.only_view.value, c.only_make.value = 1, "all", "all"
-    assert c.count.value == "of 12" and browser.controls.frames[0].layout.display == ""
+    assert c.count.value == "of 12" and c.viewer.shown["pictures"][0]["jpeg"]
+    assert not any(control.disabled for control in buttons)
 
 
 def test_the_title_says_what_is_known_and_what_is_missing(browser):
     c = browser.controls
     iou, dice = browser.score(0, 0.5)
-    assert c.title.value == f"<b role='status'>car0_01 · view 1 · Make0 M0 · IoU {iou:.4f} · Dice {dice:.4f}</b>"
+    assert said(browser) == f"car0_01 · view 1 · Make0 M0 · IoU {iou:.4f} · Dice {dice:.4f}"
     c.threshold.value = 0.9
-    assert f"IoU {browser.score(0, 0.9)[0]:.4f}" in c.title.value and browser.score(0, 0.9) != (iou, dice)
+    assert f"IoU {browser.score(0, 0.9)[0]:.4f}" in said(browser) and browser.score(0, 0.9) != (iou, dice)
     browser.show(5)
-    assert "car1_02" in c.title.value and "no prediction" in c.title.value and "IoU" not in c.title.value
+    assert "car1_02" in said(browser) and "no prediction" in said(browser) and "IoU" not in said(browser)
 
 
 def test_marks_are_kept_exported_and_found_again(browser):
@@ -315,9 +338,9 @@ def test_a_broken_file_is_told_and_passed(tmp_path):
     browser = MaskBrowser(make_table(), photo, review=tmp_path / "r.csv")
     assert browser.widget and browser.strip().data
     browser.controls.next.click()
-    assert "cannot be shown: &lt;i&gt;truncated" in browser.controls.title.value
+    assert "cannot be shown: <i>truncated" in said(browser)
     browser.controls.next.click()
-    assert "car0_03" in browser.controls.title.value and browser.controls.frames[0].layout.display == ""
+    assert "car0_03" in said(browser) and seen(browser).shape == (8, 9, 3)
 
 
 def test_text_from_the_table_never_becomes_html(tmp_path):
@@ -330,7 +353,7 @@ def test_text_from_the_table_never_becomes_html(tmp_path):
     for control in vars(browser.controls).values():
         if type(control).__name__ == "HTML":
             assert "<img" not in control.value
-    assert "IoU 0.5000" in browser.controls.title.value
+    assert "IoU 0.5000" in said(browser)
 
 
 def test_arrays_are_found_by_the_column_row(tmp_path):
@@ -406,7 +429,7 @@ def test_wrong_calls_are_explained():
 
 
 def test_memory_is_bounded_and_neighbours_are_there_already(browser):
-    for future in browser.prefetched:
+    for future in browser.ahead.futures:
         future.result()
     before = browser.cached_jpeg.cache_info()
     browser.controls.next.click()
@@ -458,6 +481,7 @@ browser
 
 # The widget in JupyterLab, in Chromium
 
+PICTURE = "img.carvana-picture"
 EVIL = "<img src=x onerror=window.hacked=1>"
 CELL = f"""
 from pathlib import Path
@@ -499,7 +523,7 @@ def run_notebook(page, address: str, seconds: float = 120):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     widget = page.locator(".widget-vbox", has=page.get_by_role("button", name="save marks")).last
-    widget.locator("img.widget-image").first.wait_for()
+    widget.locator(PICTURE).first.wait_for()
     widget.scroll_into_view_if_needed()
     return widget
 
@@ -528,7 +552,7 @@ def model(tmp_path_factory):
 def pixels(widget, i: int = 0) -> np.ndarray:
     """(H, W, 3) of the picture that the page shows, at its own size."""
     url = (
-        widget.locator("img.widget-image")
+        widget.locator(PICTURE)
         .nth(i)
         .evaluate(
             """async image => {
@@ -642,7 +666,7 @@ def test_two_layers_side_by_side(page, model):
     shows(page, model.compose(0, layers.HEAT, 0.5, 0.5), i=1)
     screenshot(page, "side_by_side")
     control(page, "beside it").select_option("none")
-    wait_for(lambda: not page.widget.locator("img.widget-image").nth(1).is_visible(), "one picture")
+    wait_for(lambda: not page.widget.locator(PICTURE).nth(1).is_visible(), "one picture")
 
 
 def test_keyboard_alone_is_enough(page, model):
@@ -711,7 +735,7 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
     wait_for(lambda: title(page) == model.title(0, 0.5), "the first picture")
     seconds = page.widget.evaluate(
         """async widget => {
-            const image = widget.querySelector('img.widget-image');
+            const image = widget.querySelector('img.carvana-picture');
             const next = [...widget.querySelectorAll('button')].find(b => b.textContent.includes('next'));
             const seconds = [];
             for (let i = 0; i < 25; i++) {
@@ -732,7 +756,7 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_timeout(500)
         box = page.widget.bounding_box()
-        for part in page.widget.locator("img.widget-image, input, select, button, .noUi-base").all():
+        for part in page.widget.locator("img.carvana-picture, input, select, button, .noUi-base").all():
             if part.is_visible():
                 inner = part.bounding_box()
                 assert inner["x"] + inner["width"] <= box["x"] + box["width"] + 4  # margins
@@ -937,7 +961,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     page.get_by_role("button", name="save mask").click()
     wait_for(lambda: (folder / "corrected" / "car_01_mask_1.png").exists(), "the mask")
     page.get_by_text("pixels added").wait_for()
-    page.widget.locator("img.widget-image").first.wait_for()
+    page.widget.locator(PICTURE).first.wait_for()
     saved = cv2.imread(str(folder / "corrected" / "car_01_mask_1.png"), cv2.IMREAD_UNCHANGED)
     assert saved.shape == (1280, 1918) and set(np.unique(saved)) == {0, 255}
     differ = np.count_nonzero((saved > 0) != (expected > 0))
@@ -958,7 +982,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     page.get_by_text("1 stroke").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="discard the strokes").click()
-    page.widget.locator("img.widget-image").first.wait_for()
+    page.widget.locator(PICTURE).first.wait_for()
     assert len(list((folder / "corrected").iterdir())) == 1 and page.locator(".jp-CodeCell").count() == 1
     assert not outside
     page.close()

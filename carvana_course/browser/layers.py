@@ -4,9 +4,12 @@ Photos are (H, W, 3) uint8 RGB, masks (H, W) with 0 for background, probabilitie
 probability may have another size than the photo; they are stretched over it.
 """
 
+import io
+
 import cv2
 import matplotlib
 import numpy as np
+from PIL import Image
 
 from carvana_course.show.figures import ORANGE, SKY
 from carvana_course.show.pictures import ERROR_COLORS, error_map, overlay, stretch
@@ -23,6 +26,7 @@ LAYERS = (PHOTO, TRUE, PREDICTED, CONTOURS, ERRORS, HEAT, CUT_OUT)
 COLORS = {"true": ORANGE, "predicted": SKY}
 RAMP = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=-1)  # (1, 256, 3): each value a byte can have
 HEAT_COLORS = matplotlib.colormaps["cividis"](np.arange(256), bytes=True)[:, None, :3]  # (256, 1, 3) uint8
+HEAT_SCALE = [matplotlib.colors.to_hex(HEAT_COLORS[at, 0] / 255) for at in (0, 32, 64, 96, 128, 160, 192, 224, 255)]
 GREYS = np.linspace(250, 190, 256).round().astype(np.uint8)
 STUDIO = GREYS[:, None, None].repeat(3, axis=-1)  # (256, 1, 3): a grey background, light at the top
 
@@ -131,19 +135,45 @@ def draw_contours(photo: np.ndarray, true: np.ndarray | None, predicted: np.ndar
     return picture
 
 
+def outlines(mask, probability, threshold: float = 0.5) -> list[dict]:
+    """What CONTOURS shows as lines for the page, which keep their width in any zoom: one a mask that is there.
+
+    Each has its path in SVG through pixels counted from 0, the size (W, H) of what it is counted in, a color, and a
+    width in pixels of the screen. The predicted mask is made where it is scored, on the true mask's pixels.
+    """
+    found = []
+    if mask is not None:
+        found.append({"path": path(mask), "color": COLORS["true"], "width": 2, "size": mask.shape[::-1]})
+    if probability is not None:
+        probability = probability if mask is None else stretch(probability, mask.shape)
+        predicted = (probability >= threshold).astype(np.uint8)
+        found.append({"path": path(predicted), "color": COLORS["predicted"], "width": 1, "size": predicted.shape[::-1]})
+    return found
+
+
+def path(mask: np.ndarray) -> str:
+    """The outline of a mask (H, W) uint8 {0, 1} as an SVG path."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    return "".join(f"M{' '.join(map(str, contour.ravel().tolist()))}Z" for contour in contours)
+
+
 def legend(layer: str, has_mask: bool, has_probability: bool) -> dict[str, str]:
     """What the colours of a layer mean: {meaning: colour}."""
     if layer == ERRORS:
         return ERROR_COLORS
     if layer == HEAT:
-        ends = {"probability 0": HEAT_COLORS[0, 0], "0.5": HEAT_COLORS[128, 0], "1": HEAT_COLORS[255, 0]}
-        return {name: matplotlib.colors.to_hex(color / 255) for name, color in ends.items()}
+        return {"probability 0": HEAT_SCALE[0], "0.5": HEAT_SCALE[4], "1": HEAT_SCALE[8]}
     meanings = []
     if layer == TRUE or (layer == CONTOURS and has_mask):
         meanings.append("true")
     if layer == PREDICTED or (layer == CONTOURS and has_probability):
         meanings.append("predicted")
     return {name: COLORS[name] for name in meanings}
+
+
+def jpeg_size(jpeg: bytes) -> tuple[int, int]:
+    """(W, H) of a JPEG, from its header."""
+    return Image.open(io.BytesIO(jpeg)).size
 
 
 def encode_jpeg(picture: np.ndarray, quality: int = 90) -> bytes:

@@ -1,0 +1,32 @@
+"""What the mask browser shows: pictures side by side with zoom, flicker, thumbnails and keys, all in `viewer.js`.
+
+One message a step goes to the page. What a person does there comes back as {kind, value}, see `MaskBrowser.hear`.
+"""
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+HERE = Path(__file__).parent
+
+
+class Viewer(anywidget.AnyWidget):
+    """The pictures of `shown`; show it like any widget. hear(kind, value) is called with what a person does there.
+
+    shown: title; hint, its tooltip; key, a number that tells it from others; larger: can there be larger pictures?
+        pictures: for each layer its name, legend, scale, jpeg, size and outlines, see `facts` of `MaskBrowser`;
+        strip: position, number and name of each thumbnail, with the shown picture's position `at`.
+    width: of a picture, CSS pixels, at most; aspect: of the frames, width by height; layers: how many have a key.
+    """
+
+    _esm = (HERE / "viewer.js").read_text(encoding="utf8")
+    _css = (HERE / "viewer.css").read_text(encoding="utf8")
+    shown = traitlets.Dict({"title": "", "pictures": [], "strip": []}).tag(sync=True)
+    width = traitlets.Int(480).tag(sync=True)
+    aspect = traitlets.Float(1.5).tag(sync=True)
+    layers = traitlets.Int(1).tag(sync=True)
+
+    def __init__(self, hear, **traits):
+        super().__init__(**traits)
+        self.on_msg(lambda _, message, buffers: hear(message.get("kind"), message.get("value")))
