@@ -4,6 +4,7 @@ Nothing here needs a widget, so that notebooks executed without a reader, and te
 """
 
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -78,6 +79,7 @@ class Album:
         self.start = Start(layer, beside, sort, opacity, threshold)
         self.background = background
         self.width = width
+        self.lock = threading.RLock()  # of the caller's functions, which may not be safe for two threads
         self.review = Path(review)
         self.corrected = None if corrected is None else Path(corrected)
         self.new_masks = newest_corrections(self.corrected) if self.corrected else {}  # {image_id: file}
@@ -111,13 +113,17 @@ class Album:
         source = self.sources[name]
         if source is None:
             return None
-        return source(self.row(position)) if callable(source) else source[int(self.numbers[position])]
+        if not callable(source):
+            return source[int(self.numbers[position])]
+        with self.lock:
+            return source(self.row(position))
 
     def read_original(self, position: int) -> np.ndarray:
         """(H, W, 3) uint8: the photo of a row at its own size, read anew."""
         if self.original is None:
             return pictures.as_photo(self.read("photo", position))
-        photo = self.original(self.row(position))
+        with self.lock:
+            photo = self.original(self.row(position))
         if isinstance(photo, str | os.PathLike):
             photo = read_photo(Path(photo))
         return pictures.as_photo(photo)
@@ -148,7 +154,8 @@ class Album:
         return layers.encode_jpeg(self.compose(position, layer, opacity, threshold))
 
     def larger_jpeg(self, position: int, layer: str, opacity: float, threshold: float) -> bytes:
-        """The same of the photo's own size."""
+        """The same of the photo's own size; below contours, which the page draws, the photo alone."""
+        layer = layers.PHOTO if layer == layers.CONTOURS else layer
         _, mask, probability = self.cached_load(position)
         photo = self.read_original(position)
         return layers.encode_jpeg(layers.compose(photo, mask, probability, layer, opacity, threshold, self.background))

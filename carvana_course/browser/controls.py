@@ -26,6 +26,8 @@ class Controls:
 
         self.previous = W.Button(description="previous", icon="arrow-left", layout={"width": "100px"})
         self.next = W.Button(description="next", icon="arrow-right", layout={"width": "100px"})
+        self.previous.add_class("carvana-previous")  # viewer.js shows the next picture before Python hears of it
+        self.next.add_class("carvana-next")
         self.number = W.IntSlider(min=1, max=1, continuous_update=False)
         self.number_field = W.BoundedIntText(min=1, max=1)
         number = labelled(self.number, self.number_field, "picture", "place in the order that is set below")

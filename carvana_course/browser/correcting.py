@@ -146,5 +146,6 @@ class Correcting:
             raise RunError(str(error)) from error
         browser.new_masks[image_id] = path
         browser.cached_title.cache_clear()
+        browser.drawing.renew()
         browser.show(position)
         return f"{action}: {path}, {added:,} pixels added and {removed:,} removed"

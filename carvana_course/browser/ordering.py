@@ -38,6 +38,13 @@ def check_table(table, sort: str | None) -> pd.DataFrame:
     return table
 
 
+def view_ranks(table: pd.DataFrame) -> np.ndarray:
+    """(rows,) int: where each row stands when the table is sorted by view."""
+    ranks = np.empty(len(table), int)
+    ranks[table["view"].sort_values(kind="stable").index] = np.arange(len(table))
+    return ranks
+
+
 def car_names(table: pd.DataFrame) -> dict[str, object]:
     """What the search offers: {id, make and model: car_id}."""
     names = [name for name in ("car_id", "make", "model") if name in table]

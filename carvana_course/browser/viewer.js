@@ -5,6 +5,7 @@ const LARGEST_ZOOM = 32;
 const FLICKER_MS = 500;
 const REST_MS = 150;  // without a step or a zoom, after which thumbnails and larger pictures are asked for
 const SAVED_URLS = 12;
+const KEPT = 48;  // pictures that Python has sent ahead; ahead.py has the same number
 const GOES = { ArrowLeft: ["turn", -1], ArrowRight: ["turn", 1], ArrowUp: ["step", -1], ArrowDown: ["step", 1],
   p: ["step", -1], n: ["step", 1], m: ["mark"], " ": ["spin"] };
 const TYPED_INTO = "input:not([type=checkbox], [type=range], [type=button]), textarea, select, [contenteditable=true]";
@@ -80,6 +81,7 @@ function colorBar(colors) {
 
 function render({ model, el }) {
   const still = matchMedia("(prefers-reduced-motion: reduce)"), zoom = { scale: 1, x: 0, y: 0 };
+  const ahead = new Map(), expected = [];  // what `shown` will be at a position; the positions shown before Python said so
   const frames = [new Frame(), new Frame()], thumbnails = new Map(), pointers = new Map(), saved = [];
   let shown = model.get("shown"), urls = [], largest = null, resting = null, flickering = null, flipped = false;
   let searched = "";
@@ -116,8 +118,32 @@ function render({ model, el }) {
     return url;
   }
 
-  function draw() {
-    shown = model.get("shown");
+  function hear() {
+    const told = model.get("shown");
+    const isSame = told.version === shown.version;
+    if (!isSame) ahead.clear();
+    const isForeseen = expected.length > 0 && isSame && expected.shift() === told.at;
+    if (!isForeseen) {
+      expected.length = 0;
+      draw(told);
+    } else if (!expected.length) {
+      shown = told;
+      rest();
+    }
+  }
+
+  function goAhead(kind, by) {
+    const position = shown.near?.[kind]?.[by < 0 ? 0 : 1], next = ahead.get(position);
+    if (!next || position === shown.at) {
+      expected.length = 0;  // Python says what comes
+      return;
+    }
+    expected.push(position);
+    draw(next);
+  }
+
+  function draw(next) {
+    shown = next;
     urls = shown.pictures.map(picture => picture.jpeg && keep(jpegUrl(picture.jpeg)));
     title.textContent = shown.title;
     title.title = shown.hint || shown.title;
@@ -159,7 +185,7 @@ function render({ model, el }) {
       const missing = shown.strip.map(one => one.position).filter(position => !thumbnails.has(position));
       if (missing.length) send("thumbnails", missing);
       const isCoarse = frames[0].image.naturalWidth > 0 && frames[0].enlarged(zoom.scale) > 1;
-      if (shown.larger && zoom.scale > 1 && largest !== shown.key && isCoarse) send("larger", shown.key);
+      if (shown.larger && zoom.scale > 1 && shown.key && largest !== shown.key && isCoarse) send("larger", shown.key);
     }, REST_MS);
   }
 
@@ -167,6 +193,10 @@ function render({ model, el }) {
     if (message.kind === "thumbnails") {
       message.positions.forEach((position, i) => thumbnails.set(position, buffers[i].byteLength ? jpegUrl(buffers[i]) : ""));
       drawStrip();
+    } else if (message.kind === "ahead" && message.shown.version === model.get("shown").version) {
+      message.shown.pictures.forEach((picture, i) => { picture.jpeg = buffers[i]; });
+      ahead.set(message.shown.at, message.shown);
+      if (ahead.size > KEPT) ahead.delete(ahead.keys().next().value);
     } else if (message.kind === "larger" && message.key === shown.key) {
       largest = shown.key;
       urls = buffers.map(buffer => keep(jpegUrl(buffer)));
@@ -264,8 +294,11 @@ function render({ model, el }) {
   }
 
   function act(key) {
-    if (key in GOES) send(...GOES[key]);
-    else if (/^[1-9]$/.test(key)) send("layer", Number(key));
+    if (key in GOES) {
+      const [kind, value] = GOES[key];
+      if (value) goAhead(kind, value);
+      send(kind, value);
+    } else if (/^[1-9]$/.test(key)) send("layer", Number(key));
     else if (key === "+" || key === "=") zoomTo(1.5 * zoom.scale);
     else if (key === "-") zoomTo(zoom.scale / 1.5);
     else if (key === "0") zoomTo(1);
@@ -309,18 +342,24 @@ function render({ model, el }) {
       searched = event.target.value;
     }
   };
+  const onClick = event => {
+    const pressed = el.closest(".carvana-browser")?.contains(event.target) && event.target.closest(".carvana-previous, .carvana-next");
+    if (pressed && !pressed.disabled) goAhead("step", pressed.classList.contains("carvana-next") ? 1 : -1);
+  };
   const onKeyUp = event => event.key.toLowerCase() === "f" && release();
   window.addEventListener("keydown", onKey, true);
   window.addEventListener("keyup", onKeyUp, true);
   window.addEventListener("change", onChange, true);
-  model.on("change:shown", draw);
+  window.addEventListener("click", onClick, true);
+  model.on("change:shown", hear);
   model.on("msg:custom", receive);
-  draw();
+  draw(shown);
   return () => {
     window.removeEventListener("keydown", onKey, true);
     window.removeEventListener("keyup", onKeyUp, true);
     window.removeEventListener("change", onChange, true);
-    model.off("change:shown", draw);
+    window.removeEventListener("click", onClick, true);
+    model.off("change:shown", hear);
     model.off("msg:custom", receive);
     clearInterval(flickering);
     clearTimeout(resting);

@@ -9,12 +9,13 @@ import html
 import importlib.util
 
 import numpy as np
+import pandas as pd
 
 from carvana_course.browser import layers
 from carvana_course.browser.ahead import Ahead
 from carvana_course.browser.album import ALL, LARGE_IS_BAD, NONE, TABLE_ORDER, Album
 from carvana_course.browser.drawing import Drawing
-from carvana_course.browser.ordering import arrange, find_cars
+from carvana_course.browser.ordering import arrange, find_cars, view_ranks
 from carvana_course.show.live import Live
 from carvana_lib import RunError
 from carvana_lib.device import is_live
@@ -28,6 +29,8 @@ class MaskBrowser(Album, Live):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.position = int(self.order[0])  # of the shown picture in the table; None where none passes the filters
+        self.cars = pd.factorize(self.table["car_id"])[0]
+        self.view_ranks = view_ranks(self.table)
         self.controls = None
         self.correcting = None
         self.drawing = Drawing(self)
@@ -141,9 +144,14 @@ class MaskBrowser(Album, Live):
         text = html.escape(message)
         c.found.value = f"<span role='status' title='{text}'>{text}</span>"
 
-    def place(self) -> int:
-        """Where in the order the shown picture is, counted from 0."""
-        return int(np.flatnonzero(self.order == self.position)[0])
+    def place(self, position: int | None = None) -> int:
+        """Where in the order a row of the table is, or the shown one, counted from 0."""
+        return int(np.flatnonzero(self.order == (self.position if position is None else position))[0])
+
+    def views(self, position: int) -> list[int]:
+        """The rows of the same car in the order, by view."""
+        views = self.order[self.cars[self.order] == self.cars[position]]
+        return views[self.view_ranks[views].argsort()].tolist()
 
     def step(self, by: int):
         """Go forward or back in the order, around its end."""
@@ -194,12 +202,13 @@ class MaskBrowser(Album, Live):
         """Let every control say which picture is shown."""
         c = self.controls
         image_id = str(self.table.loc[self.position, "image_id"])
-        shown = self.table.loc[self.order]
-        car = shown[shown["car_id"] == self.table.loc[self.position, "car_id"]].sort_values("view", kind="stable")
-        views = {"options": [(str(view), index) for index, view in car["view"].items()], "value": self.position}
+        rows = self.views(self.position)
+        names = self.table["view"]
+        views = {"options": [(str(names[row]), row) for row in rows], "value": self.position}
+        count = len(self.order)
         c.update(view=views, view_slider=views)
-        c.update(number_field={"max": len(shown)}, number={"max": len(shown), "value": self.place() + 1})
-        c.update(play={"max": len(car) - 1, "value": car.index.get_loc(self.position)})
+        c.update(number_field={"max": count}, number={"max": count, "value": self.place() + 1})
+        c.update(play={"max": len(rows) - 1, "value": rows.index(self.position)})
         c.update(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
         if self.corrected:
             starts = self.correcting.starts(image_id)
