@@ -4,6 +4,7 @@ import base64
 import io
 import itertools
 import json
+import re
 import time
 import urllib.request
 
@@ -19,7 +20,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from carvana_course.browser import MaskBrowser, layers
-from carvana_course.browser.ordering import arrange
+from carvana_course.browser.ordering import arrange, find_cars
 from carvana_course.show import pictures
 from carvana_lib import metrics
 
@@ -510,7 +511,8 @@ def probability(row):
     return cv2.GaussianBlur(moved, (0, 0), 5)
 
 table["iou"] = np.linspace(0.95, 0.55, 48).round(3)
-browser = MaskBrowser(table, photo, mask, probability, review="marks/review.csv")
+browser = MaskBrowser(table, photo, mask, probability, review="marks/review.csv",
+                      original=lambda row: cv2.resize(photo(row), None, fx=2, fy=2))
 """
 
 
@@ -669,6 +671,235 @@ def test_two_layers_side_by_side(page, model):
     wait_for(lambda: not page.widget.locator(PICTURE).nth(1).is_visible(), "one picture")
 
 
+def button(page, name: str):
+    """The button that says just this, beside an icon."""
+    return page.widget.locator("button", has_text=re.compile(rf"^\s*{name}\s*$"))
+
+
+def press(page, keys: str):
+    for key in keys.split():
+        page.keyboard.press(key)
+
+
+def cells(page) -> tuple:
+    """What the notebook is made of, and whether its browser still stands there."""
+    counts = [page.locator(kind).count() for kind in (".jp-Cell", ".jp-CodeCell", ".jp-MarkdownCell", ".jp-RawCell")]
+    return *counts, page.locator(".carvana-viewer").is_visible(), page.locator(".jp-mod-editMode").count()
+
+
+def first_picture(page, layer=layers.ERRORS):
+    """Back to how the browser began."""
+    control(page, "layer").select_option(layer)
+    control(page, "beside it").select_option("none")
+    control(page, "picture").fill("1")
+    control(page, "picture").press("Enter")
+    wait_for(lambda: "view 1 " in title(page) and frames(page) == [layer], "the first picture")
+
+
+def frames(page) -> list[str]:
+    """The layers that are shown, from left to right, as their captions say."""
+    shown = page.widget.locator("figcaption").all()
+    return [caption.get_attribute("title").split(" · ")[0] for caption in shown if caption.is_visible()]
+
+
+def test_keys_do_what_the_help_line_says_and_none_reaches_jupyterlab(page, model):
+    first_picture(page)
+    before = cells(page)
+    assert before == (1, 1, 0, 0, True, 0)
+    page.widget.locator(PICTURE).first.click()
+    assert "m mark" in page.widget.inner_text() and page.evaluate("document.activeElement.role") == "application"
+    for key, position in (("ArrowRight", 1), ("ArrowLeft", 0), ("ArrowDown", 1), ("ArrowUp", 0), ("n", 1), ("p", 0)):
+        page.keyboard.press(key)
+        wait_for(lambda p=position: title(page) == model.title(p, 0.5), f"{key} to step")
+    press(page, "n n n n p n")
+    shows(page, model.compose(4, layers.ERRORS, 0.5, 0.5))
+    wait_for(lambda: control(page, "picture").input_value() == "5", "the kernel to follow")
+    for number, layer in enumerate(layers.LAYERS, 1):
+        page.keyboard.press(str(number))
+        wait_for(lambda wanted=layer: frames(page) == [wanted], f"{number} to choose {layer}")
+    mark = control(page, "mark for review")
+    page.keyboard.press("m")
+    wait_for(mark.is_checked, "the mark")
+    page.keyboard.press("m")
+    wait_for(lambda: not mark.is_checked(), "no mark")
+    said = title(page)
+    page.keyboard.press("Space")
+    wait_for(lambda: title(page) != said, "the spin")
+    page.keyboard.press("Space")
+    for focus in (page.widget.locator(PICTURE).first, button(page, "flicker").locator("..")):
+        focus.click()  # the notebook is in command mode: each of these would change it
+        press(page, "a b x d d z c v y r m m Shift+M Shift+ArrowDown Shift+Enter Control+Enter Alt+Enter o l h 0 0")
+        assert cells(page) == before
+    button(page, "next").focus()
+    press(page, "m m b a x d d y")
+    layer = control(page, "layer")
+    layer.select_option(layers.TRUE)
+    layer.focus()
+    page.keyboard.press("ArrowDown")
+    wait_for(lambda: frames(page) == [layers.PREDICTED], "the arrow to choose in the list")
+    note = control(page, "note")
+    note.focus()
+    page.keyboard.type("mabxdd 1 np+-0f")
+    assert note.input_value() == "mabxdd 1 np+-0f" and cells(page) == before
+    note.fill("")
+    page.keyboard.press("Escape")
+    assert page.widget.evaluate("widget => !widget.contains(document.activeElement)")
+    page.widget.locator(PICTURE).first.click()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.title") == "zoom out (-)"
+    assert cells(page) == before
+    first_picture(page)
+
+
+def papers(page) -> list[tuple]:
+    """Where each picture lies in its frame: width, left and top in frames."""
+    return page.widget.evaluate(
+        """widget => [...widget.querySelectorAll('.paper')].map(paper => {
+            const box = paper.parentElement.getBoundingClientRect(), at = paper.getBoundingClientRect();
+            return [at.width / box.width, (at.left - box.left) / box.width, (at.top - box.top) / box.height];
+        }).filter(place => !place.some(Number.isNaN))"""
+    )
+
+
+def test_zoom_and_pan_keep_both_sides_in_step(page, model):
+    first_picture(page, layers.CONTOURS)
+    control(page, "beside it").select_option(layers.ERRORS)
+    wait_for(lambda: len(frames(page)) == 2, "two pictures")
+    picture = page.widget.locator(PICTURE).first
+    picture.click()
+    page.keyboard.press("+")
+    assert [place[0] for place in papers(page)] == pytest.approx([1.5, 1.5])
+    page.keyboard.press("-")
+    box = page.widget.locator(".frame").first.bounding_box()
+    x, y = box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"]
+    page.mouse.move(x, y)
+    for _ in range(8):
+        page.mouse.wheel(0, -100)
+    wait_for(lambda: papers(page)[0][0] > 4, "the wheel")
+    left, right = papers(page)
+    assert left == pytest.approx(right, abs=1e-3) and left[0] == pytest.approx(1.2**8, rel=0.01)
+    assert (0.4 - left[1]) / left[0] == pytest.approx(0.4, abs=0.01)  # the point below the mouse stays there
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 40, steps=3)
+    page.mouse.up()
+    after = papers(page)
+    assert after[0] == pytest.approx(after[1], abs=1e-3)
+    assert after[0][1] - left[1] == pytest.approx(60 / box["width"], abs=0.01)
+    assert after[0][2] - left[2] == pytest.approx(40 / box["height"], abs=0.01)
+    wait_for(lambda: pixels(page.widget, 1).shape == (640, 960, 3), "the photo's own size")
+    screenshot(page, "zoomed")
+    page.keyboard.press("n")
+    wait_for(lambda: title(page) == model.title(1, 0.5), "the next picture")
+    assert papers(page) == after, "the same place of the next picture"
+    wait_for(lambda: pixels(page.widget, 1).shape == (640, 960, 3), "the next photo's own size")
+    page.keyboard.press("0")
+    assert papers(page) == [[1, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("zoom", [0, 2])
+def test_contours_are_one_or_two_pixels_wide_at_any_size(page, model, zoom):
+    first_picture(page, layers.CONTOURS)
+    page.widget.locator(PICTURE).first.click()
+    press(page, " ".join(["+"] * zoom) or "0")
+    page.wait_for_timeout(300)
+    shot = page.widget.locator(".frame").first.screenshot()
+    shown = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+    widths = []
+    for row in shown[::3]:
+        orange = (row[:, 0] > 170) & (row[:, 2] < 90) & (row[:, 1] > 90) & (row[:, 1] < 200)
+        edges = np.flatnonzero(np.diff(np.r_[0, orange, 0]))
+        widths += (edges[1::2] - edges[::2]).tolist()
+    assert len(widths) > 20 and 1 <= np.median(widths) <= 2, np.unique(widths, return_counts=True)
+    page.keyboard.press("0")
+
+
+def test_flicker_shows_two_layers_in_one_place(page):
+    first_picture(page)
+    page.widget.locator(PICTURE).first.click()
+    page.keyboard.press("f")
+    wait_for(lambda: len(frames(page)) == 2, "a layer to compare with")
+    seen = []
+    wait_for(lambda: seen.append(frames(page)[0]) or set(seen) == {layers.ERRORS, layers.PHOTO}, "both in one place")
+    wait_for(lambda: frames(page)[0] == layers.PHOTO, "the other layer")
+    screenshot(page, "flicker")
+    flicker = button(page, "flicker")
+    assert flicker.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("f")
+    page.wait_for_timeout(1200)
+    assert frames(page) == [layers.ERRORS, layers.PHOTO] and flicker.get_attribute("aria-pressed") == "false"
+    page.emulate_media(reduced_motion="reduce")
+    page.keyboard.down("f")
+    page.wait_for_timeout(1200)
+    assert frames(page) == [layers.PHOTO, layers.PHOTO]
+    page.keyboard.up("f")
+    assert frames(page) == [layers.ERRORS, layers.PHOTO]
+    page.emulate_media(reduced_motion="no-preference")
+
+
+def test_thumbnails_show_the_neighbours(page, model):
+    first_picture(page)
+    page.wait_for_function("document.querySelectorAll('.strip img').length === 9")
+    strip = page.widget.locator(".strip button")
+    assert strip.nth(4).get_attribute("aria-current") == "true" and strip.count() == 9
+    assert strip.nth(3).get_attribute("aria-label").startswith("picture 48, ")
+    screenshot(page, "thumbnails")
+    strip.nth(6).click()
+    shows(page, model.compose(2, layers.ERRORS, 0.5, 0.5))
+    wait_for(lambda: control(page, "picture").input_value() == "3", "the controls")
+    page.keyboard.press("ArrowRight")  # the focus did not go with the thumbnail
+    shows(page, model.compose(3, layers.ERRORS, 0.5, 0.5))
+
+
+def places(page) -> list[tuple]:
+    """Where the controls stand on the page."""
+    buttons = [button(page, name) for name in ("next", "spin", "flicker", "save marks")]
+    boxes = [found.bounding_box() for found in (*buttons, control(page, "opacity"), control(page, "only make"))]
+    return [(box["x"], box["y"]) for box in boxes]
+
+
+def test_controls_do_not_jump(page, model):
+    first_picture(page)
+    before = places(page)
+    for layer in layers.LAYERS:
+        control(page, "layer").select_option(layer)
+        wait_for(lambda wanted=layer: frames(page) == [wanted], layer)
+        assert places(page) == before, layer
+    for number in ("33", "48", "9"):  # a long title, no prediction
+        control(page, "picture").fill(number)
+        control(page, "picture").press("Enter")
+        wait_for(lambda n=number: title(page) == model.title(int(n) - 1, 0.5), number)
+        assert places(page) == before, number
+    control(page, "only marked").check()
+    wait_for(lambda: "no picture passes" in title(page), "an empty list")
+    assert places(page) == before
+    for name in ("previous", "next", "spin", "flicker"):
+        assert button(page, name).is_disabled(), name
+    screenshot(page, "nothing_to_show")
+    control(page, "only marked").uncheck()
+    wait_for(lambda: title(page) == model.title(0, 0.5), "all pictures")
+    assert places(page) == before
+
+
+def test_it_is_readable_in_the_dark_theme(page):
+    def choose_theme(name):
+        page.get_by_role("menuitem", name="Settings", exact=True).click()
+        page.locator(".lm-Menu-item", has_text="Theme").first.click()
+        page.locator(".lm-Menu-item", has_text=name).first.click()
+
+    control(page, "layer").select_option(layers.HEAT)
+    choose_theme("JupyterLab Dark")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    colors = """viewer => ['.title', '.keys', '.bar button', '.ticks'].map(
+        name => getComputedStyle(viewer.querySelector(name)).color)"""
+    page.wait_for_timeout(500)
+    screenshot(page, "dark")
+    for color in page.locator(".carvana-viewer").evaluate(colors):
+        assert sum(map(int, re.findall(r"\d+", color)[:3])) > 400, color
+    choose_theme("JupyterLab Light")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'true'")
+    first_picture(page)
+
+
 def test_keyboard_alone_is_enough(page, model):
     control(page, "layer").select_option(layers.ERRORS)
     control(page, "view").select_option("1")
@@ -693,6 +924,20 @@ def test_search_sort_filter(page, model):
     search.fill(model.table["car_id"][16][:6])
     search.press("Enter")
     wait_for(lambda: model.table["car_id"][16] in title(page), "the second car")
+    search.fill("0")
+    search.press("Enter")
+    status = page.widget.locator(".widget-html span[role=status]").first
+    first, second = find_cars(model.table, model.order, "0")
+    wait_for(lambda: status.inner_text() == "1 of 2" and first in title(page), "how many there are")
+    search.press("Enter")
+    wait_for(lambda: status.inner_text() == "2 of 2" and second in title(page), "the next of them")
+    button(page, "next hit").click()
+    wait_for(lambda: status.inner_text() == "1 of 2" and first in title(page), "the first again")
+    search.fill("Rolls")
+    search.press("Enter")
+    wait_for(lambda: "no car with 'Rolls'" in status.inner_text(), "that there is none")
+    search.fill("")
+    search.press("Enter")
     control(page, "sort by").select_option("iou")
     wait_for(lambda: title(page) == model.title(47, 0.5) and "no prediction" in title(page), "the worst picture")
     control(page, "only view").select_option("3")
@@ -752,10 +997,12 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
     )
     assert np.median(seconds) < 2  # a machine that is not broken; how fast it is, is a matter for the benchmark
     control(page, "beside it").select_option(layers.PHOTO)
-    for width in (1100, 700):
+    for width in (1400, 1100, 700):
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_timeout(500)
         box = page.widget.bounding_box()
+        left, right = [frame.bounding_box() for frame in page.widget.locator(".frame").all()]
+        assert left["y"] == right["y"] and left["width"] == right["width"] and left["x"] + left["width"] < right["x"]
         for part in page.widget.locator("img.carvana-picture, input, select, button, .noUi-base").all():
             if part.is_visible():
                 inner = part.bounding_box()

@@ -154,7 +154,7 @@ function render({ model, el }) {
 
   function drawFrames() {
     const count = shown.pictures.length;
-    if (count < 2) stopFlicker();
+    if (count < 2) flipped = false;
     frames.forEach((frame, i) => {
       frame.figure.hidden = i >= count && i > 0;
       const which = i === 0 && flipped ? 1 : i;
@@ -312,8 +312,10 @@ function render({ model, el }) {
     const target = event.target;
     if (!page || !page.contains(target) || !root.isConnected) return;
     const control = event.ctrlKey || event.metaKey, key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    page.toggleAttribute("data-lm-suppress-shortcuts", !(control && key === "s"));  // JupyterLab saves, and hears no more
-    if (control || event.altKey || event.isComposing || page.classList.contains("carvana-editing")) return;
+    // JupyterLab asks what has the focus, and then what is around it; it hears of saving alone
+    target.toggleAttribute("data-lm-suppress-shortcuts", !(control && key === "s"));
+    const isOther = control || event.altKey || (event.shiftKey && !/^[0-9+]$/.test(key));
+    if (isOther || event.isComposing || page.classList.contains("carvana-editing")) return;
     if (key === "Escape") {
       leave(page);
     } else if (target.closest(TYPED_INTO)) {
@@ -343,7 +345,11 @@ function render({ model, el }) {
     }
   };
   const onClick = event => {
-    const pressed = el.closest(".carvana-browser")?.contains(event.target) && event.target.closest(".carvana-previous, .carvana-next");
+    const page = el.closest(".carvana-browser");
+    if (!page?.contains(event.target) || page.classList.contains("carvana-editing")) return;
+    // JupyterLab takes the focus where nothing else does, and with it the next key
+    if (!page.contains(document.activeElement)) stage.focus({ preventScroll: true });
+    const pressed = event.target.closest(".carvana-previous, .carvana-next");
     if (pressed && !pressed.disabled) goAhead("step", pressed.classList.contains("carvana-next") ? 1 : -1);
   };
   const onKeyUp = event => event.key.toLowerCase() === "f" && release();
