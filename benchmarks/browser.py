@@ -91,7 +91,7 @@ def median_ms(browser: MaskBrowser, name: str, step, count: int = 16, rounds: in
         times = []
         for _ in range(count):
             if name == NEXT_PREFETCHED:  # wait for the neighbours, as a person does while looking
-                wait([future for future in browser.prefetched if not future.cancelled()])
+                wait([future for future in browser.ahead.futures if not future.cancelled()])
             else:
                 browser.cached_jpeg.cache_clear()
             if name == NEXT:
@@ -145,7 +145,7 @@ def measure(plan: Plan) -> Findings:
                     found.row(f"browser at {width}x{height}, {layer}: {step_name}", "ms", milliseconds)
             if plan.full:
                 found.row(f"browser at {width}x{height}: memory grown over 1000 steps", "MB", growth_mb(browser, 1000))
-            browser.executor.shutdown(cancel_futures=True)
+            browser.close()
     rows = plan.pick(5000, 5000, 50)
     found.row(f"browser: a table of {rows:,} rows opens", "s", min(opening_seconds(rows) for _ in range(3)))
     return found

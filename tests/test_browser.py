@@ -1,10 +1,10 @@
 """The mask browser: what is composed, what each control does, and the widget in a real browser."""
 
 import base64
-import importlib.util
 import io
 import itertools
 import json
+import re
 import time
 import urllib.request
 
@@ -20,7 +20,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 from carvana_course.browser import MaskBrowser, layers
-from carvana_course.browser.album import arrange
+from carvana_course.browser.ordering import arrange, find_cars
 from carvana_course.show import pictures
 from carvana_lib import metrics
 
@@ -196,12 +196,21 @@ def browser(tmp_path):
 
 def seen(browser, i=0):
     """The shown picture as an array."""
-    return np.asarray(Image.open(io.BytesIO(bytes(browser.controls.viewer.shown["pictures"][i])))).astype(int)
+    jpeg = browser.controls.viewer.shown["pictures"][i]["jpeg"]
+    return np.asarray(Image.open(io.BytesIO(jpeg))).astype(int)
+
+
+def said(browser) -> str:
+    """The title."""
+    return browser.controls.viewer.shown["title"]
 
 
 def is_showing(browser, position, layer, opacity=0.5, threshold=0.5, i=0):
-    assert browser.position == position
-    assert browser.table["image_id"][position] in browser.controls.viewer.shown["title"]
+    assert browser.position == position and browser.table["image_id"][position] in said(browser)
+    picture = browser.controls.viewer.shown["pictures"][i]
+    assert picture["layer"] == layer and bool(picture["outlines"]) == (layer == layers.CONTOURS)
+    if layer == layers.CONTOURS:  # lines of the page over the photo
+        layer = layers.PHOTO
     expected = browser.compose(position, layer, opacity, threshold)
     assert np.abs(seen(browser, i) - layers_jpeg(expected)).max() == 0
 
@@ -238,7 +247,6 @@ def test_every_control_changes_the_picture(browser):
     c.beside.value = layers.PHOTO
     is_showing(browser, 4, layers.PREDICTED, 0.8, 0.85)
     is_showing(browser, 4, layers.PHOTO, 0.8, 0.85, i=1)
-    assert len(c.viewer.shown["pictures"]) == 2
     c.beside.value = "none"
     assert len(c.viewer.shown["pictures"]) == 1
 
@@ -247,13 +255,17 @@ def test_search_sort_and_filter(browser):
     c = browser.controls
     c.view_slider.value = 2
     c.car.value = "m2"
-    assert browser.position == 10 and "1 of 1" in c.hits.value  # car2, and the same view
+    assert browser.position == 10 and ">1 of 1<" in c.found.value  # car2, and the same view
     c.car.value = "Rolls"
-    assert browser.position == 10 and "no car with &#x27;Rolls&#x27;" in c.hits.value
-    c.car.value = "make"
-    assert browser.position == 2 and "1 of 3" in c.hits.value
+    assert browser.position == 10 and "no car with &#x27;Rolls&#x27;" in c.found.value and c.next_hit.disabled
+    c.car.value = "make0"
+    assert browser.position == 2 and ">1 of 2<" in c.found.value
     c.next_hit.click()
-    assert browser.position == 6 and "2 of 3" in c.hits.value
+    assert browser.position == 10 and ">2 of 2<" in c.found.value
+    browser.hear("again", None)
+    assert browser.position == 2 and ">1 of 2<" in c.found.value
+    c.car.value = ""
+    assert browser.position == 2 and "><" in c.found.value and c.next_hit.disabled
     c.sort.value = "iou"
     assert browser.position == browser.table["iou"].idxmin() and c.number.value == 1 and not c.largest.value
     c.sort.value = "fp"
@@ -261,23 +273,28 @@ def test_search_sort_and_filter(browser):
     c.only_view.value = 3
     assert c.count.value == "of 3" and [label for label, _ in c.view_slider.options] == ["3"]
     c.only_make.value, c.below.value = "Make1", 0.0
-    assert browser.position is None and "no picture passes" in c.viewer.shown["title"]
+    assert browser.position is None and "no picture passes" in said(browser)
+    assert c.viewer.shown["pictures"][0]["jpeg"] is None and c.viewer.shown["strip"] == []
+    buttons = (c.previous, c.next, c.spin, c.mark, c.note, c.accept, c.correct)
+    assert all(control.disabled for control in buttons)
     c.next.click()
     browser.mark()
-    assert browser.position is None and not browser.marks
+    for kind in ("step", "turn", "go", "layer", "mark", "spin", "larger"):
+        browser.hear(kind, 1)
+    assert browser.position is None and not browser.marks and not c.spin.value
     c.below.value, c.only_view.value, c.only_make.value = 1, "all", "all"
-    assert c.count.value == "of 12" and browser.controls.viewer.shown["pictures"]
+    assert c.count.value == "of 12" and c.viewer.shown["pictures"][0]["jpeg"]
+    assert not any(control.disabled for control in buttons)
 
 
 def test_the_title_says_what_is_known_and_what_is_missing(browser):
     c = browser.controls
     iou, dice = browser.score(0, 0.5)
-    assert c.viewer.shown["title"] == f"car0_01 · view 1 · Make0 M0 · IoU {iou:.4f} · Dice {dice:.4f}"
+    assert said(browser) == f"car0_01 · view 1 · Make0 M0 · IoU {iou:.4f} · Dice {dice:.4f}"
     c.threshold.value = 0.9
-    assert f"IoU {browser.score(0, 0.9)[0]:.4f}" in c.viewer.shown["title"] and browser.score(0, 0.9) != (iou, dice)
+    assert f"IoU {browser.score(0, 0.9)[0]:.4f}" in said(browser) and browser.score(0, 0.9) != (iou, dice)
     browser.show(5)
-    title = c.viewer.shown["title"]
-    assert "car1_02" in title and "no prediction" in title and "IoU" not in title
+    assert "car1_02" in said(browser) and "no prediction" in said(browser) and "IoU" not in said(browser)
 
 
 def test_marks_are_kept_exported_and_found_again(browser):
@@ -322,9 +339,9 @@ def test_a_broken_file_is_told_and_passed(tmp_path):
     browser = MaskBrowser(make_table(), photo, review=tmp_path / "r.csv")
     assert browser.widget and browser.strip().data
     browser.controls.next.click()
-    assert "cannot be shown: <i>truncated" in browser.controls.viewer.shown["title"]
+    assert "cannot be shown: <i>truncated" in said(browser)
     browser.controls.next.click()
-    assert "car0_03" in browser.controls.viewer.shown["title"] and browser.controls.viewer.shown["pictures"]
+    assert "car0_03" in said(browser) and seen(browser).shape == (8, 9, 3)
 
 
 def test_text_from_the_table_never_becomes_html(tmp_path):
@@ -337,7 +354,7 @@ def test_text_from_the_table_never_becomes_html(tmp_path):
     for control in vars(browser.controls).values():
         if type(control).__name__ == "HTML":
             assert "<img" not in control.value
-    assert "IoU 0.5000" in browser.controls.viewer.shown["title"]
+    assert "IoU 0.5000" in said(browser)
 
 
 def test_arrays_are_found_by_the_column_row(tmp_path):
@@ -413,7 +430,7 @@ def test_wrong_calls_are_explained():
 
 
 def test_memory_is_bounded_and_neighbours_are_there_already(browser):
-    for future in browser.prefetched:
+    for future in browser.ahead.futures:
         future.result()
     before = browser.cached_jpeg.cache_info()
     browser.controls.next.click()
@@ -446,15 +463,6 @@ def test_without_a_reader_it_is_a_small_strip(browser, monkeypatch):
         fresh._ipython_display_()
 
 
-def test_without_anywidget_a_reader_gets_the_strip_and_a_sentence(browser, monkeypatch, capsys):
-    monkeypatch.setenv("JPY_SESSION_NAME", "01")
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "anywidget" else find(name))
-    with pytest.raises(NotImplementedError):
-        browser._ipython_display_()
-    assert "pip install anywidget" in capsys.readouterr().out
-
-
 def test_a_headless_notebook_gets_the_strip_alone(monkeypatch):
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
     source = """
@@ -474,6 +482,7 @@ browser
 
 # The widget in JupyterLab, in Chromium
 
+PICTURE = "img.carvana-picture"
 EVIL = "<img src=x onerror=window.hacked=1>"
 CELL = f"""
 from pathlib import Path
@@ -502,11 +511,12 @@ def probability(row):
     return cv2.GaussianBlur(moved, (0, 0), 5)
 
 table["iou"] = np.linspace(0.95, 0.55, 48).round(3)
-browser = MaskBrowser(table, photo, mask, probability, review="marks/review.csv")
+browser = MaskBrowser(table, photo, mask, probability, review="marks/review.csv",
+                      original=lambda row: cv2.resize(photo(row), None, fx=2, fy=2))
 """
 
 
-def run_notebook(page, address: str, seconds: float = 120):
+def run_notebook(page, address: str, seconds: float = 30):
     """Open a notebook, run all its cells, and return the place of its mask browser once it is there."""
     page.set_default_timeout(seconds * 1000)
     page.goto(address)
@@ -515,7 +525,7 @@ def run_notebook(page, address: str, seconds: float = 120):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     widget = page.locator(".widget-vbox", has=page.get_by_role("button", name="save marks")).last
-    widget.locator(".carvana-viewer img.picture").first.wait_for()
+    widget.locator(PICTURE).first.wait_for()
     widget.scroll_into_view_if_needed()
     return widget
 
@@ -544,7 +554,7 @@ def model(tmp_path_factory):
 def pixels(widget, i: int = 0) -> np.ndarray:
     """(H, W, 3) of the picture that the page shows, at its own size."""
     url = (
-        widget.locator(".carvana-viewer img.picture")
+        widget.locator(PICTURE)
         .nth(i)
         .evaluate(
             """async image => {
@@ -584,7 +594,7 @@ def shows(page, expected, i: int = 0):
 
 
 def title(page) -> str:
-    return page.widget.locator(".carvana-viewer .title").inner_text()
+    return page.widget.locator("b[role=status]").inner_text()
 
 
 def screenshot(page, name: str):
@@ -658,7 +668,236 @@ def test_two_layers_side_by_side(page, model):
     shows(page, model.compose(0, layers.HEAT, 0.5, 0.5), i=1)
     screenshot(page, "side_by_side")
     control(page, "beside it").select_option("none")
-    wait_for(lambda: not page.widget.locator(".carvana-viewer img.picture").nth(1).is_visible(), "one picture")
+    wait_for(lambda: not page.widget.locator(PICTURE).nth(1).is_visible(), "one picture")
+
+
+def button(page, name: str):
+    """The button that says just this, beside an icon."""
+    return page.widget.locator("button", has_text=re.compile(rf"^\s*{name}\s*$"))
+
+
+def press(page, keys: str):
+    for key in keys.split():
+        page.keyboard.press(key)
+
+
+def cells(page) -> tuple:
+    """What the notebook is made of, and whether its browser still stands there."""
+    counts = [page.locator(kind).count() for kind in (".jp-Cell", ".jp-CodeCell", ".jp-MarkdownCell", ".jp-RawCell")]
+    return *counts, page.locator(".carvana-viewer").is_visible(), page.locator(".jp-mod-editMode").count()
+
+
+def first_picture(page, layer=layers.ERRORS):
+    """Back to how the browser began."""
+    control(page, "layer").select_option(layer)
+    control(page, "beside it").select_option("none")
+    control(page, "picture").fill("1")
+    control(page, "picture").press("Enter")
+    wait_for(lambda: "view 1 " in title(page) and frames(page) == [layer], "the first picture")
+
+
+def frames(page) -> list[str]:
+    """The layers that are shown, from left to right, as their captions say."""
+    shown = page.widget.locator("figcaption").all()
+    return [caption.get_attribute("title").split(" · ")[0] for caption in shown if caption.is_visible()]
+
+
+def test_keys_do_what_the_help_line_says_and_none_reaches_jupyterlab(page, model):
+    first_picture(page)
+    before = cells(page)
+    assert before == (1, 1, 0, 0, True, 0)
+    page.widget.locator(PICTURE).first.click()
+    assert "m mark" in page.widget.inner_text() and page.evaluate("document.activeElement.role") == "application"
+    for key, position in (("ArrowRight", 1), ("ArrowLeft", 0), ("ArrowDown", 1), ("ArrowUp", 0), ("n", 1), ("p", 0)):
+        page.keyboard.press(key)
+        wait_for(lambda p=position: title(page) == model.title(p, 0.5), f"{key} to step")
+    press(page, "n n n n p n")
+    shows(page, model.compose(4, layers.ERRORS, 0.5, 0.5))
+    wait_for(lambda: control(page, "picture").input_value() == "5", "the kernel to follow")
+    for number, layer in enumerate(layers.LAYERS, 1):
+        page.keyboard.press(str(number))
+        wait_for(lambda wanted=layer: frames(page) == [wanted], f"{number} to choose {layer}")
+    mark = control(page, "mark for review")
+    page.keyboard.press("m")
+    wait_for(mark.is_checked, "the mark")
+    page.keyboard.press("m")
+    wait_for(lambda: not mark.is_checked(), "no mark")
+    said = title(page)
+    page.keyboard.press("Space")
+    wait_for(lambda: title(page) != said, "the spin")
+    page.keyboard.press("Space")
+    for focus in (page.widget.locator(PICTURE).first, button(page, "flicker").locator("..")):
+        focus.click()  # the notebook is in command mode: each of these would change it
+        press(page, "a b x d d z c v y r m m Shift+M Shift+ArrowDown Shift+Enter Control+Enter Alt+Enter o l h 0 0")
+        assert cells(page) == before
+    button(page, "next").focus()
+    press(page, "m m b a x d d y")
+    layer = control(page, "layer")
+    layer.select_option(layers.TRUE)
+    layer.focus()
+    page.keyboard.press("ArrowDown")
+    wait_for(lambda: frames(page) == [layers.PREDICTED], "the arrow to choose in the list")
+    note = control(page, "note")
+    note.focus()
+    page.keyboard.type("mabxdd 1 np+-0f")
+    assert note.input_value() == "mabxdd 1 np+-0f" and cells(page) == before
+    note.fill("")
+    page.keyboard.press("Escape")
+    assert page.widget.evaluate("widget => !widget.contains(document.activeElement)")
+    page.widget.locator(PICTURE).first.click()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.title") == "zoom out (-)"
+    assert cells(page) == before
+    first_picture(page)
+
+
+def papers(page) -> list[tuple]:
+    """Where each picture lies in its frame: width, left and top in frames."""
+    return page.widget.evaluate(
+        """widget => [...widget.querySelectorAll('.paper')].map(paper => {
+            const box = paper.parentElement.getBoundingClientRect(), at = paper.getBoundingClientRect();
+            return [at.width / box.width, (at.left - box.left) / box.width, (at.top - box.top) / box.height];
+        }).filter(place => !place.some(Number.isNaN))"""
+    )
+
+
+def test_zoom_and_pan_keep_both_sides_in_step(page, model):
+    first_picture(page, layers.CONTOURS)
+    control(page, "beside it").select_option(layers.ERRORS)
+    wait_for(lambda: len(frames(page)) == 2, "two pictures")
+    picture = page.widget.locator(PICTURE).first
+    picture.click()
+    page.keyboard.press("+")
+    assert [place[0] for place in papers(page)] == pytest.approx([1.5, 1.5])
+    page.keyboard.press("-")
+    box = page.widget.locator(".frame").first.bounding_box()
+    x, y = box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"]
+    page.mouse.move(x, y)
+    for _ in range(8):
+        page.mouse.wheel(0, -100)
+    wait_for(lambda: papers(page)[0][0] > 4, "the wheel")
+    left, right = papers(page)
+    assert left == pytest.approx(right, abs=1e-3) and left[0] == pytest.approx(1.2**8, rel=0.01)
+    assert (0.4 - left[1]) / left[0] == pytest.approx(0.4, abs=0.01)  # the point below the mouse stays there
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 40, steps=3)
+    page.mouse.up()
+    after = papers(page)
+    assert after[0] == pytest.approx(after[1], abs=1e-3)
+    assert after[0][1] - left[1] == pytest.approx(60 / box["width"], abs=0.01)
+    assert after[0][2] - left[2] == pytest.approx(40 / box["height"], abs=0.01)
+    wait_for(lambda: pixels(page.widget, 1).shape == (640, 960, 3), "the photo's own size")
+    screenshot(page, "zoomed")
+    page.keyboard.press("n")
+    wait_for(lambda: title(page) == model.title(1, 0.5), "the next picture")
+    assert papers(page) == after, "the same place of the next picture"
+    wait_for(lambda: pixels(page.widget, 1).shape == (640, 960, 3), "the next photo's own size")
+    page.keyboard.press("0")
+    assert papers(page) == [[1, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("zoom", [0, 2])
+def test_contours_are_one_or_two_pixels_wide_at_any_size(page, model, zoom):
+    first_picture(page, layers.CONTOURS)
+    page.widget.locator(PICTURE).first.click()
+    press(page, " ".join(["+"] * zoom) or "0")
+    page.wait_for_timeout(300)
+    shot = page.widget.locator(".frame").first.screenshot()
+    shown = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
+    widths = []
+    for row in shown[::3]:
+        orange = (row[:, 0] > 170) & (row[:, 2] < 90) & (row[:, 1] > 90) & (row[:, 1] < 200)
+        edges = np.flatnonzero(np.diff(np.r_[0, orange, 0]))
+        widths += (edges[1::2] - edges[::2]).tolist()
+    assert len(widths) > 20 and 1 <= np.median(widths) <= 2, np.unique(widths, return_counts=True)
+    page.keyboard.press("0")
+
+
+def test_flicker_shows_two_layers_in_one_place(page):
+    first_picture(page)
+    page.widget.locator(PICTURE).first.click()
+    page.keyboard.press("f")
+    wait_for(lambda: len(frames(page)) == 2, "a layer to compare with")
+    seen = []
+    wait_for(lambda: seen.append(frames(page)[0]) or set(seen) == {layers.ERRORS, layers.PHOTO}, "both in one place")
+    wait_for(lambda: frames(page)[0] == layers.PHOTO, "the other layer")
+    screenshot(page, "flicker")
+    flicker = button(page, "flicker")
+    assert flicker.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("f")
+    page.wait_for_timeout(1200)
+    assert frames(page) == [layers.ERRORS, layers.PHOTO] and flicker.get_attribute("aria-pressed") == "false"
+    page.emulate_media(reduced_motion="reduce")
+    page.keyboard.down("f")
+    page.wait_for_timeout(1200)
+    assert frames(page) == [layers.PHOTO, layers.PHOTO]
+    page.keyboard.up("f")
+    assert frames(page) == [layers.ERRORS, layers.PHOTO]
+    page.emulate_media(reduced_motion="no-preference")
+
+
+def test_thumbnails_show_the_neighbours(page, model):
+    first_picture(page)
+    page.wait_for_function("document.querySelectorAll('.strip img').length === 9")
+    strip = page.widget.locator(".strip button")
+    assert strip.nth(4).get_attribute("aria-current") == "true" and strip.count() == 9
+    assert strip.nth(3).get_attribute("aria-label").startswith("picture 48, ")
+    screenshot(page, "thumbnails")
+    strip.nth(6).click()
+    shows(page, model.compose(2, layers.ERRORS, 0.5, 0.5))
+    wait_for(lambda: control(page, "picture").input_value() == "3", "the controls")
+    page.keyboard.press("ArrowRight")  # the focus did not go with the thumbnail
+    shows(page, model.compose(3, layers.ERRORS, 0.5, 0.5))
+
+
+def places(page) -> list[tuple]:
+    """Where the controls stand on the page."""
+    buttons = [button(page, name) for name in ("next", "spin", "flicker", "save marks")]
+    boxes = [found.bounding_box() for found in (*buttons, control(page, "opacity"), control(page, "only make"))]
+    return [(box["x"], box["y"]) for box in boxes]
+
+
+def test_controls_do_not_jump(page, model):
+    first_picture(page)
+    before = places(page)
+    for layer in layers.LAYERS:
+        control(page, "layer").select_option(layer)
+        wait_for(lambda wanted=layer: frames(page) == [wanted], layer)
+        assert places(page) == before, layer
+    for number in ("33", "48", "9"):  # a long title, no prediction
+        control(page, "picture").fill(number)
+        control(page, "picture").press("Enter")
+        wait_for(lambda n=number: title(page) == model.title(int(n) - 1, 0.5), number)
+        assert places(page) == before, number
+    control(page, "only marked").check()
+    wait_for(lambda: "no picture passes" in title(page), "an empty list")
+    assert places(page) == before
+    for name in ("previous", "next", "spin", "flicker"):
+        assert button(page, name).is_disabled(), name
+    screenshot(page, "nothing_to_show")
+    control(page, "only marked").uncheck()
+    wait_for(lambda: title(page) == model.title(0, 0.5), "all pictures")
+    assert places(page) == before
+
+
+def test_it_is_readable_in_the_dark_theme(page):
+    def choose_theme(name):
+        page.get_by_role("menuitem", name="Settings", exact=True).click()
+        page.locator(".lm-Menu-item", has_text="Theme").first.click()
+        page.locator(".lm-Menu-item", has_text=name).first.click()
+
+    control(page, "layer").select_option(layers.HEAT)
+    choose_theme("JupyterLab Dark")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
+    colors = """viewer => ['.title', '.keys', '.bar button', '.ticks'].map(
+        name => getComputedStyle(viewer.querySelector(name)).color)"""
+    page.wait_for_timeout(500)
+    screenshot(page, "dark")
+    for color in page.locator(".carvana-viewer").evaluate(colors):
+        assert sum(map(int, re.findall(r"\d+", color)[:3])) > 400, color
+    choose_theme("JupyterLab Light")
+    page.wait_for_function("document.body.dataset.jpThemeLight === 'true'")
+    first_picture(page)
 
 
 def test_keyboard_alone_is_enough(page, model):
@@ -685,6 +924,20 @@ def test_search_sort_filter(page, model):
     search.fill(model.table["car_id"][16][:6])
     search.press("Enter")
     wait_for(lambda: model.table["car_id"][16] in title(page), "the second car")
+    search.fill("0")
+    search.press("Enter")
+    status = page.widget.locator(".widget-html span[role=status]").first
+    first, second = find_cars(model.table, model.order, "0")
+    wait_for(lambda: status.inner_text() == "1 of 2" and first in title(page), "how many there are")
+    search.press("Enter")
+    wait_for(lambda: status.inner_text() == "2 of 2" and second in title(page), "the next of them")
+    button(page, "next hit").click()
+    wait_for(lambda: status.inner_text() == "1 of 2" and first in title(page), "the first again")
+    search.fill("Rolls")
+    search.press("Enter")
+    wait_for(lambda: "no car with 'Rolls'" in status.inner_text(), "that there is none")
+    search.fill("")
+    search.press("Enter")
     control(page, "sort by").select_option("iou")
     wait_for(lambda: title(page) == model.title(47, 0.5) and "no prediction" in title(page), "the worst picture")
     control(page, "only view").select_option("3")
@@ -727,7 +980,7 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
     wait_for(lambda: title(page) == model.title(0, 0.5), "the first picture")
     seconds = page.widget.evaluate(
         """async widget => {
-            const image = widget.querySelector('.carvana-viewer img.picture');
+            const image = widget.querySelector('img.carvana-picture');
             const next = [...widget.querySelectorAll('button')].find(b => b.textContent.includes('next'));
             const seconds = [];
             for (let i = 0; i < 25; i++) {
@@ -744,161 +997,18 @@ def test_a_step_is_fast_and_narrow_windows_wrap(page, model):
     )
     assert np.median(seconds) < 2  # a machine that is not broken; how fast it is, is a matter for the benchmark
     control(page, "beside it").select_option(layers.PHOTO)
-    for width in (1100, 700):
+    for width in (1400, 1100, 700):
         page.set_viewport_size({"width": width, "height": 1000})
         page.wait_for_timeout(500)
-        assert (
-            page.widget.evaluate(
-                """widget => [...widget.querySelectorAll('.picture, input, select, button, .noUi-base')]
-                .filter(one => one.checkVisibility() && !one.closest('.strip'))
-                .filter(one => one.getBoundingClientRect().right > widget.getBoundingClientRect().right + 4)
-                .map(one => one.outerHTML.slice(0, 99))"""
-            )
-            == []
-        )  # within the margins
-        first, second = (page.widget.locator(".pane").nth(i).bounding_box() for i in range(2))
-        assert first["y"] == second["y"] and first["x"] + first["width"] <= second["x"]  # side by side
+        box = page.widget.bounding_box()
+        left, right = [frame.bounding_box() for frame in page.widget.locator(".frame").all()]
+        assert left["y"] == right["y"] and left["width"] == right["width"] and left["x"] + left["width"] < right["x"]
+        for part in page.widget.locator("img.carvana-picture, input, select, button, .noUi-base").all():
+            if part.is_visible():
+                inner = part.bounding_box()
+                assert inner["x"] + inner["width"] <= box["x"] + box["width"] + 4  # margins
         screenshot(page, f"narrow_{width}")
     page.set_viewport_size({"width": 1500, "height": 1000})
-    control(page, "beside it").select_option("none")
-
-
-def show_first(page, model):
-    control(page, "picture").fill("1")
-    control(page, "picture").press("Enter")
-    wait_for(lambda: title(page) == model.title(0, 0.5), "the first picture")
-
-
-def cells(page) -> list:
-    """What a key that reaches JupyterLab would change: the notebook's cells, their kinds and sources."""
-    return page.evaluate(
-        """() => [...document.querySelectorAll('.jp-Cell')]
-            .map(one => [one.className, one.querySelector('.cm-content')?.innerText])"""
-    )
-
-
-def test_keys_do_what_they_say_and_none_reaches_jupyterlab(page, model):
-    show_first(page, model)
-    control(page, "layer").select_option(layers.ERRORS)
-    shows(page, model.compose(0, layers.ERRORS, 0.5, 0.5))
-    page.widget.locator(".frame").first.click()
-    before = cells(page)
-    for key, position in {"n": 1, "ArrowDown": 2, "p": 1, "ArrowUp": 0, "ArrowRight": 1, "ArrowLeft": 0}.items():
-        page.keyboard.press(key)
-        shows(page, model.compose(position, layers.ERRORS, 0.5, 0.5))
-    page.keyboard.press("2")
-    shows(page, model.compose(0, layers.TRUE, 0.5, 0.5))
-    was_marked = control(page, "mark for review").is_checked()
-    page.keyboard.press("m")
-    wait_for(lambda: control(page, "mark for review").is_checked() != was_marked, "the mark")
-    page.keyboard.press("m")
-    for key in ("a", "b", "x", "d", "d", "y", "r", "Enter", "Delete"):  # of which JupyterLab would do something
-        page.keyboard.press(key)
-    page.widget.get_by_role("button", name="next").first.focus()
-    page.keyboard.press("m")  # also where a button has the focus
-    page.keyboard.press("m")
-    page.keyboard.press("5")
-    shows(page, model.compose(0, layers.ERRORS, 0.5, 0.5))
-    page.keyboard.press("Space")  # but a button keeps its own
-    shows(page, model.compose(1, layers.ERRORS, 0.5, 0.5))
-    note = control(page, "note")
-    note.fill("")
-    note.type("map 1")
-    assert note.input_value() == "map 1"
-    note.fill("")
-    assert cells(page) == before
-    page.widget.locator(".frame").first.click()
-    page.keyboard.press("p")
-
-
-def placed(page) -> list:
-    """Where zoom and hand have put the pictures."""
-    return page.widget.locator("img.picture").evaluate_all("all => all.map(one => one.style.transform)")
-
-
-def test_both_pictures_zoom_and_move_in_step(page, model):
-    show_first(page, model)
-    control(page, "beside it").select_option(layers.PHOTO)
-    shows(page, model.compose(0, layers.PHOTO, 0.5, 0.5), i=1)
-    frame = page.widget.locator(".frame").first
-    frame.scroll_into_view_if_needed()
-    frame.click()
-    box = frame.bounding_box()
-    x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 4
-    page.mouse.move(x, y)
-    page.mouse.wheel(0, -400)
-    wait_for(lambda: "scale(3." in placed(page)[0], "the zoom")
-    zoomed = placed(page)
-    page.mouse.down()
-    page.mouse.move(x + 40, y + 30, steps=4)
-    page.mouse.up()
-    moved = placed(page)
-    assert zoomed[0] == zoomed[1] and moved[0] == moved[1] != zoomed[0]
-    screenshot(page, "zoomed")
-    page.keyboard.press("0")
-    wait_for(lambda: placed(page)[0].endswith("scale(1)") and "translate(0%, 0%)" in placed(page)[0], "the whole")
-    page.keyboard.press("+")
-    wait_for(lambda: "scale(1.5)" in placed(page)[1], "a key's zoom")
-    page.keyboard.press("0")
-
-
-def test_flicker_shows_two_layers_in_one_place_by_turns(page):
-    control(page, "beside it").select_option(layers.PHOTO)
-    wait_for(lambda: page.widget.locator(".pane:visible").count() == 2, "two pictures")
-
-    def visible_panes():
-        hidden = "all => all.map(one => getComputedStyle(one).visibility === 'visible')"
-        return page.widget.locator(".pane").evaluate_all(hidden)
-
-    page.widget.locator(".frame").first.click()
-    page.keyboard.press("f")
-    seen = set()
-    wait_for(lambda: seen.add(tuple(visible_panes())) or len(seen) == 2, "both by turns")
-    assert seen == {(True, False), (False, True)}
-    first, second = (page.widget.locator(".pane").nth(i).bounding_box() for i in range(2))
-    assert first == second
-    screenshot(page, "flicker")
-    page.keyboard.press("f")
-    wait_for(lambda: visible_panes() == [True, True], "both again")
-    control(page, "beside it").select_option("none")
-
-
-def test_thumbnails_lead_to_their_pictures(page, model):
-    show_first(page, model)
-    strip = page.widget.locator(".strip button")
-    wait_for(lambda: strip.count() == 13 and strip.locator("img").count() == 13, "the thumbnails")
-    assert strip.nth(0).get_attribute("aria-pressed") == "true"
-    screenshot(page, "thumbnails")
-    strip.nth(4).click()
-    wait_for(lambda: title(page) == model.title(4, 0.5), "the fifth picture")
-    strip.nth(0).click()
-    wait_for(lambda: title(page) == model.title(0, 0.5), "the first")
-
-
-def test_nothing_to_show_keeps_its_place(page, model):
-    def place():
-        button = page.widget.get_by_role("button", name="next").first
-        return button.bounding_box()["y"] - page.widget.bounding_box()["y"]
-
-    show_first(page, model)
-    before = place()
-    control(page, "IoU below").fill("0")
-    control(page, "IoU below").press("Enter")
-    wait_for(lambda: "no picture passes" in title(page), "an empty list")
-    screenshot(page, "nothing_to_show")
-    assert abs(place() - before) <= 2
-    assert page.widget.get_by_role("button", name="next").first.is_disabled()
-    assert control(page, "mark for review").is_disabled()
-    control(page, "IoU below").fill("1")
-    control(page, "IoU below").press("Enter")
-    wait_for(lambda: title(page) == model.title(0, 0.5), "all pictures")
-    heights = set()
-    for layer in layers.LAYERS:  # controls stand still while layers and their legends change
-        control(page, "layer").select_option(layer)
-        wait_for(lambda name=layer: name in page.widget.locator("figcaption").first.inner_text(), layer)
-        heights.add(round(place()))
-    assert len(heights) == 1
-    control(page, "layer").select_option(layers.ERRORS)
 
 
 QUIZ = """
@@ -1098,7 +1208,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     page.get_by_role("button", name="save mask").click()
     wait_for(lambda: (folder / "corrected" / "car_01_mask_1.png").exists(), "the mask")
     page.get_by_text("pixels added").wait_for()
-    page.widget.locator(".carvana-viewer img.picture").first.wait_for()
+    page.widget.locator(PICTURE).first.wait_for()
     saved = cv2.imread(str(folder / "corrected" / "car_01_mask_1.png"), cv2.IMREAD_UNCHANGED)
     assert saved.shape == (1280, 1918) and set(np.unique(saved)) == {0, 255}
     differ = np.count_nonzero((saved > 0) != (expected > 0))
@@ -1119,7 +1229,7 @@ def test_a_mask_is_corrected_with_the_mouse(chromium, lab):
     page.get_by_text("1 stroke").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="discard the strokes").click()
-    page.widget.locator(".carvana-viewer img.picture").first.wait_for()
+    page.widget.locator(PICTURE).first.wait_for()
     assert len(list((folder / "corrected").iterdir())) == 1 and page.locator(".jp-CodeCell").count() == 1
     assert not outside
     page.close()

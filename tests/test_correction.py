@@ -3,6 +3,7 @@
 import errno
 import getpass
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from conftest import write_set
 
-from carvana_course.browser import MaskBrowser, correcting, corrections, review
+from carvana_course.browser import MaskBrowser, correcting, corrections, review, widget
 from carvana_lib import RunError, pairs, reading, runs
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
@@ -200,10 +201,17 @@ def test_a_mask_of_another_size_than_the_photo_is_refused(tmp_path):
     assert reading.read_mask(tmp_path / "corrected" / "a_01_mask_1.png").shape == (64, 96)
 
 
-def test_a_missing_package_is_told(browser, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "carvana_course.browser.editor", None)
-    browser.controls.correct.click()
-    assert "pip install anywidget" in browser.controls.status.value
+def test_a_missing_package_is_told_and_leaves_the_strip(monkeypatch, capsys):
+    for name in ("controls", "correcting", "editor", "viewer"):
+        monkeypatch.delitem(sys.modules, f"carvana_course.browser.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "anywidget", None)
+    browser = MaskBrowser(pd.DataFrame({"image_id": ["a_01"]}), np.zeros((1, *SHAPE, 3), np.uint8))
+    with pytest.raises(RunError, match="pip install anywidget"):
+        browser.widget  # noqa: B018  makes the controls
+    monkeypatch.setattr(widget, "is_live", lambda: True)
+    with pytest.raises(NotImplementedError):  # by which IPython goes on to the strip
+        browser._ipython_display_()
+    assert "pip install anywidget" in capsys.readouterr().out and "image/jpeg" in browser._repr_mimebundle_()[0]
 
 
 @pytest.mark.parametrize("image_id", ["a/b", "..", "a\nb", ""])

@@ -4,6 +4,7 @@ Nothing here needs a widget, so that notebooks executed without a reader, and te
 """
 
 import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -14,48 +15,18 @@ import pandas as pd
 
 from carvana_course.browser import layers
 from carvana_course.browser.corrections import newest_corrections
+from carvana_course.browser.ordering import arrange, check_table
 from carvana_course.browser.pairing import picture_numbers
 from carvana_course.browser.review import marks_in, read_review, user_name, write_marks
 from carvana_course.show import pictures
 from carvana_lib.reading import read_photo
 
 NONE = "none"
+ALL = "all"
+TABLE_ORDER = "table order"
 BEST_LAYERS = (layers.ERRORS, layers.PREDICTED, layers.TRUE, layers.PHOTO)  # the first that can be drawn is shown first
+THUMBNAIL_WIDTH = 96  # pixels
 LARGE_IS_BAD = ("fp", "fn", "loss", "error", "unsure")  # columns that put their largest value first
-
-
-def arrange(table, sort=None, largest_first=False, view=None, make=None, iou_below=1.0) -> np.ndarray:
-    """Positions of the rows that pass the filters, in the order of column `sort`; unknown values come last.
-
-    None filters nothing and keeps the table's order; so does `iou_below=1`. The table's index must be 0, 1, 2 ...
-    """
-    keep = np.ones(len(table), bool)
-    if view is not None:
-        keep &= (table["view"] == view).to_numpy()
-    if make is not None:
-        keep &= (table["make"] == make).to_numpy()
-    if iou_below < 1:
-        keep &= (table["iou"] < iou_below).to_numpy()
-    if sort is None:
-        return np.flatnonzero(keep)
-    column = table.loc[keep, sort]
-    if not pd.api.types.is_numeric_dtype(column):
-        column = column.astype(str)
-    return column.sort_values(ascending=not largest_first, kind="stable").index.to_numpy()
-
-
-def check_table(table, sort: str | None) -> pd.DataFrame:
-    """The table with an index 0, 1, 2 ... and the columns car_id and view. Raises ValueError for one without use."""
-    if len(table) == 0 or "image_id" not in table:
-        raise ValueError(f"the table needs rows and a column image_id; it has {len(table)} rows, {list(table)}")
-    table = table.reset_index(drop=True)
-    if "car_id" not in table:
-        table["car_id"] = table["image_id"]
-    if "view" not in table:
-        table["view"] = ""
-    if sort is not None and sort not in table:
-        raise ValueError(f"cannot sort by '{sort}'; the table has: {', '.join(map(str, table))}")
-    return table
 
 
 class Start(NamedTuple):
@@ -76,11 +47,14 @@ class Album:
         its label as name). A row's picture in the arrays is the one that its column `row` counts or else, in a table of
         which rows were dropped or sorted, its label. Photos (H, W, 3) uint8; masks (H, W), 0 is background;
         probabilities (H, W) from 0 to 1 or uint8 from 0 to 255. A function may return None: nothing known.
+    full_mask: as `mask`, but at the photo's own size: it is what is shown and corrected, and `mask`, the one that the
+        net was trained on and scored by, then serves IoU and Dice alone.
     layer, beside: the layers at the start (`layers.LAYERS`); sort: column at the start, worst first.
     background: (h, w, 3) uint8, what cut-outs are put on; review: CSV file of the marked pictures, read if it exists.
     width: of a picture on the page, pixels; cached: how many encoded pictures are kept in memory.
     corrected: folder for new masks; None: masks cannot be corrected. original: a function of the row that gives the
-        photo, or its path, at its own size, where `photo` gives a smaller one; masks to correct must have that size.
+        photo, or its path, at its own size, where `photo` gives a smaller one: it is what is seen after zooming in and
+        what is drawn on; masks to correct must have that size.
     who: the name that the review has for this person; None: that of the account.
 
     Raises ValueError for a table without rows or image_id, for arrays that are too short, where neither `row` nor the
@@ -89,13 +63,13 @@ class Album:
 
     def __init__(self, table, photo, mask=None, probability=None, *, layer=None, beside=NONE, sort=None, opacity=0.5,
                  threshold=0.5, background=None, review="review.csv", width=480, cached=64, corrected=None,
-                 original=None, who=None):  # fmt: skip
+                 original=None, who=None, full_mask=None):  # fmt: skip
         self.table = check_table(table, sort)
         self.labels = table.index
-        self.sources = {"photo": photo, "mask": mask, "probability": probability}
+        self.sources = {"photo": photo, "mask": mask, "probability": probability, "full_mask": full_mask}
         arrays = {name: array for name, array in self.sources.items() if array is not None and not callable(array)}
         self.numbers = picture_numbers(table, arrays) if arrays else None
-        self.has_mask = mask is not None
+        self.has_mask = mask is not None or full_mask is not None
         self.has_probability = probability is not None
         self.layers = layers.available(self.has_mask, self.has_probability)
         layer = layer or next(name for name in BEST_LAYERS if name in self.layers)
@@ -105,6 +79,7 @@ class Album:
         self.start = Start(layer, beside, sort, opacity, threshold)
         self.background = background
         self.width = width
+        self.lock = threading.RLock()  # of the caller's functions, which may not be safe for two threads
         self.review = Path(review)
         self.corrected = None if corrected is None else Path(corrected)
         self.new_masks = newest_corrections(self.corrected) if self.corrected else {}  # {image_id: file}
@@ -113,11 +88,12 @@ class Album:
         self.order = arrange(self.table, sort, sort in LARGE_IS_BAD)
         self.marks = marks_in(read_review(self.review))  # {image_id: note}
         self.known_marks = dict(self.marks)  # as they were in the file when this person last saw it
-        # the latest results of three methods, for the widget asks for the same picture again and again
+        # the latest results of some methods, for the widget asks for the same picture again and again
         self.cached_load = lru_cache(maxsize=6)(self.load)
         self.cached_title = lru_cache(maxsize=1024)(self.title)
         self.cached_jpeg = lru_cache(maxsize=cached)(self.jpeg)
-        self.cached_thumbnail = lru_cache(maxsize=256)(self.thumbnail)
+        self.cached_outlines = lru_cache(maxsize=cached)(self.outlines)
+        self.cached_thumbnail = lru_cache(maxsize=1024)(self.thumbnail)
 
     def row(self, position: int) -> pd.Series:
         """A row of the table under the label that it came with."""
@@ -127,17 +103,30 @@ class Album:
 
     def load(self, position: int) -> tuple:
         """(photo, mask, probability) of a row of the table, checked; the latter two may be None."""
-        row = self.row(position)
-        found = []
-        for source in self.sources.values():
-            if source is None:
-                found.append(None)
-            elif callable(source):
-                found.append(source(row))
-            else:
-                found.append(source[int(self.numbers[position])])
-        photo, mask, probability = found
-        return pictures.as_photo(photo), pictures.as_mask(mask), pictures.as_probability(probability)
+        photo = pictures.as_photo(self.read("photo", position))
+        mask = self.read("mask" if self.sources["full_mask"] is None else "full_mask", position)
+        probability = self.read("probability", position)
+        return photo, pictures.as_mask(mask), pictures.as_probability(probability)
+
+    def read(self, name: str, position: int):
+        """What one of the sources has for a row of the table, or None."""
+        source = self.sources[name]
+        if source is None:
+            return None
+        if not callable(source):
+            return source[int(self.numbers[position])]
+        with self.lock:
+            return source(self.row(position))
+
+    def read_original(self, position: int) -> np.ndarray:
+        """(H, W, 3) uint8: the photo of a row at its own size, read anew."""
+        if self.original is None:
+            return pictures.as_photo(self.read("photo", position))
+        with self.lock:
+            photo = self.original(self.row(position))
+        if isinstance(photo, str | os.PathLike):
+            photo = read_photo(Path(photo))
+        return pictures.as_photo(photo)
 
     def score(self, position: int, threshold: float) -> tuple[float, float] | None:
         """(IoU, Dice) at the threshold; without predictions those of the table, None where nothing is known."""
@@ -145,42 +134,51 @@ class Album:
             known = self.table.loc[position, ["iou", "dice"]]
             return None if known.isna().any() else tuple(known)
         _, mask, probability = self.cached_load(position)
+        if self.sources["full_mask"] is not None and self.sources["mask"] is not None:
+            mask = pictures.as_mask(self.read("mask", position))
         return layers.mask_score(mask, probability, threshold)
 
-    def compose(self, position: int, layer: str, opacity: float, threshold: float, zoom: int = 1) -> np.ndarray:
-        """(H, W, 3) uint8: one picture as it is shown; `zoom` times as large, on the original photo if there is one."""
-        photo, mask, probability = self.cached_load(position)
-        if zoom > 1 and self.original is not None:
-            photo = self.original_photo(position)
-        shown = zoom * self.width
-        if layer == layers.CONTOURS and photo.shape[1] < shown:  # else lines would be as coarse as its pixels
-            height = round(shown * photo.shape[0] / photo.shape[1])
-            photo = cv2.resize(photo, (shown, height), interpolation=cv2.INTER_LINEAR)
-        return layers.compose(photo, mask, probability, layer, opacity, threshold, self.background, shown)
+    def scored_on(self, position: int | None) -> str:
+        """On which pixels IoU and Dice are counted, where that is not what is seen; '' elsewhere."""
+        if position is None or self.sources["full_mask"] is None or self.sources["mask"] is None:
+            return ""
+        height, width = pictures.as_mask(self.read("mask", position)).shape
+        return f" (scored on masks of {width}x{height})"
 
-    def jpeg(self, position: int, layer: str, opacity: float, threshold: float, zoom: int = 1) -> bytes:
+    def compose(self, position: int, layer: str, opacity: float, threshold: float) -> np.ndarray:
+        """(H, W, 3) uint8: one picture as it is shown."""
+        return layers.compose(*self.cached_load(position), layer, opacity, threshold, self.background)
+
+    def jpeg(self, position: int, layer: str, opacity: float, threshold: float) -> bytes:
         """The same as JPEG."""
-        return layers.encode_jpeg(self.compose(position, layer, opacity, threshold, zoom))
+        return layers.encode_jpeg(self.compose(position, layer, opacity, threshold))
 
-    def original_photo(self, position: int) -> np.ndarray:
-        """(H, W, 3) uint8: the photo at its own size, read anew; as `photo` gives it where there is no `original`."""
-        if self.original is None:
-            return self.load(position)[0]
-        photo = self.original(self.row(position))
-        if isinstance(photo, str | os.PathLike):
-            photo = read_photo(Path(photo))
-        return pictures.as_photo(photo)
+    def larger_jpeg(self, position: int, layer: str, opacity: float, threshold: float) -> bytes:
+        """The same of the photo's own size; below contours, which the page draws, the photo alone."""
+        layer = layers.PHOTO if layer == layers.CONTOURS else layer
+        _, mask, probability = self.cached_load(position)
+        photo = self.read_original(position)
+        return layers.encode_jpeg(layers.compose(photo, mask, probability, layer, opacity, threshold, self.background))
+
+    def aspect(self) -> float:
+        """Width by height of the first photo; of Carvana's where it cannot be read."""
+        try:
+            height, width = self.cached_load(int(self.order[0]))[0].shape[:2]
+        except Exception:  # the caller's functions may raise anything; the widget says what
+            return 1.5
+        return width / height
 
     def thumbnail(self, position: int) -> bytes:
-        """A small JPEG of a photo; a grey one where it cannot be read."""
-        try:
-            photo = self.load(position)[0]
-        except Exception:  # the caller's functions may raise anything; the picture itself tells what
-            photo = np.full((64, 96, 3), 128, np.uint8)
-        height, width = photo.shape[:2]
-        scale = 144 / width
-        size = (144, max(1, round(scale * height)))
-        return layers.encode_jpeg(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), quality=75)
+        """The photo, THUMBNAIL_WIDTH pixels wide, as JPEG."""
+        photo = pictures.as_photo(self.read("photo", position))
+        height = max(1, round(THUMBNAIL_WIDTH * photo.shape[0] / photo.shape[1]))
+        small = cv2.resize(photo, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
+        return layers.encode_jpeg(small, quality=80)
+
+    def outlines(self, position: int, threshold: float) -> list[dict]:
+        """The outlines of the true and of the predicted mask on the true mask's pixels: path, size, color and width."""
+        _, mask, probability = self.cached_load(position)
+        return layers.outlines(mask, probability, threshold)
 
     def title(self, position: int, threshold: float) -> str:
         """id, view, make and model, IoU, Dice; what is missing, and which new mask there is."""
@@ -224,12 +222,6 @@ class Album:
         legend = layers.legend(start.layer, self.has_mask, self.has_probability)
         alt = f"The first of {len(self.table)} pictures"
         return pictures.picture_grid(shown, titles, columns=4, legend=legend, alt=alt)
-
-    def cars(self) -> dict[str, object]:
-        """What the search offers: {id, make and model: car_id}."""
-        names = [name for name in ("car_id", "make", "model") if name in self.table]
-        rows = self.table[names].drop_duplicates("car_id").fillna("")
-        return {" ".join(str(part) for part in row if part != ""): row[0] for row in rows.itertuples(index=False)}
 
     def write_marks(self) -> None:
         """Write the marked pictures with their notes and all that the table knows. Raises RunError where that fails."""

@@ -1,44 +1,42 @@
 """The controls of the mask browser: what each is, how wide it is and in which row. What they do is in `widget.py`."""
 
-import html
-
 import ipywidgets as W
 
 from carvana_course.browser import layers
-from carvana_course.browser.album import LARGE_IS_BAD, NONE
+from carvana_course.browser.album import ALL, LARGE_IS_BAD, NONE, TABLE_ORDER
+from carvana_course.browser.ordering import car_names
+from carvana_course.browser.viewer import Viewer
 
-ALL = "all"
-TABLE_ORDER = "table order"
+SPIN_MS = 100  # between two views
 ROW = {"display": "flex", "flex_flow": "row wrap", "align_items": "center", "grid_gap": "2px 16px", "width": "100%"}
-COLOR_SCALE = "<span class='scale'><i style='background:linear-gradient(90deg,{})'></i><span>{}</span></span>"
-CHIP = "<span style='display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 .9em;background:{}'></span>{}"
 
 
 class Controls:
-    """Every control of one album's browser, with the values it starts from; `page` holds them all, row by row."""
+    """Every control of one album's browser, with the values it starts from; `page` holds them all, row by row.
 
-    def __init__(self, album):
+    hear: what the viewer calls with what a person does there.
+    """
+
+    def __init__(self, album, hear):
         table = album.table
         start = album.start
         makes = sorted(set(table["make"].dropna().astype(str))) if "make" in table else []
 
-        from carvana_course.browser.viewer import Viewer  # which needs anywidget, as nothing else here does
-
-        self.viewer = Viewer(
-            album.width, album.layers, album.cached_thumbnail, album.press, album.show, album.draw_for_zoom
-        )
+        self.viewer = Viewer(hear, width=album.width, aspect=album.aspect(), layers=len(album.layers))
 
         self.previous = W.Button(description="previous", icon="arrow-left", layout={"width": "100px"})
         self.next = W.Button(description="next", icon="arrow-right", layout={"width": "100px"})
+        self.previous.add_class("carvana-previous")  # viewer.js shows the next picture before Python hears of it
+        self.next.add_class("carvana-next")
         self.number = W.IntSlider(min=1, max=1, continuous_update=False)
         self.number_field = W.BoundedIntText(min=1, max=1)
         number = labelled(self.number, self.number_field, "picture", "place in the order that is set below")
-        self.count = W.HTML()
+        self.count = W.HTML(layout={"width": "70px"})
         side = {"options": [("", 0)], "tooltip": "the side from which the car is seen"}
         self.view = sized(100, W.Dropdown(description="view", **side))
         self.view_slider = W.SelectionSlider(readout=False, layout={"width": "150px"}, **side)
         self.spin = W.ToggleButton(description="spin", icon="refresh", layout={"width": "90px"})
-        self.play = W.Play(interval=110, repeat=True, layout={"display": "none"})
+        self.play = W.Play(interval=SPIN_MS, repeat=True, layout={"display": "none"})
         W.link((self.spin, "value"), (self.play, "playing"))
 
         self.layer = sized(190, W.Dropdown(description="layer", options=album.layers, value=start.layer))
@@ -52,11 +50,14 @@ class Controls:
         threshold = labelled(self.threshold, threshold_field, "threshold", "car from this probability on")
         hide_unless(layers.PREDICTED in album.layers, threshold)
 
-        self.car = sized(250, W.Combobox(description="find car", options=list(album.cars()), continuous_update=False))
+        self.car = sized(
+            250, W.Combobox(description="find car", options=list(car_names(table)), continuous_update=False)
+        )
         self.car.placeholder = "id, make or model"
-        self.next_hit = sized(90, W.Button(description="next hit", icon="search"))
-        self.hits = W.HTML()
-        self.car.tooltip = "type a part of a car's id, make or model, then Enter"
+        self.car.tooltip = "type a part of a car's id, make or model, then Enter; Enter again goes to the next car"
+        self.car.add_class("carvana-find")  # viewer.js hears the second Enter
+        self.next_hit = sized(90, W.Button(description="next hit", disabled=True))
+        self.found = W.HTML(layout={"width": "200px", "max_width": "100%"})
         orders = [TABLE_ORDER, *table]
         self.sort = sized(200, W.Dropdown(description="sort by", options=orders, value=start.sort or TABLE_ORDER))
         largest_first = start.sort in LARGE_IS_BAD
@@ -69,9 +70,10 @@ class Controls:
         below = labelled(self.below, W.BoundedFloatText(max=1, step=0.005), "IoU below", "1 shows all")
         hide_unless("iou" in table, below)
 
+        self.only_marked = sized(110, W.Checkbox(description="only marked", indent=False))
+
         self.mark = sized(130, W.Checkbox(description="mark for review", indent=False))
         self.note = sized(360, W.Text(description="note", placeholder="what is wrong?", continuous_update=False))
-        self.only_marked = sized(120, W.Checkbox(description="only marked", indent=False))
         self.save = sized(120, W.Button(description="save marks", icon="save"))
         self.save.tooltip = f"write the marked pictures to {album.review}"
         self.status = W.HTML()
@@ -87,8 +89,9 @@ class Controls:
         rows = [
             [self.previous, self.next, number, self.count, self.view, self.view_slider, self.spin, self.play],
             [self.layer, self.beside, opacity, threshold],
-            [self.car, self.next_hit, self.hits, self.sort, self.largest, self.only_view, self.only_make, below],
-            [self.mark, self.note, self.only_marked, self.save, self.status],
+            [self.car, self.next_hit, self.found],
+            [self.sort, self.largest, self.only_view, self.only_make, below, self.only_marked],
+            [self.mark, self.note, self.save, self.status],
         ]
         if album.corrected:
             rows.insert(-1, [self.accept, self.correct, self.start, self.to_do])
@@ -96,17 +99,41 @@ class Controls:
         self.surface = W.VBox([], layout={"display": "none", "width": "100%"})
         self.page = W.VBox([self.viewer, self.surface, *self.rows])
         self.page.add_class("carvana-browser")
-        self.need_a_picture = [self.previous, self.next, self.spin, self.view, self.view_slider, self.mark, self.note]
-        self.need_a_picture += [self.number, self.number_field, self.accept, self.correct]
+        steps = [self.previous, self.next, self.number, self.number_field, self.view, self.view_slider, self.spin]
+        self.updating = False
+        self.of_a_picture = [*steps, self.mark, self.note, self.accept, self.correct]
+
+    def on_change(self, handler, *controls):
+        """Call `handler` with the new value when a person changes one of the controls, not when `update` does."""
+
+        def heard(change):
+            if not self.updating:
+                handler(change.new)
+
+        for control in controls:
+            control.observe(heard, "value")
+
+    def update(self, **traits):
+        """Set traits of controls, {control: {trait: value}}, without the handlers of `on_change`."""
+        self.updating = True
+        try:
+            for name, values in traits.items():
+                for trait, value in values.items():
+                    setattr(getattr(self, name), trait, value)
+        finally:
+            self.updating = False
+
+    def close(self) -> None:
+        """Take all of it off the page."""
+        close_widget(self.page)
 
     def draw_on(self, widgets: list) -> tuple:
-        """Show these widgets in place of pictures and rows, or these again; what was shown in their place."""
+        """Show these widgets in place of all but the title, or the rows again; what was shown in their place."""
         before = self.surface.children
-        self.viewer.layout.display = "none" if widgets else ""
+        change_class = self.page.add_class if widgets else self.page.remove_class
+        change_class("carvana-editing")
         self.surface.children = widgets
         self.surface.layout.display = "" if widgets else "none"
-        if not widgets:
-            self.viewer.send({"kind": "focus"})  # else keys would go to JupyterLab
         for row in self.rows:
             row.layout.display = "none" if widgets else ROW["display"]
         return before
@@ -138,15 +165,6 @@ def hide_unless(is_of_use, control) -> None:
     """Take a control off the page where there is nothing for it to choose or to change."""
     if not is_of_use:
         control.layout.display = "none"
-
-
-def caption(layer: str, has_mask: bool, has_probability: bool) -> str:
-    """The layer's name and its colours as HTML; those of the heat map as a scale."""
-    colors = layers.legend(layer, has_mask, has_probability)
-    if layer == layers.HEAT:
-        ticks = "".join(f"<span>{name}</span>" for name in colors)
-        return f"{layer}: probability" + COLOR_SCALE.format(",".join(colors.values()), ticks)
-    return html.escape(layer) + "".join(CHIP.format(color, html.escape(name)) for name, color in colors.items())
 
 
 def close_widget(widget) -> None:

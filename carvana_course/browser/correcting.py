@@ -5,6 +5,7 @@ import numpy as np
 
 from carvana_course.browser.controls import close_widget
 from carvana_course.browser.corrections import check_writable, save_mask
+from carvana_course.browser.editor import MaskEditor
 from carvana_course.browser.review import ACCEPTED, CORRECTED, add_change, now, shown_from
 from carvana_course.show.pictures import stretch
 from carvana_lib import CarvanaError, DataError, RunError
@@ -17,7 +18,6 @@ TRUE_MASK = "true mask"
 FROM_NOTHING = "nothing"
 MOST_PIXELS = 50_000_000  # of a photo to draw on; the page needs 20 bytes for each
 LONGEST_SIDE = 16_384  # pixels of a canvas, in the browsers that allow least
-NO_BRUSH = "drawing needs the package anywidget: 'pip install anywidget', then reload the page"
 OPENING = "<span role='status'>opening the picture; if nothing appears here, reload the page: {}</span>"
 NEW_PACKAGE = "JupyterLab takes a package that was just installed only then"
 
@@ -45,7 +45,7 @@ class Correcting:
 
     def photo(self, position: int) -> np.ndarray:
         """(H, W, 3) uint8: the photo at its own size, read anew. Raises DataError where it cannot be drawn on."""
-        photo = self.browser.original_photo(position)
+        photo = self.browser.read_original(position)
         height, width = photo.shape[:2]
         if height * width > MOST_PIXELS or max(height, width) > LONGEST_SIDE:
             limit = f"{MOST_PIXELS // 10**6} million, or {LONGEST_SIDE:,} on one side"
@@ -98,14 +98,9 @@ class Correcting:
             return
         image_id = str(browser.table.loc[position, "image_id"])
         try:
-            from carvana_course.browser.editor import MaskEditor
-
             check_writable(self.folder)
             photo = self.photo(position)
             mask, source = self.start(position, browser.controls.start.value, photo.shape[:2])
-        except ImportError:
-            browser.show_status(NO_BRUSH)
-            return
         except Exception as error:
             browser.show_status(f"{image_id} cannot be corrected: {error}")
             return
@@ -151,5 +146,6 @@ class Correcting:
             raise RunError(str(error)) from error
         browser.new_masks[image_id] = path
         browser.cached_title.cache_clear()
+        browser.drawing.renew()
         browser.show(position)
         return f"{action}: {path}, {added:,} pixels added and {removed:,} removed"

@@ -4,9 +4,12 @@ Photos are (H, W, 3) uint8 RGB, masks (H, W) with 0 for background, probabilitie
 probability may have another size than the photo; they are stretched over it.
 """
 
+import io
+
 import cv2
 import matplotlib
 import numpy as np
+from PIL import Image
 
 from carvana_course.show.figures import ORANGE, SKY
 from carvana_course.show.pictures import ERROR_COLORS, error_map, overlay, stretch
@@ -23,6 +26,7 @@ LAYERS = (PHOTO, TRUE, PREDICTED, CONTOURS, ERRORS, HEAT, CUT_OUT)
 COLORS = {"true": ORANGE, "predicted": SKY}
 RAMP = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=-1)  # (1, 256, 3): each value a byte can have
 HEAT_COLORS = matplotlib.colormaps["cividis"](np.arange(256), bytes=True)[:, None, :3]  # (256, 1, 3) uint8
+HEAT_SCALE = [matplotlib.colors.to_hex(HEAT_COLORS[at, 0] / 255) for at in (0, 32, 64, 96, 128, 160, 192, 224, 255)]
 GREYS = np.linspace(250, 190, 256).round().astype(np.uint8)
 STUDIO = GREYS[:, None, None].repeat(3, axis=-1)  # (256, 1, 3): a grey background, light at the top
 
@@ -60,14 +64,12 @@ def compose(
     opacity: float = 0.5,
     threshold: float = 0.5,
     background=None,
-    shown: int = 480,
 ) -> np.ndarray:
     """The photo with one of LAYERS on it: (H, W, 3) uint8 of the photo's size, the photo itself where data lacks.
 
     `opacity` acts on the two masks and on the heat map: 0 shows the photo alone, 1 the layer alone. `threshold` makes
     the predicted mask; the cut-out shows the predicted car, or the true one where there is no prediction, on
-    `background`, (h, w, 3) uint8. Contours are as wide as they are to be where the photo is `shown` pixels wide. Raises
-    ValueError for an unknown layer.
+    `background`, (h, w, 3) uint8. Raises ValueError for an unknown layer.
     """
     if layer not in LAYERS:
         raise ValueError(f"unknown layer '{layer}'; there are: {', '.join(LAYERS)}")
@@ -86,7 +88,7 @@ def compose(
     if layer == PREDICTED:
         return tint(photo, predicted, COLORS["predicted"], opacity)
     if layer == CONTOURS:
-        return draw_contours(photo, true, predicted, shown)
+        return draw_contours(photo, true, predicted)
     if layer == ERRORS:
         return draw_errors(photo, true, predicted)
     if layer == HEAT:
@@ -121,15 +123,11 @@ def draw_errors(photo: np.ndarray, true: np.ndarray, predicted: np.ndarray) -> n
     return picture
 
 
-def draw_contours(
-    photo: np.ndarray, true: np.ndarray | None, predicted: np.ndarray | None, shown: int = 480
-) -> np.ndarray:
-    """The photo with the outline of the true mask and, over it, of the predicted one: where the photo is `shown` pixels
-    wide, they are 2 and 1 pixels wide.
-    """
+def draw_contours(photo: np.ndarray, true: np.ndarray | None, predicted: np.ndarray | None) -> np.ndarray:
+    """The photo with the outline of the true mask (wide) and, over it, of the predicted one (narrow)."""
     picture = photo.copy()
-    width = max(1, round(photo.shape[1] / shown))
-    for mask, color, thickness in ((true, COLORS["true"], 2 * width), (predicted, COLORS["predicted"], width)):
+    width = max(1, round(photo.shape[1] / 480))
+    for mask, color, thickness in ((true, COLORS["true"], 4 * width), (predicted, COLORS["predicted"], 2 * width)):
         if mask is not None:
             contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
             rgb = (255 * np.array(matplotlib.colors.to_rgb(color))).round().tolist()
@@ -137,19 +135,45 @@ def draw_contours(
     return picture
 
 
+def outlines(mask, probability, threshold: float = 0.5) -> list[dict]:
+    """What CONTOURS shows as lines for the page, which keep their width in any zoom: one a mask that is there.
+
+    Each has its path in SVG through pixels counted from 0, the size (W, H) of what it is counted in, a color, and a
+    width in pixels of the screen. The predicted mask is made where it is scored, on the true mask's pixels.
+    """
+    found = []
+    if mask is not None:
+        found.append({"path": path(mask), "color": COLORS["true"], "width": 2, "size": mask.shape[::-1]})
+    if probability is not None:
+        probability = probability if mask is None else stretch(probability, mask.shape)
+        predicted = (probability >= threshold).astype(np.uint8)
+        found.append({"path": path(predicted), "color": COLORS["predicted"], "width": 1, "size": predicted.shape[::-1]})
+    return found
+
+
+def path(mask: np.ndarray) -> str:
+    """The outline of a mask (H, W) uint8 {0, 1} as an SVG path."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    return "".join(f"M{' '.join(map(str, contour.ravel().tolist()))}Z" for contour in contours)
+
+
 def legend(layer: str, has_mask: bool, has_probability: bool) -> dict[str, str]:
     """What the colours of a layer mean: {meaning: colour}."""
     if layer == ERRORS:
         return ERROR_COLORS
     if layer == HEAT:
-        ticks = [0, 0.25, 0.5, 0.75, 1]
-        return {f"{tick:g}": matplotlib.colors.to_hex(HEAT_COLORS[round(255 * tick), 0] / 255) for tick in ticks}
+        return {"probability 0": HEAT_SCALE[0], "0.5": HEAT_SCALE[4], "1": HEAT_SCALE[8]}
     meanings = []
     if layer == TRUE or (layer == CONTOURS and has_mask):
         meanings.append("true")
     if layer == PREDICTED or (layer == CONTOURS and has_probability):
         meanings.append("predicted")
     return {name: COLORS[name] for name in meanings}
+
+
+def jpeg_size(jpeg: bytes) -> tuple[int, int]:
+    """(W, H) of a JPEG, from its header."""
+    return Image.open(io.BytesIO(jpeg)).size
 
 
 def encode_jpeg(picture: np.ndarray, quality: int = 90) -> bytes:

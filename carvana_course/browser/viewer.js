@@ -1,12 +1,15 @@
-// The pictures of the mask browser. Python says what is shown; zoom, flicker and thumbnails are the page's own affair.
+// The pictures of the mask browser: what Python composes stands here side by side, with one zoom for both, a strip of
+// thumbnails, a flicker between two layers, and keys for all of the browser. One trait, `shown`, is a whole step.
 
-const HELP = "Keys: ← → view, ↑ ↓ or n p picture, 1 to NUMBER layer, m mark, space spin, + − zoom, 0 whole, f flicker. " +
-  "Click the picture first; then the wheel zooms and dragging moves it.";
-const KEYS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "n", "p", "m", " ", "f", "+", "=", "-", "0"]);
-const FLICKER_MS = 450;
-const REST_MS = 150;  // without a step, before thumbnails are asked for
-const MOST = 16;  // times zoom
-const KEPT = 600;  // thumbnails
+const LARGEST_ZOOM = 32;
+const FLICKER_MS = 500;
+const REST_MS = 150;  // without a step or a zoom, after which thumbnails and larger pictures are asked for
+const SAVED_URLS = 12;
+const KEPT = 48;  // pictures that Python has sent ahead; ahead.py has the same number
+const GOES = { ArrowLeft: ["turn", -1], ArrowRight: ["turn", 1], ArrowUp: ["step", -1], ArrowDown: ["step", 1],
+  p: ["step", -1], n: ["step", 1], m: ["mark"], " ": ["spin"] };
+const TYPED_INTO = "input:not([type=checkbox], [type=range], [type=button]), textarea, select, [contenteditable=true]";
+const PRESSED = "button, input[type=checkbox], a, summary";
 
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
@@ -14,196 +17,359 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
-function url(buffer) {
-  return URL.createObjectURL(new Blob([buffer], { type: "image/jpeg" }));
+function svg(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
 }
 
-// A field in which a key has a meaning of its own.
-function isField(target) {
-  return target.closest("input, select, textarea, [role='slider'], [contenteditable='true']") !== null;
+const jpegUrl = bytes => URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+
+// A picture in its frame, and below it what its colours mean.
+class Frame {
+  constructor() {
+    this.image = element("img", { className: "carvana-picture", draggable: false, hidden: true });
+    this.lines = svg("svg", { "aria-hidden": "true" });
+    this.paper = element("div", { className: "paper" }, this.image, this.lines);
+    this.box = element("div", { className: "frame" }, this.paper);
+    this.caption = element("figcaption");
+    this.figure = element("figure", {}, this.box, this.caption);
+  }
+
+  show(picture, url, title) {
+    this.image.hidden = !url;
+    if (url) this.image.src = url;
+    this.image.alt = `${picture.layer} of ${title}`;
+    const [width, height] = picture.size || [1, 1];
+    this.lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.lines.replaceChildren(...(url ? picture.outlines : []).map(line => svg("path", { d: line.path,
+      stroke: line.color, "stroke-width": line.width,
+      transform: `scale(${width / line.size[0]} ${height / line.size[1]}) translate(0.5 0.5)` })));
+    const chips = picture.legend.map(([name, color]) => {
+      const chip = element("span", { className: "chip" });
+      chip.style.background = color;
+      return element("span", {}, chip, name);
+    });
+    this.caption.replaceChildren(picture.layer, ...chips, ...(picture.scale.length ? [colorBar(picture.scale)] : []));
+    this.caption.title = [picture.layer, ...picture.legend.map(([name]) => name)].join(" · ");
+  }
+
+  place({ scale, x, y }) {
+    Object.assign(this.paper.style, { width: `${100 * scale}%`, height: `${100 * scale}%`,
+      left: `${-100 * scale * x}%`, top: `${-100 * scale * y}%` });
+    this.image.classList.toggle("sharp", this.image.naturalWidth > 0 && this.enlarged(scale) > 3);
+  }
+
+  enlarged(scale) {  // screen pixels of a pixel of the picture
+    return this.box.clientWidth * scale * devicePixelRatio / this.image.naturalWidth;
+  }
+}
+
+function colorBar(colors) {
+  const bar = element("div", { className: "colors" }), ticks = element("div", { className: "ticks" });
+  bar.style.background = `linear-gradient(to right, ${colors.join(", ")})`;
+  for (const value of [0, 0.25, 0.5, 0.75, 1]) {
+    const tick = element("span", { textContent: value });
+    tick.style.left = `${100 * value}%`;
+    ticks.append(tick);
+  }
+  const scale = element("div", { className: "scale", role: "img", title: "probability of car" }, bar, ticks);
+  scale.setAttribute("aria-label", "scale of the probability from 0 to 1");
+  return scale;
 }
 
 function render({ model, el }) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)"), zoom = { scale: 1, x: 0, y: 0 };
+  const ahead = new Map(), expected = [];  // what `shown` will be at a position; the positions shown before Python said so
+  const frames = [new Frame(), new Frame()], thumbnails = new Map(), pointers = new Map(), saved = [];
+  let shown = model.get("shown"), urls = [], largest = null, resting = null, flickering = null, flipped = false;
+  let searched = "";
+
+  const send = (kind, value = null) => model.send({ kind, value });
+  const button = (label, title, action) => element("button", { type: "button", textContent: label, title, onclick: action });
   const title = element("b", { className: "title" });
   title.setAttribute("role", "status");
-  const panes = element("div", { className: "panes" });
-  const strip = element("div", { className: "strip" });
-  strip.setAttribute("role", "group");
-  strip.setAttribute("aria-label", "neighbours in this order");
-  const help = element("p", { className: "help", textContent: HELP.replace("NUMBER", model.get("layers").length) });
-  const root = element("div", { className: "carvana-viewer", tabIndex: 0 }, title, panes, strip, help);
-  root.setAttribute("role", "group");
-  root.setAttribute("aria-label", `pictures. ${help.textContent}`);
-  root.style.setProperty("--width", `${model.get("width")}px`);
-  el.append(root);
+  const stage = element("div", { className: "stage", tabIndex: 0 }, ...frames.map(frame => frame.figure));
+  const keys = `← → view, ↑ ↓ or p n picture, m mark, 1 to ${model.get("layers")} layer, space spin, ` +
+    "f flicker, + − 0 zoom, Esc leaves";
+  stage.setAttribute("role", "application");
+  stage.setAttribute("aria-label", `pictures. Keys: ${keys}`);
+  const strip = element("div", { className: "strip", role: "group" });
+  strip.setAttribute("aria-label", "thumbnails");
+  const percent = button("100 %", "the whole picture (0)", () => zoomTo(1));
+  percent.className = "percent";
+  const flicker = button("flicker", "show two layers in turn in one place (f)", () => {});
+  const bar = element("div", { className: "bar" }, button("−", "zoom out (-)", () => zoomTo(zoom.scale / 1.5)), percent,
+    button("+", "zoom in (+); wheel and drag work too", () => zoomTo(1.5 * zoom.scale)), flicker,
+    element("span", { className: "keys", textContent: `Keys: ${keys}` }));
+  const root = element("div", { className: "carvana-viewer" }, title, stage, strip, bar);
+  const edge = 2 * model.get("width") + 8;
+  stage.style.maxWidth = strip.style.maxWidth = `${edge}px`;
+  for (const frame of frames) {
+    frame.figure.style.maxWidth = `${model.get("width")}px`;
+    frame.box.style.aspectRatio = model.get("aspect");
+  }
+  el.replaceChildren(root);
 
-  const frames = [0, 1].map(() => {
-    const image = element("img", { className: "picture", draggable: false });
-    const frame = element("div", { className: "frame" }, image);
-    const caption = element("figcaption");
-    const pane = element("figure", { className: "pane" }, frame, caption);
-    panes.append(pane);
-    return { image, frame, caption, pane };
-  });
-  const thumbnails = new Map();  // position -> address
-  let zoom = { scale: 1, x: 0, y: 0 };  // x and y: where the picture's corner is, in widths and heights of the frame
-  let flicker = 0;
-  let rest = 0;
-  let waiting = false;  // for a thumbnail
-
-  // Pictures
-
-  function draw() {
-    const { title: text, pictures, captions } = model.get("shown");
-    title.textContent = text;
-    title.title = text;
-    frames.forEach(({ image, caption, pane }, i) => {
-      pane.hidden = i >= Math.max(pictures.length, 1);
-      caption.innerHTML = captions[i] ?? "";
-      image.alt = pictures[i] ? `${text}: ${caption.textContent}` : "";
-      const before = image.src;
-      if (pictures[i]) image.src = url(pictures[i]);
-      else image.removeAttribute("src");
-      if (before.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(before), 1000);
-    });
-    root.classList.toggle("empty", pictures.length === 0);
-    if (pictures.length < 2) stopFlicker();
-    drawStrip();
+  function keep(url) {  // the page still decodes the latest ones
+    saved.push(url);
+    if (saved.length > SAVED_URLS) URL.revokeObjectURL(saved.shift());
+    return url;
   }
 
-  function transform() {
-    for (const { image } of frames) {
-      image.style.transform = `translate(${100 * zoom.x}%, ${100 * zoom.y}%) scale(${zoom.scale})`;
+  function hear() {
+    const told = model.get("shown");
+    const isSame = told.version === shown.version;
+    if (!isSame) ahead.clear();
+    const isForeseen = expected.length > 0 && isSame && expected.shift() === told.at;
+    if (!isForeseen) {
+      expected.length = 0;
+      draw(told);
+    } else if (!expected.length) {
+      shown = told;
+      rest();
     }
-    root.classList.toggle("zoomed", zoom.scale > 1);
   }
 
-  // Zoom so that the point (x, y) of the frame, each from 0 to 1, stays where it is.
-  function zoomBy(factor, x = 0.5, y = 0.5) {
-    const scale = Math.min(MOST, Math.max(1, zoom.scale * factor));
-    place(scale, x - (x - zoom.x) * scale / zoom.scale, y - (y - zoom.y) * scale / zoom.scale);
-    model.send({ kind: "zoom", value: scale });
-  }
-
-  function place(scale, x, y) {
-    zoom = { scale, x: Math.min(0, Math.max(1 - scale, x)), y: Math.min(0, Math.max(1 - scale, y)) };
-    transform();
-  }
-
-  for (const { frame } of frames) {
-    frame.addEventListener("wheel", event => {
-      if (!root.contains(document.activeElement)) return;  // the page scrolls until the picture is clicked
-      event.preventDefault();
-      const box = frame.getBoundingClientRect();
-      zoomBy(Math.exp(-event.deltaY / 300), (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
-    }, { passive: false });
-    frame.addEventListener("pointerdown", event => {
-      root.focus({ preventScroll: true });
-      const box = frame.getBoundingClientRect();
-      const from = { ...zoom, left: event.clientX, top: event.clientY };
-      frame.setPointerCapture(event.pointerId);
-      frame.onpointermove = move => {
-        place(from.scale, from.x + (move.clientX - from.left) / box.width, from.y + (move.clientY - from.top) / box.height);
-      };
-    });
-    for (const end of ["pointerup", "pointercancel"]) frame.addEventListener(end, () => { frame.onpointermove = null; });
-    frame.addEventListener("dblclick", () => zoomBy(1 / MOST));
-  }
-
-  // Flicker: both pictures in one place, by turns
-
-  function stopFlicker() {
-    clearInterval(flicker);
-    flicker = 0;
-    root.classList.remove("flicker", "second");
-  }
-
-  function toggleFlicker() {
-    if (flicker) return stopFlicker();
-    if (model.get("shown").pictures.length < 2) {
-      title.textContent = "choose a layer 'beside it' to flicker between the two";
+  function goAhead(kind, by) {
+    const position = shown.near?.[kind]?.[by < 0 ? 0 : 1], next = ahead.get(position);
+    if (!next || position === shown.at) {
+      expected.length = 0;  // Python says what comes
       return;
     }
-    root.classList.add("flicker");
-    const slow = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    flicker = setInterval(() => root.classList.toggle("second"), slow ? 4 * FLICKER_MS : FLICKER_MS);
+    expected.push(position);
+    draw(next);
   }
 
-  // Thumbnails
+  function draw(next) {
+    shown = next;
+    urls = shown.pictures.map(picture => picture.jpeg && keep(jpegUrl(picture.jpeg)));
+    title.textContent = shown.title;
+    title.title = shown.hint || shown.title;
+    drawFrames();
+    drawStrip();
+    rest();
+  }
+
+  function drawFrames() {
+    const count = shown.pictures.length;
+    if (count < 2) flipped = false;
+    frames.forEach((frame, i) => {
+      frame.figure.hidden = i >= count && i > 0;
+      const which = i === 0 && flipped ? 1 : i;
+      if (which < count) frame.show(shown.pictures[which], urls[which], shown.title);
+    });
+    flicker.disabled = !urls.some(Boolean);
+    flicker.setAttribute("aria-pressed", String(Boolean(flickering) || flipped));
+  }
 
   function drawStrip() {
-    const { near = [], position } = model.get("shown");
-    strip.replaceChildren(...near.map(([place, name]) => {
-      const button = element("button", { type: "button", title: name, ariaLabel: name });
-      button.setAttribute("aria-pressed", place === position);
-      button.tabIndex = -1;
-      if (thumbnails.has(place)) button.append(element("img", { src: thumbnails.get(place), alt: "" }));
-      button.addEventListener("click", () => model.send({ kind: "show", value: place }));
-      return button;
+    strip.replaceChildren(...shown.strip.map(one => {
+      const found = thumbnails.get(one.position);
+      const thumbnail = button("", `${one.number}: ${one.name}`, () => {
+        stage.focus({ preventScroll: true });  // the thumbnail is about to be made anew
+        send("go", one.position);
+      });
+      if (found) thumbnail.append(element("img", { src: found, alt: "", draggable: false }));
+      thumbnail.tabIndex = -1;
+      thumbnail.setAttribute("aria-label", `picture ${one.number}, ${one.name}`);
+      thumbnail.setAttribute("aria-current", String(one.position === shown.at));
+      return thumbnail;
     }));
-    clearTimeout(rest);
-    rest = setTimeout(askForThumbnail, REST_MS);
   }
 
-  function askForThumbnail() {
-    const next = (model.get("shown").near ?? []).find(([place]) => !thumbnails.has(place));
-    if (!next || waiting) return;
-    waiting = true;
-    model.send({ kind: "thumbnail", value: next[0] });
+  function rest() {
+    clearTimeout(resting);
+    resting = setTimeout(() => {
+      const missing = shown.strip.map(one => one.position).filter(position => !thumbnails.has(position));
+      if (missing.length) send("thumbnails", missing);
+      const isCoarse = frames[0].image.naturalWidth > 0 && frames[0].enlarged(zoom.scale) > 1;
+      if (shown.larger && zoom.scale > 1 && shown.key && largest !== shown.key && isCoarse) send("larger", shown.key);
+    }, REST_MS);
   }
 
-  function hear(message, buffers) {
-    if (message.kind === "focus") root.focus({ preventScroll: true });
-    if (message.kind !== "thumbnail") return;
-    waiting = false;
-    if (thumbnails.size > KEPT) {
-      for (const address of thumbnails.values()) URL.revokeObjectURL(address);
-      thumbnails.clear();
+  function receive(message, buffers) {
+    if (message.kind === "thumbnails") {
+      message.positions.forEach((position, i) => thumbnails.set(position, buffers[i].byteLength ? jpegUrl(buffers[i]) : ""));
+      drawStrip();
+    } else if (message.kind === "ahead" && message.shown.version === model.get("shown").version) {
+      message.shown.pictures.forEach((picture, i) => { picture.jpeg = buffers[i]; });
+      ahead.set(message.shown.at, message.shown);
+      if (ahead.size > KEPT) ahead.delete(ahead.keys().next().value);
+    } else if (message.kind === "larger" && message.key === shown.key) {
+      largest = shown.key;
+      urls = buffers.map(buffer => keep(jpegUrl(buffer)));
+      drawFrames();
     }
-    thumbnails.set(message.position, url(buffers[0]));
-    drawStrip();
   }
 
-  // Keys: heard in the whole mask browser, so that none of them reaches JupyterLab, where m would end the cell
-
-  function press(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || ["Tab", "Escape"].includes(event.key)) return;
-    if (event.shiftKey && event.key === "Enter") return;
-    event.stopPropagation();
-    const { key } = event;
-    const isLayer = /^[1-9]$/.test(key) && key <= model.get("layers").length;
-    const pressesButton = key === " " && event.target.closest("button");
-    if (isField(event.target) || pressesButton || !(KEYS.has(key) || isLayer)) return;
-    event.preventDefault();
-    if (key === "+" || key === "=") zoomBy(1.5);
-    else if (key === "-") zoomBy(1 / 1.5);
-    else if (key === "0") zoomBy(1 / MOST);
-    else if (key === "f") toggleFlicker();
-    else model.send({ kind: "key", value: key });
+  // Zoom: x and y are the shares of the picture that lie to the left of the frame and above it.
+  function zoomTo(scale, acrossFrame = 0.5, downFrame = 0.5) {
+    const before = zoom.scale;
+    zoom.scale = Math.min(LARGEST_ZOOM, Math.max(1, scale));
+    moveTo(zoom.x + acrossFrame / before - acrossFrame / zoom.scale, zoom.y + downFrame / before - downFrame / zoom.scale);
+    rest();
   }
 
-  let listened = root;
-  root.addEventListener("keydown", press);
-  const attach = setInterval(() => {
-    const whole = root.closest(".carvana-browser");
-    if (!whole) return;
-    clearInterval(attach);
-    root.removeEventListener("keydown", press);
-    whole.addEventListener("keydown", press);
-    listened = whole;
-  }, 50);
+  function moveTo(x, y) {
+    const most = 1 - 1 / zoom.scale;
+    zoom.x = Math.min(most, Math.max(0, x));
+    zoom.y = Math.min(most, Math.max(0, y));
+    for (const frame of frames) frame.place(zoom);
+    stage.classList.toggle("zoomed", zoom.scale > 1);
+    percent.textContent = `${Math.round(100 * zoom.scale)} %`;
+  }
 
-  model.on("change:shown", draw);
-  model.on("msg:custom", hear);
-  draw();
-  return () => {
-    clearInterval(attach);
-    clearTimeout(rest);
+  function grip() {  // the middle of the fingers, and how far they are apart
+    const points = [...pointers.values()], mean = name => points.reduce((sum, point) => sum + point[name], 0) / points.length;
+    const apart = points.length > 1 ? Math.hypot(points[0].x - points[1].x, points[0].y - points[1].y) : 0;
+    return { x: mean("x"), y: mean("y"), apart };
+  }
+
+  for (const { box, image } of frames) {
+    box.addEventListener("wheel", event => {  // a wheel over pictures that nobody has clicked scrolls the page
+      const isOurs = event.ctrlKey || root.contains(document.activeElement);
+      if (!isOurs || (zoom.scale === 1 && event.deltaY > 0)) return;
+      event.preventDefault();
+      const edges = box.getBoundingClientRect();
+      zoomTo(zoom.scale * (event.deltaY < 0 ? 1.2 : 1 / 1.2), (event.clientX - edges.left) / edges.width,
+        (event.clientY - edges.top) / edges.height);
+    }, { passive: false });
+    box.onpointerdown = event => {
+      if (event.button) return;
+      stage.focus({ preventScroll: true });
+      box.setPointerCapture(event.pointerId);
+      pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    };
+    box.onpointermove = event => {
+      if (!pointers.has(event.pointerId)) return;
+      const before = grip(), edges = box.getBoundingClientRect();
+      pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      const after = grip();
+      moveTo(zoom.x - (after.x - before.x) / edges.width / zoom.scale, zoom.y - (after.y - before.y) / edges.height / zoom.scale);
+      if (before.apart && after.apart) zoomTo(zoom.scale * after.apart / before.apart, (after.x - edges.left) / edges.width,
+        (after.y - edges.top) / edges.height);
+    };
+    box.onpointerup = box.onpointercancel = event => pointers.delete(event.pointerId);
+    image.onload = () => moveTo(zoom.x, zoom.y);
+  }
+
+  // Flicker: the first frame shows the second picture in turn; who wants no motion holds the key or the button.
+  function flip(to) {
+    flipped = to;
+    drawFrames();
+  }
+
+  function stopFlicker() {
+    clearInterval(flickering);
+    flickering = null;
+    flipped = false;
+  }
+
+  function press() {
+    if (flicker.disabled) return;
+    const had = Boolean(flickering);
     stopFlicker();
-    listened.removeEventListener("keydown", press);
-    model.off("change:shown", draw);
-    model.off("msg:custom", hear);
-    for (const address of thumbnails.values()) URL.revokeObjectURL(address);
+    if (shown.pictures.length < 2) send("beside");
+    if (still.matches) flipped = true;
+    else if (!had) flickering = setInterval(() => flip(!flipped && shown.pictures.length > 1), FLICKER_MS);
+    drawFrames();
+  }
+
+  function release() {
+    if (still.matches && flipped) flip(false);
+  }
+
+  flicker.onpointerdown = press;
+  flicker.onpointerup = flicker.onpointerleave = release;
+  const isPress = event => !event.repeat && ["Enter", " "].includes(event.key);
+  flicker.onkeydown = event => isPress(event) && press();
+  flicker.onkeyup = release;
+
+  // Keys, anywhere in the browser. The window hears them before JupyterLab does.
+  function leave(page) {
+    document.activeElement.blur();
+    page.parentElement.closest("[tabindex]")?.focus({ preventScroll: true });
+  }
+
+  function act(key) {
+    if (key in GOES) {
+      const [kind, value] = GOES[key];
+      if (value) goAhead(kind, value);
+      send(kind, value);
+    } else if (/^[1-9]$/.test(key)) send("layer", Number(key));
+    else if (key === "+" || key === "=") zoomTo(1.5 * zoom.scale);
+    else if (key === "-") zoomTo(zoom.scale / 1.5);
+    else if (key === "0") zoomTo(1);
+    else if (key === "f") press();
+    else return false;
+    return true;
+  }
+
+  function onKey(event) {
+    const page = el.closest(".carvana-browser");
+    const target = event.target;
+    if (!page || !page.contains(target) || !root.isConnected) return;
+    const control = event.ctrlKey || event.metaKey, key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    // JupyterLab asks what has the focus, and then what is around it; it hears of saving alone
+    target.toggleAttribute("data-lm-suppress-shortcuts", !(control && key === "s"));
+    const isOther = control || event.altKey || (event.shiftKey && !/^[0-9+]$/.test(key));
+    if (isOther || event.isComposing || page.classList.contains("carvana-editing")) return;
+    if (key === "Escape") {
+      leave(page);
+    } else if (target.closest(TYPED_INTO)) {
+      if (key === "Enter" && target.closest(".carvana-find")) search(target);
+      return;
+    } else if (target.closest("[role=slider]") && /^(Arrow|Page|Home|End)/.test(key)) {
+      return;
+    } else if (target.closest(PRESSED) && [" ", "Enter"].includes(key)) {
+      return;
+    } else if (event.repeat && [" ", "m", "f"].includes(key)) {
+      // held down: once is enough
+    } else if (!act(key)) {
+      return;
+    }
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+
+  function search(input) {  // a changed text finds the first car by itself
+    if (input.value && input.value === searched) send("again");
+    searched = input.value;
+  }
+
+  const onChange = event => {
+    if (event.target.closest?.(".carvana-find") && el.closest(".carvana-browser")?.contains(event.target)) {
+      searched = event.target.value;
+    }
+  };
+  const onClick = event => {
+    const page = el.closest(".carvana-browser");
+    if (!page?.contains(event.target) || page.classList.contains("carvana-editing")) return;
+    // JupyterLab takes the focus where nothing else does, and with it the next key
+    if (!page.contains(document.activeElement)) stage.focus({ preventScroll: true });
+    const pressed = event.target.closest(".carvana-previous, .carvana-next");
+    if (pressed && !pressed.disabled) goAhead("step", pressed.classList.contains("carvana-next") ? 1 : -1);
+  };
+  const onKeyUp = event => event.key.toLowerCase() === "f" && release();
+  window.addEventListener("keydown", onKey, true);
+  window.addEventListener("keyup", onKeyUp, true);
+  window.addEventListener("change", onChange, true);
+  window.addEventListener("click", onClick, true);
+  model.on("change:shown", hear);
+  model.on("msg:custom", receive);
+  draw(shown);
+  return () => {
+    window.removeEventListener("keydown", onKey, true);
+    window.removeEventListener("keyup", onKeyUp, true);
+    window.removeEventListener("change", onChange, true);
+    window.removeEventListener("click", onClick, true);
+    model.off("change:shown", hear);
+    model.off("msg:custom", receive);
+    clearInterval(flickering);
+    clearTimeout(resting);
+    for (const url of [...saved, ...thumbnails.values()]) URL.revokeObjectURL(url);
   };
 }
 

@@ -1,7 +1,6 @@
-"""What a person sees of the mask browser: one or two pictures that zoom in step, thumbnails, and keys (`viewer.js`).
+"""What the mask browser shows: pictures side by side with zoom, flicker, thumbnails and keys, all in `viewer.js`.
 
-ipywidgets can neither hear keys nor zoom, so this part is a script of our own, which anywidget brings into JupyterLab,
-notebooks and Voila without a build and without network. All that changes with a step travels in one message.
+One message a step goes to the page. What a person does there comes back as {kind, value}, see `MaskBrowser.hear`.
 """
 
 from pathlib import Path
@@ -9,31 +8,25 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+HERE = Path(__file__).parent
+
 
 class Viewer(anywidget.AnyWidget):
-    """Pictures side by side; `on_key(key)`, `on_show(position)` and `on_zoom(scale)` hear what a person does there.
+    """The pictures of `shown`; show it like any widget. hear(kind, value) is called with what a person does there.
 
-    thumbnail: a function that gives the JPEG of a position in the table, small.
+    shown: title; hint, its tooltip; key, a number that tells it from others; larger: can there be larger pictures?
+        pictures: for each layer its name, legend, scale, jpeg, size and outlines, see `facts` of `MaskBrowser`;
+        strip: position, number and name of each thumbnail, with the shown picture's position `at`.
+    width: of a picture, CSS pixels, at most; aspect: of the frames, width by height; layers: how many have a key.
     """
 
-    _esm = Path(__file__).with_name("viewer.js").read_text(encoding="utf8")
-    _css = Path(__file__).with_name("viewer.css").read_text(encoding="utf8")
-    shown = traitlets.Dict().tag(sync=True)  # title, pictures, captions, and the thumbnails' positions and names
-    width = traitlets.Int(480).tag(sync=True)  # of a picture, pixels, where the page has room
-    layers = traitlets.List().tag(sync=True)
+    _esm = (HERE / "viewer.js").read_text(encoding="utf8")
+    _css = (HERE / "viewer.css").read_text(encoding="utf8")
+    shown = traitlets.Dict({"title": "", "pictures": [], "strip": []}).tag(sync=True)
+    width = traitlets.Int(480).tag(sync=True)
+    aspect = traitlets.Float(1.5).tag(sync=True)
+    layers = traitlets.Int(1).tag(sync=True)
 
-    def __init__(self, width: int, layers, thumbnail, on_key, on_show, on_zoom):
-        super().__init__(width=width, layers=list(layers), shown={"title": "", "pictures": [], "captions": []})
-        self.thumbnail = thumbnail
-        self.handlers = {"key": on_key, "show": on_show, "zoom": on_zoom, "thumbnail": self.send_thumbnail}
-        self.on_msg(self.receive)
-
-    def receive(self, _, message: dict, __) -> None:
-        """Hand on what the page says."""
-        handler = self.handlers.get(message.get("kind"))
-        if handler:
-            handler(message["value"])
-
-    def send_thumbnail(self, position: int) -> None:
-        """Answer the page, which asks for one after another while nothing else is to do."""
-        self.send({"kind": "thumbnail", "position": position}, [self.thumbnail(position)])
+    def __init__(self, hear, **traits):
+        super().__init__(**traits)
+        self.on_msg(lambda _, message, buffers: hear(message.get("kind"), message.get("value")))

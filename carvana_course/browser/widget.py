@@ -7,59 +7,65 @@
 import base64
 import html
 import importlib.util
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 
-from carvana_course.browser.album import LARGE_IS_BAD, Album, arrange
-from carvana_course.browser.controls import ALL, TABLE_ORDER, Controls, close_widget
-from carvana_course.browser.correcting import Correcting
+from carvana_course.browser import layers
+from carvana_course.browser.ahead import Ahead
+from carvana_course.browser.album import ALL, LARGE_IS_BAD, NONE, TABLE_ORDER, Album
 from carvana_course.browser.drawing import Drawing
+from carvana_course.browser.ordering import arrange, find_cars, view_ranks
 from carvana_course.show.live import Live
 from carvana_lib import RunError
 from carvana_lib.device import is_live
 
-MISSING = "to browse the pictures, run 'pip install anywidget' and reload the page; here are the first of them"
-KEY_STEPS = {"ArrowDown": 1, "n": 1, "ArrowUp": -1, "p": -1}  # keys -> pictures in the order
-KEY_TURNS = {"ArrowRight": 1, "ArrowLeft": -1}  # keys -> views of the car
+MISSING = "the mask browser needs the package anywidget: 'pip install anywidget', then reload the page"
 
 
-class MaskBrowser(Drawing, Album, Live):
+class MaskBrowser(Album, Live):
     """An album to look through; takes what `Album` takes. Show it as the last line of a cell."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.position = int(self.order[0])  # of the shown picture in the table; None where none passes the filters
+        self.cars = pd.factorize(self.table["car_id"])[0]
+        self.view_ranks = view_ranks(self.table)
         self.controls = None
-        self.correcting = Correcting(self)
-        self.zoom = 1  # times the pictures' width, in whole numbers
-        self.updating = False
-        self.executor = None
-        self.lock = threading.RLock()  # of `prepare`
-        self.prefetched = []  # futures
+        self.correcting = None
+        self.drawing = Drawing(self)
+        self.ahead = Ahead(self)
 
     def __repr__(self):
         return f"MaskBrowser of {len(self.table)} pictures"
-
-    def _ipython_display_(self):
-        if is_live() and importlib.util.find_spec("anywidget") is None:
-            print(MISSING)
-            raise NotImplementedError  # which tells IPython to go on to the still
-        super()._ipython_display_()
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         strip = self.strip()
         data = {"text/plain": repr(self), "image/jpeg": base64.b64encode(strip.data).decode()}
         return data, {"image/jpeg": {"alt": strip.alt}}
 
+    def _ipython_display_(self):
+        if is_live() and importlib.util.find_spec("anywidget") is None:
+            print(MISSING)
+            raise NotImplementedError  # which leaves the strip
+        super()._ipython_display_()
+
     @property
     def widget(self):
-        """The widget itself, made when it is first asked for; to put into a layout of your own."""
+        """The widget itself, made when it is first asked for; to put into a layout of your own.
+
+        Raises RunError without the package anywidget, which the strip of pictures does not need.
+        """
         if self.controls is None:
-            self.controls = Controls(self)
+            try:
+                from carvana_course.browser.controls import Controls
+                from carvana_course.browser.correcting import Correcting
+            except ImportError as error:
+                raise RunError(MISSING) from error
+            self.correcting = Correcting(self)
+            self.controls = Controls(self, self.hear)
+            self.ahead.open()
             self.connect()
-            self.executor = ThreadPoolExecutor(1)
             self.show_status()
             self.show(self.position)
         return self.controls.page
@@ -67,70 +73,85 @@ class MaskBrowser(Drawing, Album, Live):
     def connect(self):
         """Say what each control does."""
         c = self.controls
+        on_change = c.on_change
         c.previous.on_click(lambda _: self.step(-1))
         c.next.on_click(lambda _: self.step(1))
-        c.next_hit.on_click(lambda _: self.find_car(c.car.value))
+        c.next_hit.on_click(lambda _: self.find_car(again=True))
         c.save.on_click(lambda _: self.save_marks())
         c.accept.on_click(self.correcting.accept)
         c.correct.on_click(self.correcting.open)
-        self.on_change(self.show_number, c.number)
-        self.on_change(self.show, c.view, c.view_slider)
-        self.on_change(self.show_view, c.play)
-        self.on_change(self.find_car, c.car)
-        self.on_change(lambda _: self.draw(), c.layer, c.beside, c.opacity, c.threshold)
-        self.on_change(lambda column: self.update(largest={"value": column in LARGE_IS_BAD}), c.sort)
-        self.on_change(
-            lambda _: self.reorder(), c.sort, c.largest, c.only_view, c.only_make, c.below, c.to_do, c.only_marked
-        )
-        self.on_change(lambda _: self.mark(), c.mark, c.note)
+        on_change(self.show_number, c.number)
+        on_change(self.show, c.view, c.view_slider)
+        on_change(self.show_view, c.play)
+        on_change(lambda _: self.find_car(), c.car)
+        on_change(lambda _: self.draw(), c.layer, c.beside, c.opacity, c.threshold)
+        on_change(lambda column: c.update(largest={"value": column in LARGE_IS_BAD}), c.sort)
+        filters = (c.sort, c.largest, c.only_view, c.only_make, c.below, c.only_marked, c.to_do)
+        on_change(lambda _: self.reorder(), *filters)
+        on_change(lambda _: self.mark(), c.mark, c.note)
 
     def close(self):
         """Take it off the page; give back its thread and its widgets, which ipywidgets would keep."""
         if self.controls is not None:
-            self.executor.shutdown(cancel_futures=True)
-            close_widget(self.controls.page)
+            self.ahead.close()
+            self.controls.close()
             self.controls = None
 
-    def on_change(self, handler, *controls):
-        """Call `handler` with the new value when a person changes one of the controls, not when `update` does."""
+    def hear(self, kind: str, value) -> None:
+        """Do what a person asks for in the viewer, by a key or with the mouse."""
+        c = self.controls
+        if kind == "again":
+            self.find_car(again=True)
+        elif kind == "layer" and value <= len(self.layers):
+            c.layer.value = self.layers[value - 1]
+        elif self.position is None:
+            return
+        elif kind == "step":
+            self.step(value)
+        elif kind == "turn":
+            self.show_view(c.play.value + value)
+        elif kind == "go" and value in self.order:
+            self.show(value)
+        elif kind == "mark":
+            c.mark.value = not c.mark.value
+        elif kind == "spin":
+            c.spin.value = not c.spin.value
+        elif kind == "beside":
+            c.beside.value = next(name for name in self.layers if name != c.layer.value)
+        elif kind == "larger":
+            self.ahead.send_larger(value)
+        elif kind == "thumbnails":
+            self.ahead.send_thumbnails(value)
 
-        def heard(change):
-            if not self.updating:
-                handler(change.new)
-
-        for control in controls:
-            control.observe(heard, "value")
-
-    def update(self, **traits):
-        """Set traits of controls, {control: {trait: value}}, without the handlers of `on_change`."""
-        self.updating = True
-        try:
-            for name, values in traits.items():
-                for trait, value in values.items():
-                    setattr(getattr(self.controls, name), trait, value)
-        finally:
-            self.updating = False
-
-    def find_car(self, text: str):
-        """Show the next car whose id, make or model holds the text, from the same side if it is in the order."""
-        wanted = text.strip().lower()
-        found = [car for label, car in self.cars().items() if wanted in label.lower()] if wanted else []
-        shown = self.table.loc[self.order]
-        shown = shown[shown["car_id"].isin(found)]
-        cars = list(dict.fromkeys(shown["car_id"]))
-        said = f"no car with '{text}' here" if wanted else ""
-        if cars:
-            here = self.table.loc[self.position, "car_id"]
-            number = (cars.index(here) + 1) % len(cars) if here in cars else 0
-            said = f"{number + 1} of {len(cars)}"
-            views = shown[shown["car_id"] == cars[number]]
-            same_side = views[views["view"] == self.table.loc[self.position, "view"]]
+    def find_car(self, again: bool = False):
+        """Show the first car that is found, or the one after that, from the same side where there is such a view."""
+        c = self.controls
+        hits = find_cars(self.table, self.order, c.car.value)
+        c.next_hit.disabled = len(hits) < 2
+        message = ""
+        if hits:
+            current = self.table.loc[self.position]
+            number = 0
+            if again and current["car_id"] in hits:
+                number = (hits.index(current["car_id"]) + 1) % len(hits)
+            message = f"{number + 1} of {len(hits)}"
+            shown = self.table.loc[self.order]
+            views = shown[shown["car_id"] == hits[number]]
+            same_side = views[views["view"] == current["view"]]
             self.show(int(views.index[0] if same_side.empty else same_side.index[0]))
-        self.controls.hits.value = f"<span role='status'>{html.escape(said)}</span>"
+        elif c.car.value.strip():
+            message = f"no car with '{c.car.value}' among the pictures shown"
+        text = html.escape(message)
+        c.found.value = f"<span role='status' title='{text}'>{text}</span>"
 
-    def place(self) -> int:
-        """Where in the order the shown picture is, counted from 0."""
-        return int(np.flatnonzero(self.order == self.position)[0])
+    def place(self, position: int | None = None) -> int:
+        """Where in the order a row of the table is, or the shown one, counted from 0."""
+        return int(np.flatnonzero(self.order == (self.position if position is None else position))[0])
+
+    def views(self, position: int) -> list[int]:
+        """The rows of the same car in the order, by view."""
+        views = self.order[self.cars[self.order] == self.cars[position]]
+        return views[self.view_ranks[views].argsort()].tolist()
 
     def step(self, by: int):
         """Go forward or back in the order, around its end."""
@@ -154,65 +175,71 @@ class MaskBrowser(Drawing, Album, Live):
         view = None if c.only_view.value == ALL else c.only_view.value
         make = None if c.only_make.value == ALL else c.only_make.value
         self.order = arrange(self.table, sort, c.largest.value, view, make, c.below.value)
+        names = self.table.loc[self.order, "image_id"].astype(str)
+        keep = np.ones(len(self.order), bool)
         if c.to_do.value:
-            is_done = self.table.loc[self.order, "image_id"].astype(str).isin(self.new_masks)
-            self.order = self.order[~is_done.to_numpy()]
+            keep &= ~names.isin(self.new_masks).to_numpy()
         if c.only_marked.value:
-            is_marked = self.table.loc[self.order, "image_id"].astype(str).isin(self.marks)
-            self.order = self.order[is_marked.to_numpy()]
+            keep &= names.isin(self.marks).to_numpy()
+        self.order = self.order[keep]
         self.show(int(self.order[0]) if len(self.order) else None)
 
     def show(self, position: int | None):
         """Turn to a row of the table, or to nothing where no picture passes the filters; all controls follow."""
+        c = self.controls
         self.position = position
         self.draw()  # first, since each control that follows costs the page some milliseconds
-        if position is not None:
+        for control in c.of_a_picture:
+            control.disabled = position is None
+        if position is None:
+            c.spin.value = False
+        else:
             self.follow()
-        self.update(count={"value": f"of {len(self.order)}"})
-        self.prefetch()
+        c.update(count={"value": f"of {len(self.order)}"})
+        self.ahead.prefetch()
 
     def follow(self):
         """Let every control say which picture is shown."""
+        c = self.controls
         image_id = str(self.table.loc[self.position, "image_id"])
-        shown = self.table.loc[self.order]
-        car = shown[shown["car_id"] == self.table.loc[self.position, "car_id"]].sort_values("view", kind="stable")
-        views = {"options": [(str(view), index) for index, view in car["view"].items()], "value": self.position}
-        self.update(view=views, view_slider=views)
-        self.update(number_field={"max": len(shown)}, number={"max": len(shown), "value": self.place() + 1})
-        self.update(play={"max": len(car) - 1, "value": car.index.get_loc(self.position)})
-        self.update(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
+        rows = self.views(self.position)
+        names = self.table["view"]
+        views = {"options": [(str(names[row]), row) for row in rows], "value": self.position}
+        count = len(self.order)
+        c.update(view=views, view_slider=views)
+        c.update(number_field={"max": count}, number={"max": count, "value": self.place() + 1})
+        c.update(play={"max": len(rows) - 1, "value": rows.index(self.position)})
+        c.update(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
         if self.corrected:
             starts = self.correcting.starts(image_id)
-            self.update(start={"options": starts, "value": starts[0]})
+            c.update(start={"options": starts, "value": starts[0]})
 
-    def press(self, key: str):
-        """Do what a key in the viewer means; each control follows."""
+    def settings(self) -> tuple[list[str], float, float]:
+        """The layers that are shown, one or two, the opacity and the threshold."""
         c = self.controls
-        if self.position is None:
-            return
-        views = [position for _, position in c.view_slider.options]
-        if key in KEY_STEPS:
-            self.step(KEY_STEPS[key])
-        elif key in KEY_TURNS:
-            self.show(views[(views.index(self.position) + KEY_TURNS[key]) % len(views)])
-        elif key == "m":
-            c.mark.value = not c.mark.value
-        elif key == " ":
-            c.spin.value = not c.spin.value
-        elif key.isdigit():
-            c.layer.value = self.layers[int(key) - 1]
+        chosen = [name for name in (c.layer.value, c.beside.value) if name != NONE]
+        return chosen, c.opacity.value, c.threshold.value
+
+    def draw(self):
+        """Show the picture anew; the opacity can be set where it acts on something."""
+        self.drawing.draw()
+        c = self.controls
+        chosen = self.settings()[0]
+        c.opacity.disabled = not {layers.TRUE, layers.PREDICTED, layers.HEAT} & set(chosen)
+        c.opacity_field.disabled = c.opacity.disabled
 
     def mark(self):
         """Keep the mark and the note of the picture; a note alone marks it too."""
         if self.position is None:
             return
+        c = self.controls
         image_id = str(self.table.loc[self.position, "image_id"])
-        note = self.controls.note.value
-        if self.controls.mark.value or (note and image_id not in self.marks):
+        note = c.note.value
+        if c.mark.value or (note and image_id not in self.marks):
             self.marks[image_id] = note
         else:
             self.marks.pop(image_id, None)
-        self.update(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
+        c.update(mark={"value": image_id in self.marks}, note={"value": self.marks.get(image_id, "")})
         self.show_status("not saved yet")
 
     def save_marks(self):
