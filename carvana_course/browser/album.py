@@ -15,7 +15,7 @@ import pandas as pd
 
 from carvana_course.browser import layers
 from carvana_course.browser.corrections import newest_corrections
-from carvana_course.browser.ordering import arrange, check_table
+from carvana_course.browser.ordering import arrange, check_table, view_ranks
 from carvana_course.browser.pairing import picture_numbers
 from carvana_course.browser.review import marks_in, read_review, user_name, write_marks
 from carvana_course.show import pictures
@@ -86,6 +86,8 @@ class Album:
         self.original = original
         self.who = who or user_name()
         self.order = arrange(self.table, sort, sort in LARGE_IS_BAD)
+        self.cars = pd.factorize(self.table["car_id"])[0]
+        self.view_ranks = view_ranks(self.table)
         self.marks = marks_in(read_review(self.review))  # {image_id: note}
         self.known_marks = dict(self.marks)  # as they were in the file when this person last saw it
         # the latest results of some methods, for the widget asks for the same picture again and again
@@ -222,6 +224,11 @@ class Album:
         legend = layers.legend(start.layer, self.has_mask, self.has_probability)
         alt = f"The first of {len(self.table)} pictures"
         return pictures.picture_grid(shown, titles, columns=4, legend=legend, alt=alt)
+
+    def views(self, position: int) -> list[int]:
+        """The rows of the same car in the order, by view."""
+        views = self.order[self.cars[self.order] == self.cars[position]]
+        return views[self.view_ranks[views].argsort()].tolist()
 
     def write_marks(self) -> None:
         """Write the marked pictures with their notes and all that the table knows. Raises RunError where that fails."""

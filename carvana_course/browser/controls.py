@@ -57,7 +57,8 @@ class Controls:
         self.car.tooltip = "type a part of a car's id, make or model, then Enter; Enter again goes to the next car"
         self.car.add_class("carvana-find")  # viewer.js hears the second Enter
         self.next_hit = sized(90, W.Button(description="next hit", disabled=True))
-        self.found = W.HTML(layout={"width": "200px", "max_width": "100%"})
+        self.found = W.HTML(layout={"width": "290px", "max_width": "100%"})
+        self.found.add_class("carvana-found")
         orders = [TABLE_ORDER, *table]
         self.sort = sized(200, W.Dropdown(description="sort by", options=orders, value=start.sort or TABLE_ORDER))
         largest_first = start.sort in LARGE_IS_BAD
@@ -89,8 +90,8 @@ class Controls:
         rows = [
             [self.previous, self.next, number, self.count, self.view, self.view_slider, self.spin, self.play],
             [self.layer, self.beside, opacity, threshold],
-            [self.car, self.next_hit, self.found],
-            [self.sort, self.largest, self.only_view, self.only_make, below, self.only_marked],
+            [self.car, self.next_hit, self.found, self.only_marked],
+            [self.sort, self.largest, self.only_view, self.only_make, below],
             [self.mark, self.note, self.save, self.status],
         ]
         if album.corrected:

@@ -6,85 +6,13 @@ const FLICKER_MS = 500;
 const REST_MS = 150;  // without a step or a zoom, after which thumbnails and larger pictures are asked for
 const SAVED_URLS = 12;
 const KEPT = 48;  // pictures that Python has sent ahead; ahead.py has the same number
-const GOES = { ArrowLeft: ["turn", -1], ArrowRight: ["turn", 1], ArrowUp: ["step", -1], ArrowDown: ["step", 1],
-  p: ["step", -1], n: ["step", 1], m: ["mark"], " ": ["spin"] };
-const TYPED_INTO = "input:not([type=checkbox], [type=range], [type=button]), textarea, select, [contenteditable=true]";
-const PRESSED = "button, input[type=checkbox], a, summary";
-
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
-function svg(tag, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
 const jpegUrl = bytes => URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
-
-// A picture in its frame, and below it what its colours mean.
-class Frame {
-  constructor() {
-    this.image = element("img", { className: "carvana-picture", draggable: false, hidden: true });
-    this.lines = svg("svg", { "aria-hidden": "true" });
-    this.paper = element("div", { className: "paper" }, this.image, this.lines);
-    this.box = element("div", { className: "frame" }, this.paper);
-    this.caption = element("figcaption");
-    this.figure = element("figure", {}, this.box, this.caption);
-  }
-
-  show(picture, url, title) {
-    this.image.hidden = !url;
-    if (url) this.image.src = url;
-    this.image.alt = `${picture.layer} of ${title}`;
-    const [width, height] = picture.size || [1, 1];
-    this.lines.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.lines.replaceChildren(...(url ? picture.outlines : []).map(line => svg("path", { d: line.path,
-      stroke: line.color, "stroke-width": line.width,
-      transform: `scale(${width / line.size[0]} ${height / line.size[1]}) translate(0.5 0.5)` })));
-    const chips = picture.legend.map(([name, color]) => {
-      const chip = element("span", { className: "chip" });
-      chip.style.background = color;
-      return element("span", {}, chip, name);
-    });
-    this.caption.replaceChildren(picture.layer, ...chips, ...(picture.scale.length ? [colorBar(picture.scale)] : []));
-    this.caption.title = [picture.layer, ...picture.legend.map(([name]) => name)].join(" · ");
-  }
-
-  place({ scale, x, y }) {
-    Object.assign(this.paper.style, { width: `${100 * scale}%`, height: `${100 * scale}%`,
-      left: `${-100 * scale * x}%`, top: `${-100 * scale * y}%` });
-    this.image.classList.toggle("sharp", this.image.naturalWidth > 0 && this.enlarged(scale) > 3);
-  }
-
-  enlarged(scale) {  // screen pixels of a pixel of the picture
-    return this.box.clientWidth * scale * devicePixelRatio / this.image.naturalWidth;
-  }
-}
-
-function colorBar(colors) {
-  const bar = element("div", { className: "colors" }), ticks = element("div", { className: "ticks" });
-  bar.style.background = `linear-gradient(to right, ${colors.join(", ")})`;
-  for (const value of [0, 0.25, 0.5, 0.75, 1]) {
-    const tick = element("span", { textContent: value });
-    tick.style.left = `${100 * value}%`;
-    ticks.append(tick);
-  }
-  const scale = element("div", { className: "scale", role: "img", title: "probability of car" }, bar, ticks);
-  scale.setAttribute("aria-label", "scale of the probability from 0 to 1");
-  return scale;
-}
 
 function render({ model, el }) {
   const still = matchMedia("(prefers-reduced-motion: reduce)"), zoom = { scale: 1, x: 0, y: 0 };
   const ahead = new Map(), expected = [];  // what `shown` will be at a position; the positions shown before Python said so
   const frames = [new Frame(), new Frame()], thumbnails = new Map(), pointers = new Map(), saved = [];
   let shown = model.get("shown"), urls = [], largest = null, resting = null, flickering = null, flipped = false;
-  let searched = "";
 
   const send = (kind, value = null) => model.send({ kind, value });
   const button = (label, title, action) => element("button", { type: "button", textContent: label, title, onclick: action });
@@ -287,18 +215,13 @@ function render({ model, el }) {
   flicker.onkeydown = event => isPress(event) && press();
   flicker.onkeyup = release;
 
-  // Keys, anywhere in the browser. The window hears them before JupyterLab does.
-  function leave(page) {
-    document.activeElement.blur();
-    page.parentElement.closest("[tabindex]")?.focus({ preventScroll: true });
-  }
-
   function act(key) {
     if (key in GOES) {
       const [kind, value] = GOES[key];
       if (value) goAhead(kind, value);
       send(kind, value);
-    } else if (/^[1-9]$/.test(key)) send("layer", Number(key));
+    } else if (key === "again") send("again");
+    else if (/^[1-9]$/.test(key)) send("layer", Number(key));
     else if (key === "+" || key === "=") zoomTo(1.5 * zoom.scale);
     else if (key === "-") zoomTo(zoom.scale / 1.5);
     else if (key === "0") zoomTo(1);
@@ -307,63 +230,21 @@ function render({ model, el }) {
     return true;
   }
 
-  function onKey(event) {
-    const page = el.closest(".carvana-browser");
-    const target = event.target;
-    if (!page || !page.contains(target) || !root.isConnected) return;
-    const control = event.ctrlKey || event.metaKey, key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    // JupyterLab asks what has the focus, and then what is around it; it hears of saving alone
-    target.toggleAttribute("data-lm-suppress-shortcuts", !(control && key === "s"));
-    const isOther = control || event.altKey || (event.shiftKey && !/^[0-9+]$/.test(key));
-    if (isOther || event.isComposing || page.classList.contains("carvana-editing")) return;
-    if (key === "Escape") {
-      leave(page);
-    } else if (target.closest(TYPED_INTO)) {
-      if (key === "Enter" && target.closest(".carvana-find")) search(target);
-      return;
-    } else if (target.closest("[role=slider]") && /^(Arrow|Page|Home|End)/.test(key)) {
-      return;
-    } else if (target.closest(PRESSED) && [" ", "Enter"].includes(key)) {
-      return;
-    } else if (event.repeat && [" ", "m", "f"].includes(key)) {
-      // held down: once is enough
-    } else if (!act(key)) {
-      return;
-    }
-    event.preventDefault();
-    event.stopImmediatePropagation();
-  }
-
-  function search(input) {  // a changed text finds the first car by itself
-    if (input.value && input.value === searched) send("again");
-    searched = input.value;
-  }
-
-  const onChange = event => {
-    if (event.target.closest?.(".carvana-find") && el.closest(".carvana-browser")?.contains(event.target)) {
-      searched = event.target.value;
-    }
-  };
   const onClick = event => {
-    const page = el.closest(".carvana-browser");
-    if (!page?.contains(event.target) || page.classList.contains("carvana-editing")) return;
+    const page = pageOf(root, event.target);
+    if (!page || page.classList.contains("carvana-editing")) return;
     // JupyterLab takes the focus where nothing else does, and with it the next key
     if (!page.contains(document.activeElement)) stage.focus({ preventScroll: true });
     const pressed = event.target.closest(".carvana-previous, .carvana-next");
     if (pressed && !pressed.disabled) goAhead("step", pressed.classList.contains("carvana-next") ? 1 : -1);
   };
-  const onKeyUp = event => event.key.toLowerCase() === "f" && release();
-  window.addEventListener("keydown", onKey, true);
-  window.addEventListener("keyup", onKeyUp, true);
-  window.addEventListener("change", onChange, true);
+  const deafen = hearKeys(root, act, release);
   window.addEventListener("click", onClick, true);
   model.on("change:shown", hear);
   model.on("msg:custom", receive);
   draw(shown);
   return () => {
-    window.removeEventListener("keydown", onKey, true);
-    window.removeEventListener("keyup", onKeyUp, true);
-    window.removeEventListener("change", onChange, true);
+    deafen();
     window.removeEventListener("click", onClick, true);
     model.off("change:shown", hear);
     model.off("msg:custom", receive);

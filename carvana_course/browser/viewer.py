@@ -1,4 +1,4 @@
-"""What the mask browser shows: pictures side by side with zoom, flicker, thumbnails and keys, all in `viewer.js`.
+"""What the mask browser shows: pictures side by side with zoom, flicker, thumbnails and keys (`viewer.js`).
 
 One message a step goes to the page. What a person does there comes back as {kind, value}, see `MaskBrowser.hear`.
 """
@@ -15,12 +15,13 @@ class Viewer(anywidget.AnyWidget):
     """The pictures of `shown`; show it like any widget. hear(kind, value) is called with what a person does there.
 
     shown: title; hint, its tooltip; key, a number that tells it from others; larger: can there be larger pictures?
-        pictures: for each layer its name, legend, scale, jpeg, size and outlines, see `facts` of `MaskBrowser`;
-        strip: position, number and name of each thumbnail, with the shown picture's position `at`.
+        pictures: for each layer its name, legend, scale, jpeg, size and outlines; at: the picture's position in the
+        table; strip: position, number and name of each thumbnail; near: the positions to which a step or a turn leads;
+        version: changes with anything but the position.
     width: of a picture, CSS pixels, at most; aspect: of the frames, width by height; layers: how many have a key.
     """
 
-    _esm = (HERE / "viewer.js").read_text(encoding="utf8")
+    _esm = "".join((HERE / name).read_text(encoding="utf8") for name in ("frame.js", "keys.js", "viewer.js"))
     _css = (HERE / "viewer.css").read_text(encoding="utf8")
     shown = traitlets.Dict({"title": "", "pictures": [], "strip": []}).tag(sync=True)
     width = traitlets.Int(480).tag(sync=True)

@@ -9,13 +9,12 @@ import html
 import importlib.util
 
 import numpy as np
-import pandas as pd
 
 from carvana_course.browser import layers
 from carvana_course.browser.ahead import Ahead
 from carvana_course.browser.album import ALL, LARGE_IS_BAD, NONE, TABLE_ORDER, Album
 from carvana_course.browser.drawing import Drawing
-from carvana_course.browser.ordering import arrange, find_cars, view_ranks
+from carvana_course.browser.ordering import arrange, find_cars
 from carvana_course.show.live import Live
 from carvana_lib import RunError
 from carvana_lib.device import is_live
@@ -29,8 +28,6 @@ class MaskBrowser(Album, Live):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.position = int(self.order[0])  # of the shown picture in the table; None where none passes the filters
-        self.cars = pd.factorize(self.table["car_id"])[0]
-        self.view_ranks = view_ranks(self.table)
         self.controls = None
         self.correcting = None
         self.drawing = Drawing(self)
@@ -147,11 +144,6 @@ class MaskBrowser(Album, Live):
     def place(self, position: int | None = None) -> int:
         """Where in the order a row of the table is, or the shown one, counted from 0."""
         return int(np.flatnonzero(self.order == (self.position if position is None else position))[0])
-
-    def views(self, position: int) -> list[int]:
-        """The rows of the same car in the order, by view."""
-        views = self.order[self.cars[self.order] == self.cars[position]]
-        return views[self.view_ranks[views].argsort()].tolist()
 
     def step(self, by: int):
         """Go forward or back in the order, around its end."""
