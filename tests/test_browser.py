@@ -516,7 +516,7 @@ browser = MaskBrowser(table, photo, mask, probability, review="marks/review.csv"
 """
 
 
-def run_notebook(page, address: str, seconds: float = 30):
+def run_notebook(page, address: str, seconds: float = 120):
     """Open a notebook, run all its cells, and return the place of its mask browser once it is there."""
     page.set_default_timeout(seconds * 1000)
     page.goto(address)

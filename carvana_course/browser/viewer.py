@@ -8,7 +8,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-HERE = Path(__file__).parent
+SCRIPTS = ("frame.js", "keys.js", "viewer.js")
 
 
 class Viewer(anywidget.AnyWidget):
@@ -21,8 +21,8 @@ class Viewer(anywidget.AnyWidget):
     width: of a picture, CSS pixels, at most; aspect: of the frames, width by height; layers: how many have a key.
     """
 
-    _esm = "".join((HERE / name).read_text(encoding="utf8") for name in ("frame.js", "keys.js", "viewer.js"))
-    _css = (HERE / "viewer.css").read_text(encoding="utf8")
+    _esm = "".join(Path(__file__).with_name(name).read_text(encoding="utf8") for name in SCRIPTS)
+    _css = Path(__file__).with_name("viewer.css").read_text(encoding="utf8")
     shown = traitlets.Dict({"title": "", "pictures": [], "strip": []}).tag(sync=True)
     width = traitlets.Int(480).tag(sync=True)
     aspect = traitlets.Float(1.5).tag(sync=True)
