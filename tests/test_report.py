@@ -134,6 +134,14 @@ def test_without_scores_or_pictures_it_says_what_is_missing(params, data):
     assert "This run has not been scored" in page and "<img" not in page and 'class="scores"' not in page
 
 
+def test_a_net_that_has_gone_is_told(run, params):
+    run.last.unlink()
+    data = open_data(params)
+    report.write_report(params, data.fingerprint, data)
+    page = run.report.read_text("utf8")
+    assert "The net has gone" in page and "test mIoU" in page and page.count("<img") == 1
+
+
 def test_one_test_car_is_not_taken_for_many(params, data):
     table = data.table
     table["split"] = table["split"].where((table["split"] != "test") | (table["car_id"] == "000000000001"), "unused")

@@ -19,7 +19,7 @@ EXAMPLES = 4  # best and worst pictures, of each
 WIDTH = 240  # pixels of one of these at least
 
 
-def about(params, record: dict, metrics: dict, data, seconds: float) -> str:
+def about(run: Run, params, record: dict, metrics: dict, data, seconds: float) -> str:
     """What was run, in a few words each."""
     parts = []
     if "parameters" in metrics:
@@ -33,7 +33,8 @@ def about(params, record: dict, metrics: dict, data, seconds: float) -> str:
     parts.append(f"seed {params.seed}")
     if seconds:
         parts.append(f"{seconds / 60:.1f} minutes in the notebooks")
-    parts.append(f"{datetime.now():%d %B %Y}".lstrip("0"))
+    day = datetime.fromtimestamp(run.params.stat().st_mtime)
+    parts.append(f"{day:%d %B %Y}".lstrip("0"))
     return "; ".join(filter(None, parts)) + "."
 
 
@@ -96,10 +97,14 @@ def figures_of(run: Run, params, metrics: dict, data) -> list[dict]:
         return figures
     try:
         model, params, _ = load_trained(data, params)
-    except CheckpointError:  # the net has gone, its scores are still there
+    except CheckpointError:  # its scores are still there
+        figures.append(
+            {"title": "The net has gone, and its masks with it: run chapter 04 again", "pictures": []}
+        )
         return figures
-    worst = [show_example(model, params, data, row) for _, row in test.head(EXAMPLES).iterrows()]
-    best = [show_example(model, params, data, row) for _, row in test.tail(EXAMPLES)[::-1].iterrows()]
+    count = max(1, min(EXAMPLES, len(test) // 2))  # so that no photo is among the best and the worst
+    worst = [show_example(model, params, data, row) for _, row in test.head(count).iterrows()]
+    best = [show_example(model, params, data, row) for _, row in test.tail(count)[::-1].iterrows()]
     figures.append({"title": "Worst test photos: hit blue, missed orange, false alarm pink", "pictures": worst})
     middle = test.iloc[len(test) // 2]
     photo = read_photo(data.folder / middle["image"], at_least=480)

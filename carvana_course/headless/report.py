@@ -97,6 +97,7 @@ def write_report(params: Params, fingerprint: str, data=None) -> None:
         if made_with == params.model_dump() and notebook.metadata.get("pictures") == fingerprint:
             notebook.cells = [cell for cell in notebook.cells if not PARAMETER_TAGS.intersection(tags_of(cell))]
             chapters.append((path.stem, title_of(notebook, path.stem), in_minutes(seconds_of(notebook)), notebook))
+    seconds = sum(seconds_of(notebook) for _, _, _, notebook in chapters)
     pages, glossary = chapter_pages(chapters)
     record = read_json(run.params)
     metrics = read_json(run.metrics) if has_metrics(params, fingerprint) else {}
@@ -104,7 +105,7 @@ def write_report(params: Params, fingerprint: str, data=None) -> None:
     page = fill_page(
         "report.html.j2",
         title=f"Run {run.name}",
-        about=about(params, record, metrics, data, seconds=time_table(run).drop(columns="notebook").to_numpy().sum()),
+        about=about(run, params, record, metrics, data, seconds),
         scores=score_tiles(metrics),
         verdict=verdict(run, metrics, data),
         figures=figures_of(run, params, metrics, data),
