@@ -98,9 +98,7 @@ def figures_of(run: Run, params, metrics: dict, data) -> list[dict]:
     try:
         model, params, _ = load_trained(data, params)
     except CheckpointError:  # its scores are still there
-        figures.append(
-            {"title": "The net has gone, and its masks with it: run chapter 04 again", "pictures": []}
-        )
+        figures.append({"title": "The net has gone, and its masks with it: run chapter 04 again", "pictures": []})
         return figures
     count = max(1, min(EXAMPLES, len(test) // 2))  # so that no photo is among the best and the worst
     worst = [show_example(model, params, data, row) for _, row in test.head(count).iterrows()]
