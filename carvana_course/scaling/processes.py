@@ -180,17 +180,23 @@ def start_processes(params, on_epoch=None) -> None:
                     seen = last_change(run.history)
                     on_epoch(pd.read_csv(run.history))
         except KeyboardInterrupt:
+            end(child)  # first: until then it may finish another epoch
             raise stopped(kept_epochs(run), params.epochs, "epoch") from None
         finally:
-            if child.poll() is None:
-                child.terminate()  # torchrun ends its processes before itself
-                child.wait()
+            end(child)
     if child.returncode:
         why = why_stopped(run.train_log.read_text(errors="replace"))
         raise TrainingError(
             f"training in {params.num_processes} processes stopped: {why} (see {run.train_log}); "
             "checkpoints are kept, and the same command goes on from the last one"
         )
+
+
+def end(child: subprocess.Popen) -> None:
+    """End torchrun, which ends its processes before itself, if it still runs."""
+    if child.poll() is None:
+        child.terminate()
+        child.wait()
 
 
 def kept_epochs(run: Run) -> int:
