@@ -76,28 +76,32 @@ class EpochLog:
         self.tracker = None
         self.failed = False
         self.settings = ExitStack()
+        self.logged = 0  # epochs
 
     def add(self, history: pd.DataFrame) -> None:
-        """Log the newest epoch; in a new log all that came before it too."""
+        """Log the epochs that the log does not have yet; a training that goes on begins by telling of earlier ones."""
         if self.failed:
             return
         try:
-            rows = history.tail(1)
             if self.tracker is None:  # only now does Accelerate know which process is the main one
-                is_new = self.open(len(history) == 1)
-                rows = history if is_new else rows
-            for row in rows.to_dict("records"):
+                self.open(len(history) == 1)
+            for row in history[history["epoch"] > self.logged].to_dict("records"):
                 self.tracker.log({name: float(value) for name, value in row.items()}, step=int(row["epoch"]))
+                self.logged = int(row["epoch"])
+                self.note.write_text(f"{identity(self.tracker)}\n{self.logged}")
         except Exception as error:  # of any kind: a disk's, a server's, a database's
             self.give_up(error)
 
-    def open(self, begins: bool) -> bool:
-        """Open the log of this training, a new one where it `begins` or was not logged before; True for a new one."""
+    def open(self, begins: bool) -> None:
+        """Open the log of this training, a new one where it `begins` or was not logged before."""
         name = self.params.tracker
         folder = self.run.tracking
         folder.mkdir(parents=True, exist_ok=True)
-        note = folder / f"{name}.run"  # under which the tracker knows this training
-        known = note.read_text() if note.exists() and not begins else None
+        self.note = folder / f"{name}.run"  # under which the tracker knows this training, and how many epochs of it
+        known = None
+        if self.note.exists() and not begins:
+            known, _, logged = self.note.read_text().partition("\n")
+            self.logged = int(logged or 0)
         place = {"MLFLOW_TRACKING_URI": f"sqlite:///{mlflow_file(folder, known).as_posix()}"}
         self.settings.enter_context(default_settings(OFFLINE | place))
         if name == "tensorboard":
@@ -110,10 +114,8 @@ class EpochLog:
             arguments = {"run_name": PROJECT, "name": self.run.name, "id": known, "dir": folder}
         self.tracker = LOGGER_TYPE_TO_CLASS[name](**arguments)
         self.tracker.start()
-        note.write_text(identity(self.tracker))
         if known is None:
             self.tracker.store_init_configuration(self.params.model_dump())
-        return known is None
 
     def close(self) -> None:
         """Let the tracker write what it still holds."""
