@@ -20,6 +20,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -179,7 +180,8 @@ def listening(process: psutil.Process) -> set[tuple[str, int]]:
     """(address, port) of everything that a process and its children listen on."""
     found = set()
     for one in [process, *process.children(recursive=True)]:
-        found |= {tuple(c.laddr) for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        with suppress(psutil.NoSuchProcess):  # a child may end at any time
+            found |= {tuple(c.laddr) for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
     return found
 
 
