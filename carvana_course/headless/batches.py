@@ -186,11 +186,11 @@ def comparison_page(table: pd.DataFrame, found: dict[str, dict], folds: pd.DataF
         caption = "Dots are test mIoU, lines 95 % intervals over cars. They leave the seed out."
         plot = figure_picture(intervals(table["run"], table["test_miou"], lows, highs, "test mIoU"), caption)
         best = table.loc[table["test_miou"].idxmax()]
-        said = (
-            f"Of {len(table)} finished runs, {best['run']} scores highest on its test photos, {best['test_miou']:.4f}."
-        )
+        score = f"{best['test_miou']:.4f}"
         if len(table) == 1:
-            said = f"One run has finished: {best['run']}, test mIoU {best['test_miou']:.4f}."
+            said = f"One run has finished: {best['run']}, test mIoU {score}."
+        else:
+            said = f"Of {len(table)} finished runs, {best['run']} scores highest on its test photos, {score}."
     links = {name: f"{name}/report.html" for name in found if (runs_folder() / name / "report.html").exists()}
     tables = []
     for title, text, each in (("Runs", "", table), ("Folds", MEANING, folds)):

@@ -56,12 +56,11 @@ def score_tiles(metrics: dict) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def verdict(run: Run, metrics: dict, data) -> str:
+def verdict(test: pd.DataFrame, metrics: dict, data) -> str:
     """What the scores say, and what they do not, in two sentences or three; or that there are none."""
     if not metrics:
         return "This run has not been scored: chapter 05 has not run with these parameters and pictures."
     score = f"the mean IoU is {metrics['test_miou']:.3f}"
-    test = read_test(run)
     if test.empty or "test_miou_ci95" not in metrics:
         return f"On the test photos {score}. Which photos these are is not known any more: run chapter 05 again."
     cars = test["car_id"].nunique()
@@ -86,13 +85,12 @@ def read_test(run: Run) -> pd.DataFrame:
     return table.sort_values("iou", ignore_index=True, kind="stable")
 
 
-def figures_of(run: Run, params, metrics: dict, data) -> list[dict]:
+def figures_of(run: Run, test: pd.DataFrame, params, metrics: dict, data) -> list[dict]:
     """The pictures of the first page: learning curve, worst and best test photos, and the way to a cut-out."""
     figures = []
     if run.history.exists():
         curves = figure_picture(plots.learning_curves(pd.read_csv(run.history)))
         figures.append({"title": "Loss and validation mIoU, epoch by epoch", "pictures": [curves]})
-    test = read_test(run)
     if not metrics or data is None or test.empty:
         return figures
     try:
@@ -104,14 +102,12 @@ def figures_of(run: Run, params, metrics: dict, data) -> list[dict]:
     worst = [show_example(model, params, data, row) for _, row in test.head(count).iterrows()]
     best = [show_example(model, params, data, row) for _, row in test.tail(count)[::-1].iterrows()]
     figures.append({"title": "Worst test photos: hit blue, missed orange, false alarm pink", "pictures": worst})
+    figures.append({"title": "Best test photos", "pictures": best})
     middle = test.iloc[len(test) // 2]
     photo = read_photo(data.folder / middle["image"], at_least=480)
     car = cutout.steps(photo, probability(model, photo, params.frame, flip=params.flip))
     shown = picture(car.data, "jpeg", f"{middle['image_id']}: photo, probability, mask, cut-out.", middle["image_id"])
-    figures.append(
-        {"title": "From photo to cut-out, a test photo of middling score", "pictures": [shown], "wide": True}
-    )
-    figures.insert(2, {"title": "Best test photos", "pictures": best})
+    figures.append({"title": "From photo to cut-out, a test photo of middling score", "pictures": [shown]})
     return figures
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader
 from nbconvert import HTMLExporter
 
 from carvana_course.show.figures import DescribedFigure
-from carvana_course.show.glossary import GLOSSARY, GlossaryLinks, glossary_text, read_glossary
+from carvana_course.show.glossary import GLOSSARY, glossary_text, link_terms, read_glossary
 
 DESIGN = Path(__file__).parent.parent / "design"  # which the site has too
 NAMES = {  # of columns -> in words
@@ -38,6 +38,13 @@ def fill_page(name: str, **values) -> str:
     return environment.get_template(name).render(style=style, **values)
 
 
+def cells_exporter() -> HTMLExporter:
+    """What turns a notebook's cells into HTML, without the page around them."""
+    return HTMLExporter(
+        template_file=str(DESIGN / "cells.html.j2"), exclude_input_prompt=True, exclude_output_prompt=True
+    )
+
+
 def picture(content: bytes, kind: str, alt: str, caption: str = "") -> dict:
     """A picture's bytes with its words, as the pages take them."""
     return {"source": f"data:image/{kind};base64,{base64.b64encode(content).decode()}", "alt": alt, "caption": caption}
@@ -55,23 +62,19 @@ def chapter_pages(chapters: list) -> tuple[list[dict], str]:
 
     Their links lead to chapters, sections and terms within the page.
     """
-    exporter = HTMLExporter(
-        template_file=str(DESIGN / "cells.html.j2"), exclude_input_prompt=True, exclude_output_prompt=True
-    )
+    exporter = cells_exporter()
+    terms = read_glossary(GLOSSARY)
     pages = []
     used = set()
     for name, title, time, notebook in chapters:
         for cell in notebook.cells:
             cell.source = OTHER_CHAPTER.sub(r"](#\1)", cell.source)
-        GlossaryLinks().preprocess(notebook, {})
-        used.update(re.findall(r'href="#glossary-([\w-]+)"', "".join(cell.source for cell in notebook.cells)))
-        notebook.cells = [cell for cell in notebook.cells if cell.get("id") != "glossary"]
+        used |= link_terms(notebook, terms)
         body, _ = exporter.from_notebook_node(notebook, {"name": name, "is_solution": False})
         pages.append({"name": name, "title": title, "time": time, "body": with_own_ids(body, name)})
     if not used:
         return pages, ""
-    text = glossary_text(read_glossary(GLOSSARY), used)
-    return pages, exporter.markdown2html({"cell": {}}, text)
+    return pages, exporter.markdown2html({"cell": {}}, glossary_text(terms, used))
 
 
 def with_own_ids(body: str, name: str) -> str:

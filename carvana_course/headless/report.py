@@ -5,7 +5,7 @@ import re
 import nbformat
 import pandas as pd
 
-from carvana_course.headless.first_page import about, figures_of, score_tiles, verdict
+from carvana_course.headless.first_page import about, figures_of, read_test, score_tiles, verdict
 from carvana_course.headless.pages import chapter_pages, fill_page
 from carvana_course.headless.scores import evaluated, has_metrics
 from carvana_lib.config import Params
@@ -97,6 +97,7 @@ def write_report(params: Params, fingerprint: str, data=None) -> None:
         if made_with == params.model_dump() and notebook.metadata.get("pictures") == fingerprint:
             notebook.cells = [cell for cell in notebook.cells if not PARAMETER_TAGS.intersection(tags_of(cell))]
             chapters.append((path.stem, title_of(notebook, path.stem), in_minutes(seconds_of(notebook)), notebook))
+    test = read_test(run)
     seconds = sum(seconds_of(notebook) for _, _, _, notebook in chapters)
     pages, glossary = chapter_pages(chapters)
     record = read_json(run.params)
@@ -107,8 +108,8 @@ def write_report(params: Params, fingerprint: str, data=None) -> None:
         title=f"Run {run.name}",
         about=about(run, params, record, metrics, data, seconds),
         scores=score_tiles(metrics),
-        verdict=verdict(run, metrics, data),
-        figures=figures_of(run, params, metrics, data),
+        verdict=verdict(test, metrics, data),
+        figures=figures_of(run, test, params, metrics, data),
         chapters=pages,
         glossary=glossary,
         used=[*facts.items(), *record["params"].items(), *record["versions"].items()],

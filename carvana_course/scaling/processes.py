@@ -168,8 +168,9 @@ def start_processes(params, on_epoch=None) -> None:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
         command += [f"--nproc-per-node={params.num_processes}", "-m", "carvana_course", "train", "-f", str(file)]
         seen = last_change(run.history)
-        if params.resume and run.last.exists():
-            print(found_before(load_checkpoint(run.last)["history"], params))
+        earlier = kept_history(run)
+        if params.resume and earlier:
+            print(found_before(earlier, params))
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             ended = False
@@ -181,7 +182,7 @@ def start_processes(params, on_epoch=None) -> None:
                     on_epoch(pd.read_csv(run.history))
         except KeyboardInterrupt:
             end(child)  # first: until then it may finish another epoch
-            raise stopped(kept_epochs(run), params.epochs, "epoch") from None
+            raise stopped(len(kept_history(run)), params.epochs, "epoch") from None
         finally:
             end(child)
     if child.returncode:
@@ -199,9 +200,9 @@ def end(child: subprocess.Popen) -> None:
         child.wait()
 
 
-def kept_epochs(run: Run) -> int:
-    """How many epochs of a run's training are in its newest checkpoint."""
-    return len(load_checkpoint(run.last)["history"]) if run.last.exists() else 0
+def kept_history(run: Run) -> list[dict]:
+    """The epochs of a run's training that are in its newest checkpoint."""
+    return load_checkpoint(run.last)["history"] if run.last.exists() else []
 
 
 def last_change(path: Path) -> int:

@@ -45,21 +45,27 @@ class GlossaryLinks(Preprocessor):
     def preprocess(self, nb, resources):
         """Return a notebook with these links and, where there are any, one cell more; and the resources unchanged."""
         terms = read_glossary(GLOSSARY)
-        used = set()
-
-        def connect(match) -> str:
-            text, anchor = match.groups()
-            if anchor not in terms:
-                return match.group()
-            used.add(anchor)
-            return f'<a class="term" href="#glossary-{anchor}" title="{terms[anchor].tooltip}">{text}</a>'
-
-        for cell in nb.cells:
-            if cell.cell_type == "markdown":
-                cell.source = TO_GLOSSARY.sub(connect, cell.source)
+        used = link_terms(nb, terms)
         if used:
             nb.cells.append(nbformat.v4.new_markdown_cell(glossary_text(terms, used), id="glossary"))
         return nb, resources
+
+
+def link_terms(notebook, terms: dict[str, Term]) -> set[str]:
+    """Let a notebook's links to the glossary lead into its own page, with tooltips; the anchors of those it uses."""
+    used = set()
+
+    def connect(match) -> str:
+        text, anchor = match.groups()
+        if anchor not in terms:
+            return match.group()
+        used.add(anchor)
+        return f'<a class="term" href="#glossary-{anchor}" title="{terms[anchor].tooltip}">{text}</a>'
+
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = TO_GLOSSARY.sub(connect, cell.source)
+    return used
 
 
 def glossary_text(terms: dict[str, Term], used: set[str]) -> str:

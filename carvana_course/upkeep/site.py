@@ -13,10 +13,9 @@ from typing import NamedTuple
 import nbformat
 from bs4 import BeautifulSoup, NavigableString
 from jinja2 import Environment
-from nbconvert import HTMLExporter
 
 from carvana_course.headless.notebooks import find_notebooks
-from carvana_course.headless.pages import DESIGN
+from carvana_course.headless.pages import DESIGN, cells_exporter
 from carvana_course.show.glossary import read_glossary
 from carvana_lib import DataError
 from carvana_lib.runs import ROOT, atomic
@@ -90,9 +89,7 @@ def build(target: Path = SITE) -> list[Page]:
     """
     pages = find_pages()
     template = Environment(autoescape=False).from_string((DESIGN / "page.html.j2").read_text(encoding="utf8"))
-    exporter = HTMLExporter(
-        template_file=str(DESIGN / "cells.html.j2"), exclude_input_prompt=True, exclude_output_prompt=True
-    )
+    exporter = cells_exporter()
     written = {}  # address -> text
     assets = set()
     sections = []
