@@ -7,12 +7,6 @@ const ANSWER_MS = 30000;  // how long a save may take before the kernel is taken
 const STEPS = 200;  // strokes that can be undone
 const sessions = new WeakMap();  // of each model, so that strokes survive when a view is made anew
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 function bytesOf(buffer) {
   return buffer instanceof DataView
     ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength) : new Uint8Array(buffer);

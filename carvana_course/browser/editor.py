@@ -23,7 +23,7 @@ class MaskEditor(anywidget.AnyWidget):
     the strokes; on_cancel() where the person wants no new mask.
     """
 
-    _esm = (HERE / "editor.js").read_text(encoding="utf8")
+    _esm = "".join((HERE / name).read_text(encoding="utf8") for name in ("dom.js", "editor.js"))
     _css = (HERE / "editor.css").read_text(encoding="utf8")
 
     def __init__(self, photo: np.ndarray, mask: np.ndarray, name: str, opacity: float, on_open, on_save, on_cancel):

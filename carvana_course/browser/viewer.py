@@ -8,7 +8,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-SCRIPTS = ("frame.js", "keys.js", "viewer.js")
+SCRIPTS = ("dom.js", "frame.js", "keys.js", "viewer.js")
 
 
 class Viewer(anywidget.AnyWidget):

@@ -4,12 +4,6 @@
 const PART = 2 ** 20;  // bytes a message
 const PICTURES = ["mask", "overlay", "composite"];
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 const carriesFiles = event => event.dataTransfer?.types.includes("Files");
 
 // A file that is dropped beside the upload would take the place of the whole page.

@@ -5,7 +5,8 @@ from pathlib import Path
 import anywidget
 from traitlets import Bytes, Dict, Float, Int, Unicode
 
-SCRIPT = Path(__file__).with_name("upload.js")
+FOLDER = Path(__file__).parent
+DOM = FOLDER.parent / "browser" / "dom.js"
 
 
 class UploadPage(anywidget.AnyWidget):
@@ -15,8 +16,8 @@ class UploadPage(anywidget.AnyWidget):
     background of the start, and "save", which is answered with a "file".
     """
 
-    _esm = SCRIPT.read_text(encoding="utf8")
-    _css = SCRIPT.with_suffix(".css").read_text(encoding="utf8")
+    _esm = "".join(path.read_text(encoding="utf8") for path in (DOM, FOLDER / "upload.js"))
+    _css = (FOLDER / "upload.css").read_text(encoding="utf8")
     types = Unicode().tag(sync=True)  # MIME types of the files to choose from
     limit = Int().tag(sync=True)  # bytes of a file
     hint = Unicode().tag(sync=True)
