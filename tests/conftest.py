@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,46 @@ def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
+
+
+HOMES = {
+    "JUPYTER_CONFIG_DIR": "config",
+    "JUPYTER_DATA_DIR": "data",
+    "JUPYTER_RUNTIME_DIR": "runtime",
+    "JUPYTERLAB_SETTINGS_DIR": "settings",
+    "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    "IPYTHONDIR": "ipython",
+    "CARVANA_RUNS": "runs",
+}
+
+
+@contextmanager
+def jupyter_server(words: list[str], home: Path, path: str, environment: dict | None = None, cwd: Path | None = None):
+    """A server of Jupyter's, `python -m` these words, all that it keeps under `home`: its address, once it answers."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    homes = {name: str(home / place) for name, place in HOMES.items()}
+    command = [sys.executable, "-m", *words, "--no-browser", f"--port={port}"]
+    with open(home / "log", "w") as log:
+        server = subprocess.Popen(
+            command, cwd=cwd, env=os.environ | homes | (environment or {}), stdout=log, stderr=log
+        )
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(address + path, timeout=5).close()
+                break
+            except urllib.error.HTTPError:
+                break  # it answers
+            except OSError:
+                assert server.poll() is None, (home / "log").read_text()
+                time.sleep(0.1)
+        else:
+            raise AssertionError((home / "log").read_text())
+        yield address
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def write_pair(folder: Path, image_id: str, size=(48, 32), seed: int = 0) -> None:
@@ -148,33 +190,11 @@ def lab(tmp_path_factory):
     }.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content))
-    port, token = free_port(), os.urandom(12).hex()
-    places = {
-        "JUPYTER_CONFIG_DIR": home / "config",
-        "JUPYTER_DATA_DIR": home / "data",
-        "JUPYTER_RUNTIME_DIR": home / "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": home / "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": home / "workspaces",
-        "IPYTHONDIR": home / "ipython",
-        "CARVANA_RUNS": folder / "runs",
-    }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-               f"--notebook-dir={folder}", "--ServerApp.port_retries=0"]  # fmt: skip
-    environment = os.environ | {name: str(path) for name, path in places.items()} | {"JUPYTER_TOKEN": token}
-    with open(home / "log", "w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={token}", timeout=5).close()
-                break
-            except OSError:
-                assert server.poll() is None, (home / "log").read_text()
-                time.sleep(0.1)
-        yield (lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}&reset"), folder
-    finally:
-        server.terminate()
-        server.wait(30)
+    token = os.urandom(12).hex()
+    words = ["jupyterlab", "--allow-root", "--ip=127.0.0.1", f"--notebook-dir={folder}", "--ServerApp.port_retries=0"]
+    own = {"CARVANA_RUNS": str(folder / "runs"), "JUPYTER_TOKEN": token}
+    with jupyter_server(words, home, f"/api/status?token={token}", environment=own) as address:
+        yield (lambda name: f"{address}/lab/tree/{name}?token={token}&reset"), folder
 
 
 @pytest.fixture(scope="module")

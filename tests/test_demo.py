@@ -1,19 +1,14 @@
 """The demo page as `make demo` serves it: Voila, the net of the course, a photo that is dropped, and what is saved."""
 
-import os
 import re
 import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 
 import cv2
 import nbformat
 import numpy as np
 import pytest
-from conftest import ROOT, SCREENSHOTS, free_port
+from conftest import ROOT, SCREENSHOTS, jupyter_server
 from test_upload import drop, encoded, find_widget, give, saved, seen, slide, wait_for_text
 
 from carvana_course.deployment import cutout, predictions
@@ -29,37 +24,19 @@ TIMES = {}  # seconds, printed at the end
 def demo(chromium, tmp_path_factory):
     """(the page, its address, all that it asked the network for)."""
     home = tmp_path_factory.mktemp("voila")
-    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "CARVANA_RUNS")
-    environment = os.environ | {name: str(home / name) for name in names}
-    port = free_port()
     (line,) = re.findall(r"^demo:.*\n\t@\$\(BIN\)/voila \$\(ARGS\) (.*)$", (ROOT / "Makefile").read_text(), re.M)
-    command = [sys.executable, "-m", "voila", *line.split(), "--no-browser", f"--port={port}"]
-    with open(home / "log", "w") as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/voila/static/main.js", timeout=5).close()
-                break
-            except urllib.error.HTTPError:
-                break  # it answers
-            except OSError:
-                assert server.poll() is None, (home / "log").read_text()
-                time.sleep(0.1)
+    with jupyter_server(["voila", *line.split()], home, "/voila/static/main.js", cwd=ROOT) as address:
         page = chromium.new_page(viewport={"width": 1300, "height": 900})
         page.set_default_timeout(60_000)
         asked = []
         page.on("requestfinished", lambda request: asked.append(request.url))
         started = time.perf_counter()
-        page.goto(f"http://127.0.0.1:{port}/")
+        page.goto(address)
         find_widget(page)
         TIMES["the upload is there"] = time.perf_counter() - started
-        yield page, port, asked
+        yield page, int(address.rpartition(":")[2]), asked
         page.close()
         print({name: round(seconds, 2) for name, seconds in TIMES.items()})
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def screenshot(page, name: str):

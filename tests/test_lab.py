@@ -4,14 +4,11 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
+from contextlib import ExitStack
 
 import nbformat
 import pytest
-from conftest import ROOT, SCREENSHOTS, free_port
+from conftest import ROOT, SCREENSHOTS, jupyter_server
 
 from carvana_course.show.glossary import GLOSSARY, read_glossary
 
@@ -32,35 +29,10 @@ def place(tmp_path):
 @pytest.fixture
 def serve(place):
     """Start a server in that place with `words`, wait until it answers at `path`, and give its address."""
-    servers = []
-
-    def start(words: list[str], path: str) -> str:
-        port = free_port()
-        names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "CARVANA_RUNS")
-        homes = {name: str(place / name) for name in names}
-        homes["JUPYTERLAB_SETTINGS_DIR"] = str(place / "settings")
-        homes["JUPYTERLAB_WORKSPACES_DIR"] = str(place / "workspaces")
-        homes["JUPYTER_TOKEN"] = "token"
-        with open(place / "log", "w") as log:
-            words = [sys.executable, "-m", *words, "--no-browser", f"--port={port}"]
-            server = subprocess.Popen(words, cwd=place / "course", env=os.environ | homes, stdout=log, stderr=log)
-        servers.append(server)
-        address = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(address + path, timeout=5).close()
-                return address
-            except urllib.error.HTTPError:
-                return address  # it answers
-            except OSError:
-                assert server.poll() is None, (place / "log").read_text()
-                time.sleep(0.1)
-        raise AssertionError((place / "log").read_text())
-
-    yield start
-    for server in servers:
-        server.terminate()
-        server.wait(30)
+    with ExitStack() as servers:
+        yield lambda words, path: servers.enter_context(
+            jupyter_server(words, place, path, {"JUPYTER_TOKEN": "token"}, place / "course")
+        )
 
 
 def lab_words() -> list[str]:
