@@ -74,6 +74,8 @@ def score(model, data, params, split: str) -> dict:
 def make_net(photos: str | None) -> None:
     """Train, write the net and its record."""
     data = open_data(PARAMS)
+    if photos:  # before minutes of training, lest the folder is wrong
+        real = open_data(PARAMS.replace(data_dir=photos, run_name=f"{PARAMS.run_name}-photos"))
     trained(data, PARAMS)
     checkpoint = load_checkpoint(Run(PARAMS.run_name).best_checkpoint)
     with atomic(SMALL_NET) as temporary, temporary.open("wb") as file:  # a path would leave its name in the file
@@ -81,7 +83,6 @@ def make_net(photos: str | None) -> None:
     model = load_model(SMALL_NET)
     scores = {f"sample, {split}": score(model, data, PARAMS, split) for split in SPLITS}
     if photos:
-        real = open_data(PARAMS.replace(data_dir=photos, run_name=f"{PARAMS.run_name}-photos"))
         scores |= {f"real photos, {split}": score(model, real, PARAMS, split) for split in SPLITS}
     else:
         scores["real photos"] = "not scored: no folder of photos was named"
