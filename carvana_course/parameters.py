@@ -20,6 +20,7 @@ OTHER_NAMES = {  # parameter -> what else it is called, here and there
     "image_size": "size img_size imgsz resolution input_size",
     "resize": "letterbox pad keep_ratio keep_aspect_ratio aspect_ratio",
     "base_channels": "channels filters width",
+    "encoder": "backbone encoder_name pretrained model net arch architecture",
     "batch_size": "batch bs",
     "epochs": "n_epochs num_epochs max_epochs iterations",
     "patience": "early_stopping early_stopping_patience",
@@ -35,7 +36,7 @@ OTHER_NAMES = {  # parameter -> what else it is called, here and there
     "folds": "k_folds n_folds n_splits kfold cv",
     "train_cars": "cars n_cars",
     "subset": "limit max_images n_images samples",
-    "start_from": "pretrained weights checkpoint init ckpt",
+    "start_from": "weights checkpoint init ckpt",
     "precision": "amp fp16 bf16 half mixed_precision dtype",
     "device": "gpu cuda accelerator",
     "num_workers": "workers n_workers",
@@ -45,7 +46,6 @@ OTHER_NAMES = {  # parameter -> what else it is called, here and there
 FIXED = {  # what cannot be chosen -> how it is
     "grid": "a file with a grid is for 'carvana batch'",
     "optimizer optimiser optim opt": "it is always AdamW, with learning_rate and weight_decay",
-    "model net arch architecture backbone encoder": "the net is always the course's U-Net, base_channels wide",
     "classes n_classes num_classes": "there are always two, car and background",
     "threshold thresh": "a pixel is always car from a probability of 0.5; notebook 05 shows other thresholds",
 }

@@ -13,7 +13,6 @@ from carvana_lib.device import describe_device
 from carvana_lib.model import UNet
 from carvana_lib.runs import BEST, LAST, Run, atomic, environment, runs_folder
 
-STARTS = {}  # what start_from may name beside runs -> a function that gives a new U-Net its weights, and returns it
 REMEDY = "name the file of a net, as runs/quick/checkpoints/best, or run notebook 04 with resume=False to make it"
 KEYS = {"architecture", "model", "params", "fingerprint", "history"}  # of a checkpoint, at least
 
@@ -28,7 +27,7 @@ def save_checkpoint(folder: Path, scored: UNet, learner: dict, history: list[dic
         "params": params.model_dump(),
         "fingerprint": fingerprint,
         "history": history,
-        "made_with": {"device": describe_device(params)} | environment(),
+        "made_with": {"device": describe_device(params, scored)} | environment(),
     }
     if history[-1]["val_miou"] >= max(row["val_miou"] for row in history):
         _write(state, folder / BEST)
@@ -50,7 +49,8 @@ def load_checkpoint(path: Path) -> dict:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         if set(state) >= KEYS:
-            return state | {"architecture": UNet(1).architecture | state["architecture"]}  # an old one names less
+            old = {} if "encoder" in state["architecture"] else UNet(1).architecture  # an old one names less
+            return state | {"architecture": old | state["architecture"]}
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror or error}); {REMEDY}") from None
     except Exception:  # torch raises a dozen kinds for a file that is none of its own
@@ -62,7 +62,7 @@ def load_model(path: Path) -> UNet:
     """The U-Net of a checkpoint, in evaluation mode, on the CPU. Raises CheckpointError. Taught in 04."""
     state = load_checkpoint(path)
     try:
-        model = UNet(**state["architecture"])
+        model = _make_net(state["architecture"])
         model.load_state_dict(state["model"])
     except TypeError:
         net = f"{path} is a net of a later version, {state['architecture']}"
@@ -72,26 +72,37 @@ def load_model(path: Path) -> UNet:
     return model.eval()
 
 
+def _make_net(architecture: dict) -> UNet:
+    """The net of a checkpoint, with random weights."""
+    if "encoder" not in architecture:
+        return UNet(**architecture)
+    from carvana_lib.encoder import EncoderUNet  # timm takes a second to import
+
+    return EncoderUNet(**architecture)
+
+
 def make_model(params) -> UNet:
     """A U-Net whose initial weights follow from the seed alone, or are the best ones of the run `start_from`. Raises
     CheckpointError where that run has no weights, or those of another net. Taught in 04.
     """
     torch.manual_seed(params.seed)
-    model = UNet(params.base_channels)
+    if params.encoder == "none":
+        model = UNet(params.base_channels)
+    else:
+        from carvana_lib.encoder import make_encoder_unet
+
+        model = make_encoder_unet(params.encoder)
     if params.start_from is None:
         return model
-    if params.start_from in STARTS:
-        return STARTS[params.start_from](model)
     best = Run(params.start_from).best_checkpoint
     if "/" in params.start_from or not best.exists():
         runs = sorted(path.parent.parent.name for path in runs_folder().glob(f"*/checkpoints/{BEST}"))
-        known = ", ".join([*STARTS, *runs]) or "no run yet"
+        known = ", ".join(runs) or "no run yet"
         raise CheckpointError(f"start_from='{params.start_from}' is no trained run; train it, or take {known}")
     start = load_model(best).train()
-    for name, asked in model.architecture.items():
-        if start.architecture[name] != asked:
-            found = f"start_from='{params.start_from}' is a net of {name}={start.architecture[name]}"
-            raise CheckpointError(f"{found}, not {asked}; give both the same")
+    if start.architecture != model.architecture:
+        found = f"start_from='{params.start_from}' is another net, {start.architecture}"
+        raise CheckpointError(f"{found}, not {model.architecture}; give both the same")
     return start
 
 

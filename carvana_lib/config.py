@@ -30,6 +30,7 @@ class Params(BaseModel):
     image_size: int | list[int] = Field(128, description="side of the square input, or [height, width]; pixels")
     resize: Literal["stretch", "pad"] = Field("stretch", description="pad: keep the photo's aspect ratio, add borders")
     base_channels: int = Field(16, ge=1, le=256, description="channels of the first U-Net stage; the last has 16 times")
+    encoder: str = Field("none", description="lite0: one that has seen ImageNet; lite0-random; another of timm's")
     batch_size: int = Field(8, ge=1, description="images a step")
     epochs: int = Field(5, ge=1, description="passes over the training images")
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a new best; None: never")
@@ -92,6 +93,8 @@ class Params(BaseModel):
     def refuse_impossible_shares(self):
         if self.val_fraction + self.test_fraction > 0.8:
             raise ValueError("val_fraction + test_fraction leave less than a fifth of the cars for training")
+        if self.encoder != "none" and (self.frame.height % 32 or self.frame.width % 32):
+            raise ValueError(f"encoder={self.encoder!r} halves pictures five times; make image_size a multiple of 32")
         if self.batch_size % self.num_processes:
             shares = f"batch_size={self.batch_size} cannot be shared evenly by num_processes={self.num_processes}"
             raise ValueError(f"{shares}; make it a multiple of that")

@@ -30,7 +30,7 @@ def predict_batches(model, data, rows, params, flip: bool = False):
     `flip=True` averages the probabilities of each picture and its mirror image (test-time augmentation). Where the
     answer is no number, as after a training that diverged, the probability is 0: no car. Taught in 05.
     """
-    accelerator = make_accelerator(params.device, params.precision)
+    accelerator = make_accelerator(params.device, params.precision, model)
     net = accelerator.prepare_model(model, evaluation_mode=True).eval()
     for images, masks, batch_rows in progress(accelerator.prepare(make_loader(data, rows, params)), "predicting"):
         probability = net(images).sigmoid()

@@ -10,10 +10,10 @@ STD = (0.229, 0.224, 0.225)
 class Normalize(nn.Module):
     """Plain RGB 0..255 -> zero mean, unit variance. In the net, so that exports take plain pictures. Taught in 01."""
 
-    def __init__(self):
+    def __init__(self, mean: tuple = MEAN, std: tuple = STD):
         super().__init__()
-        self.register_buffer("mean", 255 * torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images):
         return (images.float() - self.mean) / self.std

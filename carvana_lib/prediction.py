@@ -13,7 +13,9 @@ from torch import nn
 
 from carvana_lib.device import make_accelerator
 from carvana_lib.frame import Frame
-from carvana_lib.model import DoubleConv
+
+# Blocks whose layers stand in the order in which they compute: ours, and those of timm's EfficientNets.
+FOLDED = ("DoubleConv", "DepthwiseSeparableConv", "InvertedResidual")
 
 
 def fast(model: nn.Module, device: str = "auto", precision: str = "auto") -> nn.Module:
@@ -24,19 +26,22 @@ def fast(model: nn.Module, device: str = "auto", precision: str = "auto") -> nn.
     """
     net = copy.deepcopy(model).eval()
     for block in net.modules():
-        if isinstance(block, DoubleConv):
+        if type(block).__name__ in FOLDED:
             _fold(block)
-    return make_accelerator(device, precision).prepare_model(
-        net.to(memory_format=torch.channels_last), evaluation_mode=True
-    )
+    accelerator = make_accelerator(device, precision, model)
+    return accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
 
 
-def _fold(block: DoubleConv) -> None:
+def _fold(block: nn.Module) -> None:
     """Fold each BatchNorm of a block into the convolution before it; a block without any stays as it is."""
-    for i, layer in enumerate(block):
-        if isinstance(layer, nn.BatchNorm2d):
-            block[i - 1] = nn.utils.fuse_conv_bn_eval(block[i - 1], layer)
-            block[i] = nn.Identity()
+    before = None
+    for name, layer in block.named_children():
+        if isinstance(layer, nn.BatchNorm2d) and isinstance(before, nn.Conv2d):
+            fused = nn.utils.fuse_conv_bn_eval(before, layer)
+            before.weight = fused.weight
+            before.bias = fused.bias
+            setattr(block, name, getattr(layer, "act", nn.Identity()))  # timm's BatchNorm holds the function behind it
+        before = layer
 
 
 @torch.inference_mode()

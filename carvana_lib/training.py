@@ -73,7 +73,7 @@ def fit(model, data, train_rows, val_rows, params, folder: Path | None = None, o
     training of the same parameters goes on, or is found finished, and says so. Processes of torchrun or accelerate
     launch share each batch. Raises TrainingError for a loss that is not finite. Taught in 04.
     """
-    accelerator = make_accelerator(params.device, params.precision)
+    accelerator = make_accelerator(params.device, params.precision, model)
     train_loader = accelerator.prepare(make_loader(data, train_rows, params, train=True))
     val_loader = accelerator.prepare(make_loader(data, val_rows, params))
     criterion = LOSSES[params.loss]

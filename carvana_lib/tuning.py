@@ -103,9 +103,9 @@ def range_test(data, params, loss="bce_dice", lowest=1e-6, highest=1.0, steps: i
     """Raise the learning rate at each step and watch the loss: learning_rate, loss (Smith 2017, section 3.3). Stops
     early once the loss exceeds four times its minimum. Taught in 03.
     """
-    accelerator = make_accelerator(params.device, params.precision)
     choice = params.replace(learning_rate=lowest)
     model = make_model(choice).to(memory_format=torch.channels_last)
+    accelerator = make_accelerator(params.device, params.precision, model)
     rows = subsample(data.rows("train"), steps * params.batch_size, params.seed)
     loader = make_loader(data, rows, choice, train=True)
     net, optimizer, loader = accelerator.prepare(model, make_optimizer(model, choice), loader)

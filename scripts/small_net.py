@@ -42,9 +42,9 @@ STEPS = 3  # of the training, whose losses are recorded, so that a test can take
 
 def first_losses(data, params, steps: int = STEPS) -> list[float]:
     """The losses of the first steps of `train`, taken anew."""
-    accelerator = make_accelerator(params.device, params.precision)
     loader = make_loader(data, training_rows(data, params), params, train=True)
     model = make_model(params).to(memory_format=torch.channels_last)
+    accelerator = make_accelerator(params.device, params.precision, model)
     optimizer = make_optimizer(model, params)
     scheduler = make_scheduler(optimizer, params, len(loader))
     net, optimizer = accelerator.prepare(model, optimizer)

@@ -65,9 +65,9 @@ def test_the_library_imports_nothing_else_of_the_repository():
 
 def test_what_a_learner_reads_is_an_evening():
     modules = reading()
-    assert len(modules) <= 19, sorted(modules)
-    assert sum(map(lines, modules)) <= 2015  # 1,700, and what other people's files, shapes, splits and stopping take
-    assert sum(map(lines, MODULES)) <= 2090
+    assert len(modules) <= 20, sorted(modules)
+    assert sum(map(lines, modules)) <= 2160  # 1,700, and what files of others, shapes, splits, stopping, encoders take
+    assert sum(map(lines, MODULES)) <= 2235
     assert len(list(LIBRARY.rglob("*.py"))) == len(MODULES), "ls is the syllabus"
 
 

@@ -145,8 +145,7 @@ def test_a_net_of_a_later_version_is_called_so_and_one_of_an_earlier_is_read(par
     state = torch.load(tmp_path / BEST, weights_only=True)
     torch.save(state | {"architecture": {"base_channels": 4, "skips": True}}, tmp_path / BEST)
     assert load_model(tmp_path / BEST).architecture == net.architecture
-    torch.save(state | {"architecture": {"base_channels": 4, "encoder": "resnet"}}, tmp_path / BEST)
-    with pytest.raises(
-        CheckpointError, match="is a net of a later version, .*'encoder': 'resnet'.*; update the course"
-    ):
-        load_model(tmp_path / BEST)
+    for later in ({"base_channels": 4, "attention": True}, {"encoder": "resnet18", "attention": True}):
+        torch.save(state | {"architecture": later}, tmp_path / BEST)
+        with pytest.raises(CheckpointError, match="is a net of a later version, .*'attention': True.*; update the"):
+            load_model(tmp_path / BEST)

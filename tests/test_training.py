@@ -83,7 +83,7 @@ def test_training_starts_from_the_best_weights_of_another_run(data, params):
     train(data, params)
     begun = make_model(params.replace(run_name="next", start_from="tiny"))
     assert torch.equal(weights(begun), weights(load_model(Run("tiny").best_checkpoint))) and begun.training
-    with pytest.raises(CheckpointError, match="start_from='tiny' is a net of base_channels=4, not 8"):
+    with pytest.raises(CheckpointError, match="start_from='tiny' is another net, .*: 4, .*, not .*: 8, .*; give"):
         make_model(params.replace(start_from="tiny", base_channels=8))
     for name in ("absent", "quick/best"):
         with pytest.raises(CheckpointError, match=f"start_from='{name}' is no trained run; train it, or take .*tiny$"):
@@ -285,6 +285,10 @@ def test_a_cpu_without_bf16_instructions_gets_float32(monkeypatch):
     for flags, expected in (({}, "float32"), ({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16")):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flags=flags: flags)
         assert pick_precision("auto", "cpu") == expected
+        assert pick_precision("auto", "cpu", torch.nn.Conv2d(4, 4, 3)) == expected
+        depthwise = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3, groups=4))
+        assert pick_precision("auto", "cpu", depthwise) == "float32"
+        assert pick_precision("bf16", "cpu", depthwise) == "bf16", "what is asked for by name counts"
 
 
 def test_train_uses_the_subset_and_writes_history(data, params):

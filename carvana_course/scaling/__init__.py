@@ -1,8 +1,6 @@
-"""Trainings and searches in several processes or on several machines; importing it lets start_from name VGG-13."""
+"""Trainings and searches in several processes or on several machines."""
 
 import os
-
-import carvana_course.pretrained  # noqa: F401
 
 
 def in_worker() -> bool:
