@@ -17,7 +17,7 @@ from carvana_lib import RunError
 
 CODE = Path(__file__).resolve().parent.parent
 ROOT = CODE if (CODE / "pyproject.toml").exists() else Path.cwd()  # of the library alone, paths start where you work
-PACKAGES = ("torch", "torchvision", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
+PACKAGES = ("torch", "torchvision", "timm", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
 LAST = "last"  # of a training's checkpoints, that after the newest epoch, with all it takes to go on
 BEST = "best"  # and that of the epoch with the highest validation mIoU
 
