@@ -95,4 +95,15 @@ QUESTIONS = {
         },
         right="they stay filled, and the net is surer of it",
     ),
+    "pretraining": Quiz(
+        "With three labelled cars a pretrained encoder gains more than with a hundred and ninety. Why?",
+        {
+            "ImageNet has few cars": "It has more than ten thousand photos of cars. What helps is what all its photos "
+            "have in common: edges, textures, shapes.",
+            "what the labels do not teach, ImageNet has taught already": "Three cars show few colours, windows and "
+            "shadows. A hundred and ninety show most of what the test cars will ask for.",
+            "with more labels the encoder is no longer trained": "It is trained with any number of them, by each step.",
+        },
+        right="what the labels do not teach, ImageNet has taught already",
+    ),
 }
