@@ -73,3 +73,22 @@ def starts() -> pd.DataFrame:
             if len(scores):
                 rows.append((cars, net, experiment_link(pattern.format(part)), len(scores), scores.mean()))
     return pd.DataFrame(rows, columns=["cars", "net", "experiment", "seeds", "test_miou"])
+
+
+def pretraining_table() -> pd.DataFrame:
+    """`pretraining_gains` as text, with its interval in one column."""
+    gains = pretraining_gains()
+    intervals = [f"{low:+.4f} to {high:+.4f}" for low, high in zip(gains["low"], gains["high"], strict=True)]
+    table = gains[["cars", "seeds"]].copy()
+    table["random weights"] = gains["random"].map("{:.4f}".format)
+    table["after ImageNet"] = gains["ImageNet"].map("{:.4f}".format)
+    table["gain"] = gains["gain"].map("{:+.4f}".format)
+    table["95 % interval"] = intervals
+    return table
+
+
+def starts_table() -> pd.DataFrame:
+    """`starts` with a row a net and a column a number of cars, as text; how many seeds stands in brackets."""
+    rows = starts()
+    rows["score"] = [f"{score:.4f} ({seeds})" for score, seeds in zip(rows["test_miou"], rows["seeds"], strict=True)]
+    return rows.pivot(index="net", columns="cars", values="score").reindex(NETS).fillna("").reset_index()

@@ -130,7 +130,7 @@ WHICH_TO_BELIEVE = Exercise(
         "not B": (believing("B"), "B: one rate for both would favour whom it suits. A choice on validation cars, made "
             "for each alike, is fair."),
         "not F": (believing("F"), "F: small, but three pairs agree and nothing else differs: a result."),
-        "all": (lambda: "ABCDEF", "In some of them something else differs as well: steps, seeds, test cars, who chose."),
+        "all": (lambda: "ABCDEF", "In some of them more than the start differs: steps, seeds, test cars, who chose."),
         "none": (lambda: "", "Two of them are fair comparisons. What would you ask for that they lack?"),
         "the largest": (believing("AF"), "Not the size of the gain decides, but whether only the start differs."),
     },
