@@ -56,8 +56,9 @@ class Run:
         self.onnx_int8 = self.folder / "model_int8.onnx"  # 06: in 8 bits, where that is faster and nearly as good
         self.exported = self.folder / "model.pt2"  # 06: the net for torch.export.load
         self.model_card = self.folder / "model_card.md"  # 06: what the net is for, and what it is not
-        self.corrected = self.folder / "corrected"  # 01, 07: masks that a person drew, and review.csv on who and when
-        self.transfer = self.folder / "transfer.csv"  # 07: one row per way to begin with few labels
+        self.corrected = self.folder / "corrected"  # 01, 09: masks that a person drew, and review.csv on who and when
+        self.transfer = self.folder / "transfer.csv"  # 07: one row per start and number of labelled cars
+        self.labels = self.folder / "labels.csv"  # 09: one row per way to begin with few labels
         self.figures = self.folder / "figures"
         self.notebooks = self.folder / "notebooks"  # executed copies
         self.timing = self.folder / "timing.csv"  # seconds by notebook and kind of work
