@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from carvana_course.cli import app
 from carvana_course.evidence import experiments, results_page
 from carvana_course.evidence.document import CLAIMS, DOCUMENT_RESULTS
+from carvana_course.evidence.judges import even_view_scores
 from carvana_course.evidence.results import (
     RECIPE_STEPS,
     RESULTS,
@@ -284,7 +285,15 @@ def test_what_the_page_says_of_renders():
         )
         pairs += [(protocol[seed], better[seed]) for seed in protocol.keys() & better]
     assert (len(pairs), sum(better < protocol for protocol, better in pairs)) == (5, 4)
-    assert "in four of five pairs" in (RESULTS / "README.md").read_text("utf8")
+    for page in (RESULTS / "README.md", ROOT / "README.md"):
+        assert "in four of five pairs" in page.read_text("utf8")
+
+
+def test_what_the_glossaries_say_of_a_leak():
+    gain = (even_view_scores("split-by-image-small") - even_view_scores("protocol-small")).dropna()
+    assert len(gain) == 5
+    for name, between in (("glossary.md", " to "), ("glossary.ru.md", "…")):
+        assert f"{gain.min():+.4f}{between}{gain.max():+.4f}" in (ROOT / "docs" / name).read_text("utf8")
 
 
 def test_what_the_page_says_of_batches_of_two():
