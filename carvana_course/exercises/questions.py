@@ -52,8 +52,8 @@ QUESTIONS = {
     "weights": Quiz(
         "After an interruption you load the weights alone and train on. What is lost?",
         {
-            "AdamW's memory and the place in the schedule": "The next steps are not as long as they would have "
-            "been, and no curve tells you.",
+            "AdamW's memory and the place in the schedule": "The next steps differ in length from those that "
+            "would have come, and no curve tells you.",
             "nothing, weights are all there is": "AdamW scales each step by running means of past gradients, and a "
             "scheduler counts epochs; both would start from nothing.",
             "everything, training starts from scratch": "The weights are the most expensive part, and they are there.",
