@@ -16,8 +16,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 # What make check leaves out of make test: the notebooks, and these of tests/, which start browsers, kernels, databases,
 # processes and whole runs, kill some of them, or train through hundreds of wrong answers.
-SLOW := faults test_benchmarks.py test_browser.py test_bulk.py test_demo.py test_distributed.py test_exercises.py test_export.py \
-    test_pipeline.py test_search_storage.py test_site.py test_studio.py test_teaching.py test_upload.py
+SLOW := faults test_benchmarks.py test_browser.py test_bulk.py test_demo.py test_distributed.py test_encoder.py test_exercises.py \
+    test_export.py test_pipeline.py test_search_storage.py test_site.py test_studio.py test_teaching.py test_upload.py
 
 .PHONY: run demo test check lab notebooks site bench faults
 

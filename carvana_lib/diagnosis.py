@@ -21,9 +21,10 @@ def enough_memory(params):
         short = isinstance(error, torch.OutOfMemoryError) or re.search(r"not enough memory|allocate memory", str(error))
         if not short:
             raise
+        net = f"base_channels={params.base_channels}" if params.encoder == "none" else f"encoder='{params.encoder}'"
         raise TrainingError(
             f"there is too little memory for batch_size={params.batch_size}, image_size={params.image_size} and "
-            f"base_channels={params.base_channels}; lower them in this order; the last checkpoint is kept"
+            f"{net}; lower them in this order; the last checkpoint is kept"
         ) from None
 
 

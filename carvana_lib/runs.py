@@ -17,7 +17,7 @@ from carvana_lib import RunError
 
 CODE = Path(__file__).resolve().parent.parent
 ROOT = CODE if (CODE / "pyproject.toml").exists() else Path.cwd()  # of the library alone, paths start where you work
-PACKAGES = ("torch", "torchvision", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
+PACKAGES = ("torch", "torchvision", "timm", "albumentations", "accelerate", "optuna", "numpy", "pandas", "papermill")
 LAST = "last"  # of a training's checkpoints, that after the newest epoch, with all it takes to go on
 BEST = "best"  # and that of the epoch with the highest validation mIoU
 
@@ -56,8 +56,9 @@ class Run:
         self.onnx_int8 = self.folder / "model_int8.onnx"  # 06: in 8 bits, where that is faster and nearly as good
         self.exported = self.folder / "model.pt2"  # 06: the net for torch.export.load
         self.model_card = self.folder / "model_card.md"  # 06: what the net is for, and what it is not
-        self.corrected = self.folder / "corrected"  # 01, 07: masks that a person drew, and review.csv on who and when
-        self.transfer = self.folder / "transfer.csv"  # 07: one row per way to begin with few labels
+        self.corrected = self.folder / "corrected"  # 01, 09: masks that a person drew, and review.csv on who and when
+        self.transfer = self.folder / "transfer.csv"  # 07: one row per start and number of labelled cars
+        self.labels = self.folder / "labels.csv"  # 09: one row per way to begin with few labels
         self.figures = self.folder / "figures"
         self.notebooks = self.folder / "notebooks"  # executed copies
         self.timing = self.folder / "timing.csv"  # seconds by notebook and kind of work

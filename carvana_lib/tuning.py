@@ -41,7 +41,7 @@ def score_point(point: dict, data, params) -> float:
 
 
 def read_trials(data, params) -> list[dict]:
-    """The finished trials of the run's search with these pictures and parameters, as they came. Taught in 05."""
+    """The finished trials of the run's search with these pictures and parameters, as they came. Used by `search` in 03."""
     file = study_file(data, params)
     try:
         lines = file.read_text(encoding="utf8").splitlines(keepends=True) if file.exists() else []
@@ -51,7 +51,7 @@ def read_trials(data, params) -> list[dict]:
 
 
 def tabulate(trials: list[dict]) -> pd.DataFrame:
-    """Trials as a table, best first: learning_rate, loss, val_miou, seconds. Taught in 05."""
+    """Trials as a table, best first: learning_rate, loss, val_miou, seconds. Used by `search` in 03."""
     table = pd.DataFrame(trials, columns=TRIAL_COLUMNS)
     return table.sort_values("val_miou", ascending=False, ignore_index=True, kind="stable")
 

@@ -10,10 +10,20 @@ import timm
 import torch
 from conftest import ROOT
 
-from carvana_lib import CheckpointError
-from carvana_lib.encoder import LITE0, LITE0_SCALE, EncoderUNet, imagenet_weights, make_encoder_unet
-from carvana_lib.model import Normalize
-from carvana_lib.prediction import fast
+from carvana_course.deployment import export
+from carvana_course.deployment.int8 import to_int8
+from carvana_course.deployment.model_card import write_model_card
+from carvana_course.headless.scores import score_run
+from carvana_course.scaling.processes import train
+from carvana_lib import CheckpointError, ParameterError
+from carvana_lib.checkpoints import load_model, make_model
+from carvana_lib.config import Params
+from carvana_lib.encoder import DIGEST, LITE0, LITE0_SCALE, EncoderUNet, imagenet_weights, make_encoder_unet
+from carvana_lib.frame import Frame
+from carvana_lib.model import Normalize, count_parameters
+from carvana_lib.prediction import fast, probability
+from carvana_lib.runs import Run, write_csv, write_json
+from carvana_lib.training import fit
 
 # ImageNet's numbers of what a car may be called: ambulance, beach wagon, cab, convertible, ... sports car, tow truck
 VEHICLES = {407, 436, 468, 479, 511, 555, 569, 581, 609, 627, 656, 661, 675, 705, 717, 734, 751, 779, 817, 864, 867}
@@ -120,3 +130,82 @@ def test_another_file_of_weights_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: type("Found", (), {"origin": str(tmp_path / "x.py")}))
     with pytest.raises(CheckpointError, match="weights.pth is not the file that was tested"):
         imagenet_weights()
+
+
+def weights(net) -> torch.Tensor:
+    return torch.cat([value.flatten().float() for value in net.state_dict().values()])
+
+
+@pytest.fixture
+def on_encoder(params):
+    return params.replace(encoder="lite0-random", image_size=64)
+
+
+def test_a_side_that_cannot_be_halved_five_times_is_refused():
+    with pytest.raises(ParameterError, match="encoder='lite0' halves pictures five times; .* a multiple of 32"):
+        Params(encoder="lite0", image_size=[64, 80])
+
+
+def test_training_stops_goes_on_and_is_begun_with_as_any_other(data, on_encoder, tmp_path):
+    rows = data.rows("train")[:8]
+    whole = make_model(on_encoder)
+    fit(whole, data, rows, rows[:4], on_encoder, tmp_path / "whole")
+    fit(make_model(on_encoder), data, rows, rows[:4], on_encoder.replace(epochs=1), tmp_path / "parts")
+    resumed = make_model(on_encoder)
+    fit(resumed, data, rows, rows[:4], on_encoder, tmp_path / "parts")
+    assert torch.equal(weights(whole), weights(resumed))
+
+
+def test_it_is_trained_in_two_processes_scored_described_and_started_from(data, on_encoder):
+    params = on_encoder.replace(num_processes=2, epochs=1)
+    run = Run.start(params)
+    model, history = train(data, params)
+    assert torch.equal(weights(model), weights(load_model(run.best_checkpoint)))
+    test, measured = score_run(model, data, params, history)
+    write_csv(run.per_image, test)
+    write_json(run.metrics, measured | {"params": params.model_dump()})
+    begun = params.replace(run_name="next", start_from="tiny")
+    assert torch.equal(weights(make_model(begun)), weights(model))
+    with pytest.raises(CheckpointError, match="start_from='tiny' is another net, .*'encoder'.*, not .*base_channels"):
+        make_model(begun.replace(encoder="none"))
+    text = write_model_card(run)
+    assert "with the encoder `lite0-random`, that says" in text and "ImageNet" not in text
+    assert count_parameters(model) == measured["parameters"] and f"{measured['parameters']:,} parameters" in text
+
+
+def test_the_card_says_whose_weights_an_encoder_began_with(data, on_encoder):
+    params = on_encoder.replace(encoder="lite0", epochs=1)
+    run = Run.start(params)
+    model, history = train(data, params)
+    test, measured = score_run(model, data, params, history)
+    write_csv(run.per_image, test)
+    write_json(run.metrics, measured | {"params": params.model_dump()})
+    assert "began with weights that others had trained on ImageNet's 1.3 million photos" in write_model_card(run)
+
+
+@pytest.mark.parametrize("kind", [".onnx", ".pt2"])
+def test_it_is_exported_and_made_small(tmp_path, kind):
+    torch.manual_seed(0)
+    net = make_encoder_unet("lite0").eval()
+    path = tmp_path / f"net{kind}"
+    write = {".onnx": export.to_onnx, ".pt2": export.to_torch_export}[kind]
+    write(net, path, Frame.of(64))
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 3, 96, 160), dtype=np.uint8)
+    assert export.parity(net, path, pictures)["largest_difference"] < 1e-4
+    if kind == ".onnx":
+        to_int8(path, tmp_path / "int8.onnx", pictures)
+        found = export.parity(net, tmp_path / "int8.onnx", pictures, tolerance=1)
+        assert found["pixels_that_differ"] < 0.1 * found["mask_pixels"]
+        assert (tmp_path / "int8.onnx").stat().st_size < 0.4 * path.stat().st_size
+
+
+def test_a_photo_of_any_size_is_predicted_at_its_own():
+    torch.manual_seed(0)
+    net = make_encoder_unet("lite0-random").eval()
+    photo = np.random.default_rng(0).integers(0, 256, (70, 101, 3), dtype=np.uint8)
+    found = probability(net, photo, Frame.of(64))
+    assert found.shape == (70, 101) and 0 <= found.min() < found.max() <= 1
+
+
+def test_requirements_name_the_weights_that_are_compared():
+    assert DIGEST in (ROOT / "requirements.txt").read_text(encoding="utf8")

@@ -73,6 +73,7 @@ def test_an_experiment_trains_scores_and_keeps_its_numbers(params, tmp_path, res
     assert low <= record["metrics"]["test_miou"] <= high and record["commit"] and record["versions"]["torch"]
     assert record["elsewhere"]["n"] == 40 and 0 <= record["elsewhere"]["miou"] <= 1
     assert len(record["val_miou_each_epoch"]) == 1 and len(record["test_miou_each_view"]) == 4
+    assert list(record["test_miou_each_car"]) == record["test_cars"]
     ways = pd.DataFrame(record["native"]["ways"])
     assert record["native"]["n"] == 40 and len(ways) == 9 and ways["dice"].between(ways["iou"], 1).all()
     rows = results_table([path])

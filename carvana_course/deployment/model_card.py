@@ -37,6 +37,7 @@ def write_model_card(run: Run, beyond: pd.DataFrame | None = None) -> str:
     if metrics["params"] != record["params"]:
         raise RunError(f"{run.metrics} was made with other parameters than {run.params}; run notebook 05 again")
     checkpoint = load_checkpoint(run.last)
+    params = Params(**checkpoint["params"])
     test = read_images_table(run.per_image, "notebook 05")
     split = read_images_table(run.split, "notebook 01")
 
@@ -46,7 +47,8 @@ def write_model_card(run: Run, beyond: pd.DataFrame | None = None) -> str:
         run=run,
         data_dir=record["params"]["data_dir"],
         metrics=metrics,
-        frame=Params(**checkpoint["params"]).frame,
+        frame=params.frame,
+        encoder=params.encoder,
         params_table=pd.DataFrame(checkpoint["params"].items(), columns=["parameter", "value"]),
         made_with=checkpoint.get("made_with"),  # older checkpoints do not say
         history=pd.DataFrame(checkpoint["history"]),

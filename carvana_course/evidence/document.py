@@ -1,14 +1,14 @@
 """What the document says: its eight claims and its table of results."""
 
-CLAIMS = [
-    "1 pretraining gives about 0.5 % IoU",
-    "2 mIoU above 0.93 within 5 epochs",
-    "3 Dice copes with class imbalance",
-    "4 gap between val and test under 0.03",
-    "5 split strictly by car",
-    "6 StepLR(5) or none",
-    "7 5087 pictures, 760 of them test",
-    "8 three configurations",
+CLAIMS = [  # in our words; the split by car is the document's own, and what it guards against is what can be tested
+    "1 Pretraining gives about 0.5 % IoU.",
+    "2 Five epochs reach a validation mIoU above 0.93.",
+    "3 Dice copes with class imbalance better than BCE.",
+    "4 Validation and test differ by less than 0.03.",
+    "5 A split by image would flatter the score.",
+    "6 StepLR(5) is an alternative to a constant rate.",
+    "7 There are 5087 pictures, 760 of them test.",
+    "8 The grid has three configurations.",
 ]
 DOCUMENT_RESULTS = {
     "val_miou": 0.9521,

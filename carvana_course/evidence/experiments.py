@@ -125,6 +125,7 @@ def run_experiment(experiment: Experiment, seed: int, /, **overrides) -> Path:
     record["val_miou_each_epoch"] = history["val_miou"].tolist()
     record["test_miou_each_view"] = test.groupby("view")["iou"].mean().to_dict()
     record["test_cars"] = sorted(set(test["car_id"]))
+    record["test_miou_each_car"] = test.groupby("car_id")["iou"].mean().to_dict()
     if elsewhere:
         record["elsewhere"] = {"data_dir": experiment.score_also, **score_all(model, elsewhere, params)}
     if native:

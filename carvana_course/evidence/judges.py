@@ -1,44 +1,26 @@
 """What the experiments on real photographs say of the document's eight claims, a function for each claim.
 
-Each returns what was seen and a verdict, from the JSONs in results/ and from nothing else. Trainings differ by their
-seed, and with it by their split, so experiments are compared seed by seed; of a difference between two, nothing is
-said under three seeds (of no difference in any digit, one seed tells).
+Each returns a `Judgement`, from the JSONs in results/ and from nothing else. Training runs differ by their seed, and
+with it by their split, so experiments are compared seed by seed; of a difference between two, nothing is said under
+three seeds (of no difference in any digit, one seed tells).
 """
 
 import numpy as np
 import pandas as pd
 
+from carvana_course.evidence import transfer
 from carvana_course.evidence.document import DOCUMENT_GAP
+from carvana_course.evidence.judgement import NAN, NOT_MEASURED, Judgement, holds, judge_differences, too_few_seeds
 from carvana_course.evidence.results import (
     SIZES,
-    mean_interval,
     prediction_interval,
     results_by_seed,
     scores_by_seed,
     signed_differences,
 )
 
-NOT_MEASURED = "cannot be told: not measured yet"
 HALF_A_PERCENT = (0.0025, 0.0075)  # what is taken for "about 0.5 %"
-
-
-def holds(claim: bool) -> str:
-    """The verdict on a claim that was tested."""
-    return "holds" if claim else "does not hold"
-
-
-def too_few_seeds(n: int) -> str:
-    """The verdict on one seed or two."""
-    return f"cannot be told from {'one seed' if n == 1 else 'two seeds'}"
-
-
-def judge_differences(seen: str, differences: pd.Series, verdict) -> tuple[str, str]:
-    """What was seen with the differences of all seeds, and `verdict(low, high)` on their mean's 95 % interval."""
-    seen = f"{seen}: {signed_differences(differences)}"
-    if len(differences) < 3:
-        return seen, too_few_seeds(len(differences))
-    low, high = mean_interval(differences)
-    return f"{seen}, 95 % interval of the mean {low:+.4f} to {high:+.4f}", verdict(low, high)
+FULL = 190  # training cars of an experiment that leaves none out
 
 
 def averaging_moves(*sizes: list[dict]) -> str:
@@ -56,28 +38,41 @@ def averaging_moves(*sizes: list[dict]) -> str:
     )
 
 
-def judge_pretraining() -> tuple[str, str]:
-    """An encoder that has seen ImageNet, beside the same net without."""
-    gain = (scores_by_seed("encoder-full") - scores_by_seed("protocol-full")).dropna()
-    if len(gain) == 0:
-        todo = "results/params/encoder-full.yaml is to be run: it needs 508 MB of weights from the network"
-        return todo, NOT_MEASURED
+def judge_pretraining() -> Judgement:
+    """An encoder that has seen ImageNet, beside the same net without; all labelled cars decide."""
+    gains = transfer.pretraining_gains().set_index("cars")
+    if FULL not in gains.index:
+        return Judgement("", NOT_MEASURED)
+    rows = [f"{row.gain:+.4f} with {cars} cars ({row.low:+.4f} to {row.high:+.4f})" for cars, row in gains.iterrows()]
+    seen = (
+        f"the same net after ImageNet minus from random weights, 95 % interval over seeds and cars: {', '.join(rows)}"
+    )
+    other = (scores_by_seed("lite0-all-small") - scores_by_seed("cars-all-small")).dropna()
+    if len(other):
+        seen += f"; minus the U-Net of 16 channels, {FULL} cars: {signed_differences(other)}"
+    larger = (scores_by_seed("lite0-256") - scores_by_seed("lite0-random-256")).dropna()
+    if len(larger):
+        seen += f"; at 256 px, {FULL} cars: {signed_differences(larger)}"
+    seeds, gain, low, high = gains.loc[FULL, ["seeds", "gain", "low", "high"]]
     least, most = HALF_A_PERCENT
+    if seeds < 3:
+        verdict = too_few_seeds(seeds)
+    elif high < least:
+        verdict = "does not hold: it gives less"
+    elif low > most:
+        verdict = f"does not hold: with all {FULL} cars it gives {100 * gain:.1f} % to this net, and more with fewer"
+    elif least < low and high < most:
+        verdict = "holds"
+    else:
+        verdict = "cannot be told: the seeds differ too much"
+    return Judgement(seen, verdict, (gain, low, high), HALF_A_PERCENT)
 
-    def verdict(low, high):
-        if high < least or low > most:
-            return "does not hold"
-        if least < low and high < most:
-            return "holds"
-        return "cannot be told: the seeds differ too much"
 
-    return judge_differences("test mIoU with the pretrained encoder minus without", gain, verdict)
-
-
-def judge_five_epochs() -> tuple[str, str]:
+def judge_five_epochs() -> Judgement:
     """Validation mIoU after each epoch, at each size that was trained; the document's own size decides."""
     seen = []
     every_seed_above = {}
+    margins = {}
     for size, what in SIZES.items():
         results = results_by_seed(f"protocol-{size}")
         if not results:
@@ -92,20 +87,22 @@ def judge_five_epochs() -> tuple[str, str]:
             f"first above 0.93 after epoch {', '.join(first)}"
         )
         every_seed_above[size] = "none" not in first
+        margins[size] = curves.max().mean() - 0.93
     if not seen:
-        return "", NOT_MEASURED
+        return Judgement("", NOT_MEASURED)
     if "full" in every_seed_above:
-        return "; ".join(seen), holds(every_seed_above["full"])
+        measured = (margins["full"], NAN, NAN)
+        return Judgement("; ".join(seen), holds(every_seed_above["full"]), measured, (0, 0.07))
     here = "holds at these sizes" if all(every_seed_above.values()) else "does not hold at every size"
-    return "; ".join(seen), f"{here}; the document's own was not trained yet"
+    return Judgement("; ".join(seen), f"{here}; the document's own was not trained yet")
 
 
-def judge_losses() -> tuple[str, str]:
+def judge_losses() -> Judgement:
     """Dice and BCE under the same budget, with the seeds that all three losses have."""
     experiments = {"bce": "loss-bce-small", "dice": "loss-dice-small", "bce_dice": "protocol-small"}
     table = pd.DataFrame({loss: scores_by_seed(name) for loss, name in experiments.items()}).dropna()
     if len(table) == 0:
-        return "", NOT_MEASURED
+        return Judgement("", NOT_MEASURED)
     means = ", ".join(f"{loss} {value:.4f}" for loss, value in table.mean().items())
     both = signed_differences(table["bce_dice"] - table["bce"])
 
@@ -115,10 +112,10 @@ def judge_losses() -> tuple[str, str]:
         return "holds: Dice scores higher than BCE" if low > 0 else "does not hold here: BCE scores higher"
 
     seen = f"test mIoU at a learning rate of 1e-4: {means}; bce_dice - bce: {both}; dice - bce"
-    return judge_differences(seen, table["dice"] - table["bce"], verdict)
+    return judge_differences(seen, table["dice"] - table["bce"], verdict, (0, 1))
 
 
-def judge_gap() -> tuple[str, str]:
+def judge_gap() -> Judgement:
     """Test minus validation over several splits, and at the larger sizes."""
     gaps = {}
     for size in SIZES:
@@ -126,11 +123,11 @@ def judge_gap() -> tuple[str, str]:
         if len(gap):
             gaps[size] = gap
     if "small" not in gaps:
-        return "", NOT_MEASURED
+        return Judgement("", NOT_MEASURED)
     small = gaps["small"]
     seen = f"test - val: {', '.join(small.map('{:+.4f}'.format))} over {len(small)} splits of the same cars"
     if len(small) < 3:
-        return seen, too_few_seeds(len(small))
+        return Judgement(seen, too_few_seeds(len(small)))
     low, high = prediction_interval(small)
     seen += f"; a further split would lie within {low:+.4f} to {high:+.4f} (95 %)"
     for size, gap in gaps.items():
@@ -148,7 +145,8 @@ def judge_gap() -> tuple[str, str]:
         verdict = "cannot be told: a further split may lie beyond"
     side = "within" if low < DOCUMENT_GAP < high else "outside"
     own = f"the document's own {DOCUMENT_GAP:+.4f} is {side} what splits give here"
-    return seen, f"{verdict}; the largest is {largest:.4f}; {own}"
+    verdict = f"{verdict}; the largest is {largest:.4f}; {own}"
+    return Judgement(seen, verdict, (small.mean(), low, high), (-0.03, 0.03))
 
 
 def averagings_of(name: str) -> list[dict]:
@@ -165,11 +163,11 @@ def even_view_scores(name: str) -> pd.Series:
     return pd.Series(scores, dtype=float)
 
 
-def judge_leak() -> tuple[str, str]:
+def judge_leak() -> Judgement:
     """Other views of the cars that are scored among the training pictures."""
     gain = (even_view_scores("split-by-image-small") - even_view_scores("protocol-small")).dropna()
     if len(gain) == 0:
-        return "", NOT_MEASURED
+        return Judgement("", NOT_MEASURED)
 
     def verdict(low, high):
         if low > 0:
@@ -179,40 +177,42 @@ def judge_leak() -> tuple[str, str]:
         return "cannot be told: these seeds do not settle it"
 
     seen = "the same test pictures, as many training pictures, but odd views of the test and validation cars among them"
-    return judge_differences(seen, gain, verdict)
+    return judge_differences(seen, gain, verdict, (0, 1))
 
 
-def judge_step_schedule() -> tuple[str, str]:
+def judge_step_schedule() -> Judgement:
     """StepLR within five epochs."""
     step = results_by_seed("steplr-small")
     constant = results_by_seed("protocol-small")
     pairs = [(step[seed], constant[seed]) for seed in step.keys() & constant.keys()]
     pairs = [(one, other) for one, other in pairs if one["device"] == other["device"]]  # else they round otherwise
     if not pairs:
-        return "", NOT_MEASURED
+        return Judgement("", NOT_MEASURED)
     if all(one["val_miou_each_epoch"] == other["val_miou_each_epoch"] for one, other in pairs):
         seen = "the scores of all five epochs are the same digits with StepLR(5) and without"
-        return seen, "does not hold: there is nothing to choose, StepLR(5) acts after epoch 5"
-    return "the scores of the five epochs are other digits with StepLR(5) than without", "holds: the two differ"
+        return Judgement(seen, "does not hold: there is nothing to choose, StepLR(5) acts after epoch 5", (0, NAN, NAN))
+    seen = "the scores of the five epochs are other digits with StepLR(5) than without"
+    return Judgement(seen, "holds: the two differ")
 
 
-def judge_picture_counts() -> tuple[str, str]:
+def judge_picture_counts() -> Judgement:
     """How many pictures there are."""
     results = list(results_by_seed("protocol-small").values())
     if not results:
-        return "", NOT_MEASURED
+        return Judgement("", NOT_MEASURED)
     metrics = results[0]["metrics"]
     test_cars = len(results[0]["test_cars"])
     cars = (metrics["n_train"] + metrics["n_val"] + metrics["n_test"]) // 16
     seen = f"{metrics['n_test']} test pictures here, of {test_cars} cars among {cars}"
-    return seen, f"does not hold: 318 cars x 16 views are {318 * 16}, and 48 cars x 16 are {48 * 16}"
+    verdict = f"does not hold: 318 cars x 16 views are {318 * 16}, and 48 cars x 16 are {48 * 16}"
+    return Judgement(seen, verdict, counted=f"{318 * 16}, and {48 * 16} of them")
 
 
-def judge_grid() -> tuple[str, str]:
+def judge_grid() -> Judgement:
     """The grid of learning rates and losses, one epoch each, searched once."""
     results = list(results_by_seed("grid-small").values())
     if not results:
-        return "", NOT_MEASURED
+        return Judgement("", NOT_MEASURED)
     trials = pd.DataFrame(results[0]["grid"]).sort_values("val_miou", ascending=False)
     rows = [f"{row.learning_rate:g} {row.loss} {row.val_miou:.3f}" for row in trials.itertuples()]
     counted = f"{trials['learning_rate'].nunique()} rates x {trials['loss'].nunique()} losses are {len(trials)}"
@@ -220,7 +220,8 @@ def judge_grid() -> tuple[str, str]:
     is_documents = (best["learning_rate"], best["loss"]) == (1e-4, "bce_dice")
     won = "won" if is_documents else "did not win"
     choice = f"the document's choice, 1e-4 with bce_dice, {won} in one search at this size"
-    return f"val mIoU after one epoch: {', '.join(rows)}", f"does not hold: {counted}; {choice}"
+    seen = f"val mIoU after one epoch: {', '.join(rows)}"
+    return Judgement(seen, f"does not hold: {counted}; {choice}", counted=f"{len(trials)} configurations")
 
 
 JUDGES = [

@@ -9,6 +9,7 @@ from carvana_lib.runs import ROOT, read_json
 
 RESULTS = ROOT / "results"
 RARE = RESULTS / "rare-object.json"  # of scripts/rare_object.py
+FINE_TUNING = RESULTS / "fine-tuning.json"  # of scripts/fine_tuning.py
 SCORE_COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 SIZES = {"small": "base_channels 16, 128 px", "32": "base_channels 32, 256 px", "full": "base_channels 64, 256 px"}
 RECIPE_STEPS = {  # experiment -> what it adds to the one before it
@@ -201,3 +202,9 @@ def rare_object() -> pd.DataFrame:
     rows = pd.DataFrame(read_json(RARE, "scripts/rare_object.py")["rows"])
     rows["last"] = rows["val_miou"].str[-1]
     return rows.pivot_table("last", "loss", "learning_rate", sort=False)
+
+
+def fine_tuning() -> pd.DataFrame:
+    """Validation mIoU with few labelled cars: a row a way to fine-tune the encoder, a column a number of cars."""
+    rows = pd.DataFrame(read_json(FINE_TUNING, "scripts/fine_tuning.py")["rows"])
+    return rows.pivot_table("val_miou", "way", "cars", sort=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from carvana_course.evidence import results
+from carvana_course.evidence import results, transfer
 from carvana_course.evidence.claims import on_real_photos, recipe_at_full_size
 from carvana_course.evidence.experiments import RENDERS
 from carvana_course.parameters import read_yaml
@@ -23,6 +23,8 @@ def write_page() -> None:
     fill_section("ingredients", f"{markdown_table(results.ingredients())}\n\n{results.recipe_gain()}")
     fill_section("between", markdown_table(results.renders_against_photos()))
     fill_section("curve", markdown_table(curve_table()))
+    fill_section("pretraining", markdown_table(transfer.pretraining_table()))
+    fill_section("starts", markdown_table(transfer.starts_table()))
     fill_section("native", markdown_table(results.native_ways().round(4)))
 
 

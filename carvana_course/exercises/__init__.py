@@ -6,7 +6,18 @@ One module for each notebook, two for 04, holds its exercises; `checks` runs an 
 import difflib
 import textwrap
 
-from carvana_course.exercises import data, deployment, evaluation, model, training, transfer, tuning, validation
+from carvana_course.exercises import (
+    audit,
+    data,
+    deployment,
+    evaluation,
+    labels,
+    model,
+    training,
+    transfer,
+    tuning,
+    validation,
+)
 from carvana_course.exercises.checks import Exercise, judge
 from carvana_course.exercises.questions import QUESTIONS
 from carvana_course.exercises.quiz import Quiz
@@ -27,7 +38,9 @@ CHAPTERS: dict[str, list[Exercise]] = {
     "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, validation.VALIDATE],
     "05_evaluation": [evaluation.SHARE_ABOVE, evaluation.MICRO_IOU, evaluation.IOU, evaluation.BOOTSTRAP],
     "06_deployment": [deployment.ALPHA, deployment.PREDICT_PADDED, deployment.RLE],
-    "07_transfer": [transfer.ADDED_REMOVED, transfer.LEAST_SURE, transfer.ENOUGH_LABELS],
+    "07_transfer": [transfer.MATCH_WEIGHTS, transfer.TWO_RATES, transfer.WHICH_TO_BELIEVE],
+    "08_audit": [audit.JUDGE_GAIN],
+    "09_labels": [labels.ADDED_REMOVED, labels.LEAST_SURE, labels.ENOUGH_LABELS],
 }
 EXERCISES = {exercise.name: exercise for chapter in CHAPTERS.values() for exercise in chapter}
 

@@ -95,4 +95,26 @@ QUESTIONS = {
         },
         right="they stay filled, and the net is surer of it",
     ),
+    "pretraining": Quiz(
+        "With three labelled cars a pretrained encoder gains more than with a hundred and ninety. Why?",
+        {
+            "ImageNet has few cars": "It has more than ten thousand photos of cars. What helps is what all its photos "
+            "have in common: edges, textures, shapes.",
+            "what the labels do not teach, ImageNet has taught already": "Three cars show few colours, windows and "
+            "shadows. A hundred and ninety show most of what the test cars will ask for.",
+            "with more labels the encoder is no longer trained": "It is trained with any number of them, by each step.",
+        },
+        right="what the labels do not teach, ImageNet has taught already",
+    ),
+    "open question": Quiz(
+        "Over five seeds a new loss gains +0.002, with a 95 % interval from -0.001 to +0.005. What do you report?",
+        {
+            "that it makes no difference": "The interval also holds +0.005, which would be worth having. Nothing here "
+            "rules it out.",
+            "that it helps, by 0.002": "The interval also holds 0, and a little less than that.",
+            "that these seeds do not settle it, with the interval": "So others know what was tried, how large a gain "
+            "could still be, and that more seeds would tell.",
+        },
+        right="that these seeds do not settle it, with the interval",
+    ),
 }

@@ -1,123 +1,138 @@
-"""Exercises of notebook 07: what a correction changed, what to look at first, when to stop; with typical mistakes."""
+"""Exercises of notebook 07: weights by place, two learning rates, what to believe; with typical mistakes."""
 
 import numpy as np
+import pandas as pd
 
 from carvana_course.exercises.checks import Exercise
 
-BEFORE = np.zeros((6, 8), np.uint8)
-BEFORE[1:4, 2:6] = 1
-AFTER = BEFORE.copy()
-AFTER[1, 2:5] = 0
-AFTER[4, 3] = 1
+
+def weights_like(*shapes, start: int = 0) -> list:
+    """Arrays of these shapes, each filled with a number of its own."""
+    return [np.full(shape, start + i, float) for i, shape in enumerate(shapes)]
 
 
-def count(before, after) -> tuple[int, int]:
-    """Pixels added and removed."""
-    return np.count_nonzero((after > 0) & (before == 0)), np.count_nonzero((after == 0) & (before > 0))
+def named(names: str, *shapes, start: int = 0) -> dict:
+    """{name: array} for the names in a text."""
+    return dict(zip(names.split(), weights_like(*shapes, start=start), strict=True))
 
 
-ADDED_REMOVED = Exercise(
-    "added_removed", count,
-    cases={"a roof taken off, a pixel added": (BEFORE, AFTER), "back again": (AFTER, BEFORE),
-           "drawn from nothing": (0 * BEFORE, AFTER), "no change": (BEFORE, BEFORE),
-           "masks of 0 and 255": (255 * BEFORE, 255 * AFTER)},
-    parts=("the pixels added", "the pixels removed"),
+def by_place(ours, theirs) -> dict:
+    """The weights of `theirs` under the names of `ours`, first to first."""
+    return dict(zip(ours, theirs.values(), strict=False))
+
+
+def first_of_shape(ours, theirs) -> dict:
+    """Under each name the first weights that have its shape."""
+    return {name: next(w for w in theirs.values() if w.shape == mine.shape) for name, mine in ours.items()}
+
+
+def from_the_end(ours, theirs) -> dict:
+    """Last to last."""
+    return dict(zip(ours, list(theirs.values())[-len(ours):], strict=True))
+
+
+def by_sorted_names(ours, theirs) -> dict:
+    """In the order of the alphabet."""
+    return dict(zip(sorted(ours), [theirs[name] for name in sorted(theirs)], strict=False))
+
+
+def arrays_by_name(answer, ours, theirs) -> tuple:
+    """What is compared: the array under each of our names, and how many names there are."""
+    found = answer(ours, theirs)
+    return (*(found[name] for name in ours), len(found))
+
+
+MATCH_WEIGHTS = Exercise(
+    "match_weights", by_place,
+    observe=arrays_by_name,
+    cases={
+        "two layers and a classifier": (named("stem.weight stem.bias", (4, 3), (4,)),
+                                        named("c1.w c1.b fc.w fc.b", (4, 3), (4,), (10, 4), (10,), start=5)),
+        "two layers of one shape": (named("a b c", (4, 4), (4, 4), (4,)),
+                                    named("x1 x2 x3 fc", (4, 4), (4, 4), (4,), (9, 4), start=7)),
+        "names out of order": (named("stem block10 block2", (2, 2), (2, 2), (2, 2)),
+                               named("z y x head", (2, 2), (2, 2), (2, 2), (2, 2), start=3)),
+    },
     mistakes={
-        "wrapped": (lambda before, after: ((after - before > 0).sum(), (before - after > 0).sum()),
-            "Each change counts both ways: bytes cannot be negative, 0 - 1 is 255. Compare instead of subtracting."),
-        "swapped": (lambda before, after: count(after, before),
-            "The other way round: added is what is car after and was not before."),
-        "difference": (lambda before, after: (max(0, (after > 0).sum() - (before > 0).sum()),
-                                              max(0, (before > 0).sum() - (after > 0).sum())),
-            "That is how much larger or smaller the mask became; what was added and removed elsewhere cancels out."),
-        "shares": (lambda before, after: tuple(n / before.size for n in count(before, after)),
-            "Those are shares of the picture; count pixels."),
-        "values": (lambda before, after: (int(np.clip(after.astype(int) - before, 0, None).sum()),
-                                          int(np.clip(before.astype(int) - after, 0, None).sum())),
-            "You added up values, so a pixel of 255 counts 255 times; count pixels."),
-        "not background": (lambda before, after: (((after == 1) & (before == 0)).sum(),
-                                                  ((after == 0) & (before == 1)).sum()),
-            "Car is whatever is not 0: in files it is 255."),
+        "sorted": (by_sorted_names,
+            "Sorted names stand in another order than the layers: 'block10' before 'block2'. A dictionary keeps the "
+            "order in which it was filled."),
+        "first of the shape": (first_of_shape,
+            "Layers of one shape all got the weights of the first one. Count places instead."),
+        "from the end": (from_the_end,
+            "Theirs ends with the classifier's layers, which ours lacks. Begin at the front."),
+        "its own": (lambda ours, theirs: ours, "Those are the net's own weights, the random ones."),
+        "their names": (lambda ours, theirs: theirs,
+            "Under our names there is nothing: the two call one layer differently. Go by place, and return ours."),
     },
 )
 
 
-def doubt(probability):
-    """Of each picture, the mean over its pixels: 1 where the net cannot tell, 0 where it is certain."""
-    return (1 - np.abs(2 * probability - 1)).mean((1, 2))
+def two_rates(names, rate) -> list:
+    """A tenth of the rate for the encoder's."""
+    return [rate / 10 if name.startswith("encoder.") else rate for name in names]
 
 
-def pictures_of(*shares) -> np.ndarray:
-    """Pictures (N, 4, 5) whose first pixels have probability 0.55, as many as `shares` say, and others are certain."""
-    found = np.full((len(shares), 20), 0.98)
-    found[:, ::2] = 0.01
-    for picture, share in zip(found, shares, strict=True):
-        picture[:share] = 0.55
-    return found.reshape(-1, 4, 5)
+LAYERS = ["encoder.conv_stem.weight", "encoder.blocks.3.bn.bias", "decoder.0.weight", "head.bias"]
+TRICKY = ["decoder.2.weight", "head.encoder_scale", "encoder.bn1.weight", "encoder_free.weight"]
 
-
-MIXED = np.random.default_rng(2).random((7, 4, 5)).round(3)
-
-LEAST_SURE = Exercise(
-    "least_sure", lambda probability, k: np.argsort(-doubt(probability), kind="stable")[:k],
-    cases={"two of four": (pictures_of(2, 9, 4, 0), 2), "all of four": (pictures_of(5, 1, 3, 12), 4),
-           "three of seven": (MIXED, 3), "one of three": (pictures_of(3, 1, 7), 1)},
+TWO_RATES = Exercise(
+    "two_rates", two_rates,
+    cases={"four layers": (LAYERS, 0.003), "another rate": (LAYERS[::-1], 0.01), "names that mislead": (TRICKY, 0.001)},
     mistakes={
-        "surest first": (lambda p, k: np.argsort(doubt(p), kind="stable")[:k],
-            "Those are the pictures that the net is surest of; argsort puts the smallest first."),
-        "the last ones": (lambda p, k: np.argsort(doubt(p), kind="stable")[-k:],
-            "The right pictures, but the least sure of them comes last."),
-        "values": (lambda p, k: -np.sort(-doubt(p))[:k],
-            "Those are the amounts of doubt; return the pictures' positions."),
-        "all": (lambda p, k: np.argsort(-doubt(p), kind="stable"), "All pictures in order; only k are asked for."),
-        "mean probability": (lambda p, k: np.argsort(p.mean((1, 2)), kind="stable")[:k],
-            "A low mean means a small car, not doubt. A pixel is in doubt near 0.5, and certain at 0 and at 1."),
-        "nearest to half": (lambda p, k: np.argsort(np.abs(p.mean((1, 2)) - 0.5), kind="stable")[:k],
-            "The picture's mean is near 0.5 where half of it is certain car. Take the distance of each pixel first."),
-        "one pixel": (lambda p, k: np.argsort(-(1 - np.abs(2 * p - 1)).max((1, 2)), kind="stable")[:k],
-            "One doubtful pixel is on every outline; take the mean of all pixels."),
+        "anywhere": (lambda names, rate: [rate / 10 if "encoder" in name else rate for name in names],
+            "'head.encoder_scale' is no part of the encoder: ask how the name starts, up to the dot."),
+        "no dot": (lambda names, rate: [rate / 10 if name.startswith("encoder") else rate for name in names],
+            "'encoder_free.weight' starts like the encoder's and is not. The dot belongs to it."),
+        "swapped": (lambda names, rate: [rate if name.startswith("encoder.") else rate / 10 for name in names],
+            "The other way round: what has learned already takes the short steps."),
+        "frozen": (lambda names, rate: [0.0 if name.startswith("encoder.") else rate for name in names],
+            "A rate of 0 freezes the encoder; a tenth of the rate was asked for."),
+        "times ten": (lambda names, rate: [10 * rate if name.startswith("encoder.") else rate for name in names],
+            "Ten times the rate would soon forget what the encoder has learned."),
+        "all": (lambda names, rate: [rate / 10 for name in names], "The decoder is new: it takes the full rate."),
     },
 )
 
-
-def enough(labels, scores, interval):
-    """The fewest labels after which no later round is better by more than the interval."""
-    for number, score in zip(labels, scores, strict=True):
-        if max(scores) - score <= interval:
-            return number
-    return labels[-1]
-
-
-def first_small_step(labels, scores, interval):
-    """Stop where one round brought little, whatever the next ones bring."""
-    for i in range(len(labels) - 1):
-        if scores[i + 1] - scores[i] <= interval:
-            return labels[i]
-    return labels[-1]
+REPORTS = pd.DataFrame(
+    [
+        ("A", "ImageNet 0.93 after 1,900 steps, random 0.88 after 190; the same three seeds, the same test cars"),
+        ("B", "ImageNet 0.930, random 0.881: as many steps, the same three seeds and test cars; each at the learning "
+              "rate that was best for it on validation cars"),
+        ("C", "ImageNet 0.957, the best of five seeds; random 0.949, the mean of five; all else equal"),
+        ("D", "ImageNet 0.961 on 40 test cars, random 0.948 on the 31 of them that were easy to label"),
+        ("E", "ImageNet 0.968 at the epoch that scored highest on the test cars, random 0.962 at the last"),
+        ("F", "+0.004, +0.006 and +0.005 with seeds 0, 1 and 2; as many steps, the same test cars, one recipe"),
+    ],
+    columns=["report", "what it says of pretraining"],
+)
+LETTERS = "ABCDEF"
 
 
-ROUNDS = np.array([10, 20, 40, 80, 160])
+def believed(letters) -> tuple:
+    """Of each report whether it is believed, from letters in a text or a list."""
+    return tuple(letter in {str(one).strip().upper() for one in letters} for letter in LETTERS)
 
-ENOUGH_LABELS = Exercise(
-    "enough_labels", enough,
-    cases={"a curve that flattens": (ROUNDS, np.array([0.80, 0.90, 0.93, 0.935, 0.936]), 0.02),
-           "a round that brought nothing": (ROUNDS, np.array([0.80, 0.805, 0.90, 0.91, 0.915]), 0.02),
-           "still rising": (ROUNDS, np.array([0.60, 0.70, 0.80, 0.87, 0.93]), 0.02),
-           "the last round was worse": (ROUNDS, np.array([0.80, 0.90, 0.945, 0.92, 0.915]), 0.02),
-           "a wide interval": (ROUNDS, np.array([0.80, 0.88, 0.92, 0.93, 0.935]), 0.06)},
+
+def believing(letters: str):
+    """A wrong answer that is right but for these reports."""
+    return lambda: "".join(letter for letter in LETTERS if (letter in "BF") != (letter in letters))
+
+
+WHICH_TO_BELIEVE = Exercise(
+    "which_to_believe", "BF",
+    observe=lambda answer: believed(answer()),
     mistakes={
-        "first small step": (first_small_step,
-            "One round that brings little may be chance, and the next may bring much: look at all later rounds."),
-        "best": (lambda labels, scores, interval: labels[np.argmax(scores)],
-            "That is the best score, however small its lead; a lead within the interval is not worth the labels."),
-        "all": (lambda labels, scores, interval: labels[-1], "That is all labels; an earlier round may be as good."),
-        "against the last": (lambda labels, scores, interval: labels[np.argmax(scores >= scores[-1] - interval)],
-            "The last round need not be the best one; compare with the best."),
-        "position": (lambda labels, scores, interval: np.argmax(scores >= max(scores) - interval),
-            "That is the number of the round; return the number of its labels."),
-        "score": (lambda labels, scores, interval: scores[np.argmax(scores >= max(scores) - interval)],
-            "That is the score; return the number of labels it took."),
-        "both sides": (lambda labels, scores, interval: labels[np.argmax(scores >= max(scores) - 2 * interval)],
-            "The interval is what a lead must exceed; do not double it."),
+        "A": (believing("A"), "A: ten times the steps are a reason of their own. Count them before you read a score."),
+        "C": (believing("C"), "C: the best of five lies above the mean of five, whatever the start."),
+        "D": (believing("D"), "D: other test cars, and easy ones; a gap of 0.013 may be theirs."),
+        "E": (believing("E"), "E: one of the two was chosen by the test cars, so its score flatters it."),
+        "not B": (believing("B"), "B: one rate for both would favour whom it suits. A choice on validation cars, made "
+            "for each alike, is fair."),
+        "not F": (believing("F"), "F: small, but three pairs agree and nothing else differs: a result."),
+        "all": (lambda: "ABCDEF", "In some of them more than the start differs: steps, seeds, test cars, who chose."),
+        "none": (lambda: "", "Two of them are fair comparisons. What would you ask for that they lack?"),
+        "the largest": (believing("AF"), "Not the size of the gain decides, but whether only the start differs."),
     },
+    parts=tuple(f"report {letter}" for letter in LETTERS),
 )

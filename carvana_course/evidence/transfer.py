@@ -1,0 +1,94 @@
+"""What an encoder that has seen ImageNet is worth on real photographs, from the JSONs in results/.
+
+Two nets of one seed are scored on the same test cars, so they are compared car by car. The mean gain's interval is a
+bootstrap in two stages: seeds are drawn, and for each of them its cars. So it allows for other training runs and for
+other test cars; with three seeds it does so roughly.
+"""
+
+import numpy as np
+import pandas as pd
+
+from carvana_course.evidence.results import experiment_link, results_by_seed, scores_by_seed
+
+CARS = {3: "003", 13: "013", 63: "063", 190: "all"}  # training cars, and how the experiments call them
+NETS = {  # what is trained -> the experiment, for a number of cars
+    "U-Net, random weights": "cars-{}-small",
+    "U-Net, after the sample": "cars-{}-pretrained-small",
+    "encoder, random weights": "lite0-random-{}-small",
+    "encoder, after ImageNet": "lite0-{}-small",
+    "encoder, after ImageNet and the sample": "lite0-{}-pretrained-small",
+}
+DRAWS = 2000
+
+
+def gains_by_car(name: str, other: str) -> dict[int, np.ndarray]:
+    """How much higher an experiment scores than another, by seed: (cars,) differences of a test car's mean IoU."""
+    results = results_by_seed(name)
+    others = results_by_seed(other)
+    gains = {}
+    for seed in sorted(results.keys() & others.keys()):
+        after = pd.Series(results[seed]["test_miou_each_car"])
+        before = pd.Series(others[seed]["test_miou_each_car"])
+        gains[seed] = (after - before).to_numpy()
+    return gains
+
+
+def paired_interval(gains: dict[int, np.ndarray], seed: int = 0) -> tuple[float, float]:
+    """95 % interval of the mean gain, from cars drawn within drawn seeds."""
+    rng = np.random.default_rng(seed)
+    groups = list(gains.values())
+    means = []
+    for _ in range(DRAWS):
+        drawn = [groups[i] for i in rng.integers(len(groups), size=len(groups))]
+        means.append(np.mean([rng.choice(cars, len(cars)).mean() for cars in drawn]))
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def pretraining_gains() -> pd.DataFrame:
+    """The encoder after ImageNet beside the same encoder from random weights: cars, seeds, random, ImageNet, gain, low,
+    high. Rows of what was trained; scores are means over seeds.
+    """
+    rows = []
+    for cars, part in CARS.items():
+        name = NETS["encoder, after ImageNet"].format(part)
+        other = NETS["encoder, random weights"].format(part)
+        gains = gains_by_car(name, other)
+        if not gains:
+            continue
+        scores = [scores_by_seed(one)[list(gains)].mean() for one in (other, name)]
+        gain = np.mean([one.mean() for one in gains.values()])
+        rows.append((cars, len(gains), *scores, gain, *paired_interval(gains)))
+    return pd.DataFrame(rows, columns=["cars", "seeds", "random", "ImageNet", "gain", "low", "high"])
+
+
+def starts() -> pd.DataFrame:
+    """Test mIoU by number of training cars and by what is trained: cars, net, experiment, seeds, test_miou, the mean
+    over seeds.
+    """
+    rows = []
+    for net, pattern in NETS.items():
+        for cars, part in CARS.items():
+            scores = scores_by_seed(pattern.format(part))
+            if len(scores):
+                rows.append((cars, net, experiment_link(pattern.format(part)), len(scores), scores.mean()))
+    return pd.DataFrame(rows, columns=["cars", "net", "experiment", "seeds", "test_miou"])
+
+
+def pretraining_table() -> pd.DataFrame:
+    """`pretraining_gains` as text, with its interval in one column."""
+    gains = pretraining_gains()
+    intervals = [f"{low:+.4f} to {high:+.4f}" for low, high in zip(gains["low"], gains["high"], strict=True)]
+    table = gains[["cars", "seeds"]].copy()
+    table["random weights"] = gains["random"].map("{:.4f}".format)
+    table["after ImageNet"] = gains["ImageNet"].map("{:.4f}".format)
+    table["gain"] = gains["gain"].map("{:+.4f}".format)
+    table["95 % interval"] = intervals
+    return table
+
+
+def starts_table() -> pd.DataFrame:
+    """`starts` with a row a net and a column a number of cars, as text; how many seeds stands in brackets."""
+    rows = starts()
+    rows["score"] = [f"{score:.4f} ({seeds})" for score, seeds in zip(rows["test_miou"], rows["seeds"], strict=True)]
+    return rows.pivot(index="net", columns="cars", values="score").reindex(NETS).fillna("").reset_index()
