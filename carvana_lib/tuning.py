@@ -41,7 +41,7 @@ def score_point(point: dict, data, params) -> float:
 
 
 def read_trials(data, params) -> list[dict]:
-    """The finished trials of the run's search with these pictures and parameters, as they came. Used by `search` in 03."""
+    """The finished trials of the run's search with these pictures and parameters, in order. Used by `search` in 03."""
     file = study_file(data, params)
     try:
         lines = file.read_text(encoding="utf8").splitlines(keepends=True) if file.exists() else []

@@ -1,58 +1,23 @@
-"""The document's claims: this run's verdicts, and those of the JSONs in results/."""
+"""The document's claims: the verdicts of the JSONs in results/, and what notebook 08 says of them."""
 
-import html
+import io
 import re
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
 
-from carvana_course.evidence import claims, judges, results
+from carvana_course.evidence import claims, judges, results, transfer
 from carvana_course.evidence.document import DOCUMENT_GAP, DOCUMENT_RESULTS
+from carvana_course.evidence.judgement import NAN, Judgement
+from carvana_course.show.verdicts import claim_rows
 from carvana_lib.runs import write_json
 
 
-@pytest.fixture
-def measured():
-    averages = {"per image": 0.98, "micro": 0.982, "soft": 0.95}
-    return {"val_miou": 0.975, "test_miou": 0.98, "n_test": 768, "test_averagings": averages}
-
-
-def judge(measured, params, rendered=False, miou=0.97, n_images=5088, epochs=5, shared=False, searched=True):
-    history = pd.DataFrame({"val_miou": [0.5] + [miou] * (epochs - 1), "learning_rate": [1e-4] * epochs})
-    tuning = pd.DataFrame({"loss": ["bce", "bce_dice"], "val_miou": [0.9, 0.91]}).head(2 * searched)
-    splits = ["val", "test"] if shared else ["train"]
-    pictures = pd.DataFrame({"car_id": "a", "split": [splits[i % len(splits)] for i in range(n_images)]})
-    table = claims.verdicts(measured, history, params, tuning, pictures, rendered)
-    return dict(zip(table["claim"].str[0], table["verdict"], strict=True))
-
-
-def test_verdicts_follow_the_numbers(measured, params):
-    found = judge(measured, params)
-    assert len(found) == 8 and found["2"] == "holds" and found["4"] == "holds"
-    assert judge(measured, params, miou=0.92)["2"] == "does not hold"
-    assert judge(measured | {"val_miou": 0.94}, params)["4"] == "does not hold"
-    assert found["5"] == "holds" and judge(measured, params, shared=True)["5"] == "does not hold"
-    assert found["7"] == "318 cars x 16 views are 5088"
-    for scheduler, acted in (("step", "StepLR acted after epoch 5"), ("onecycle", "no difference within 5 epochs")):
-        assert judge(measured, params.replace(scheduler=scheduler), epochs=8)["6"] == acted
-        assert judge(measured, params.replace(scheduler=scheduler))["6"] == "no difference within 5 epochs"
-    assert (
-        found["3"] == "cannot be told from one seed"
-        and judge(measured, params, searched=False)["3"] == "not tested here"
-    )
-    assert judge(measured, params, n_images=4320)["7"] == "cannot be told: not the full set"
-
-
-def test_verdicts_on_rendered_pictures_are_withheld(measured, params):
-    found = judge(measured, params, rendered=True)
-    assert all(found[claim] == "cannot be told from rendered pictures" for claim in "247")
-
-
-def test_the_documents_table_is_compared(measured):
-    measured |= dict.fromkeys(DOCUMENT_RESULTS, 1.0)
-    table = claims.claimed_and_measured(measured)
+def test_the_documents_table_is_compared():
+    table = claims.claimed_and_measured(dict.fromkeys(DOCUMENT_RESULTS, 1.0))
     assert table["document"].tolist() == [0.9521, 0.97996, 0.0075, 0.9293, 0.99, 306.0, 760]
     assert (table["difference"] == table["this run"] - table["document"]).all()
 
@@ -172,40 +137,110 @@ def test_pictures_and_configurations_are_counted(jsons):
     assert seen[7].startswith("val mIoU after one epoch: 0.0005 bce_dice 0.580, 0.0005 bce 0.530")
 
 
-def test_an_encoder_from_imagenet_needs_three_seeds(jsons):
-    base = seeds("protocol-full", [0.980, 0.981, 0.982])
-    assert jsons(base | seeds("encoder-full", [0.985]))[0]["1"] == "cannot be told from one seed"
-    assert jsons(seeds("encoder-full", [0.9846, 0.9857, 0.9868]))[0]["1"] == "holds"
-    assert jsons(seeds("encoder-full", [0.9846, 0.9859, 0.9870]))[0]["1"] == "holds"
-    assert jsons(seeds("encoder-full", [0.999, 0.9998, 0.9996]))[0]["1"] == "does not hold"
-    assert jsons(seeds("encoder-full", [0.983, 0.986, 0.990]))[0]["1"].startswith("cannot be told")
+def each_car(name: str, values: list[float]) -> dict:
+    """Results of one experiment, a seed for each value, which each of its test cars has."""
+    return {file: record | {"test_miou_each_car": {"a": value, "b": value}}
+            for (file, record), value in zip(seeds(name, values).items(), values, strict=True)}  # fmt: skip
+
+
+RANDOM = each_car("lite0-random-all-small", [0.950, 0.951, 0.952])
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        ([0.955], "cannot be told from one seed"),
+        ([0.9546, 0.9559, 0.9570], "holds"),
+        ([0.970, 0.971, 0.973], "does not hold: with all 190 cars it gives 2.0 %"),
+        ([0.9501, 0.9513, 0.9522], "does not hold: it gives less"),
+        ([0.950, 0.955, 0.966], "cannot be told: the seeds differ too much"),
+    ],
+)
+def test_an_encoder_from_imagenet_needs_three_seeds(jsons, after, verdict):
+    found, _ = jsons(RANDOM | each_car("lite0-all-small", after))
+    assert found["1"].startswith(verdict)
+
+
+def test_a_row_has_a_dot_a_line_and_a_verdict_that_needs_no_colour():
+    shown = {
+        "1 It gains.": Judgement("", "holds", (0.01, 0.005, 0.015), (0, 1)),
+        "2 It loses.": Judgement("", "cannot be told from one seed", (-0.01, NAN, NAN), (-1, 0)),
+        "3 There are five.": Judgement("", "does not hold: there are six", counted="six"),
+        "4 It flies.": Judgement("", judges.NOT_MEASURED),
+    }
+    figure = claim_rows(shown)
+    (axes,) = figure.axes
+    words = [text.get_text() for text in axes.texts]
+    assert [word for word in words if word[:1] in "✓?✗" and word] == [
+        "✓ holds", "? cannot be told", "✗ does not hold", "? cannot be told",
+    ]  # fmt: skip
+    assert "six" in words
+    dots = [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_markersize() == 9]
+    spans = [tuple(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 3 and len(line.get_xdata())]
+    assert dots == [(0.01, 0), (-0.01, 1)] and spans == [(0.005, 0.015)]
+    assert "1 It gains. +0.0100 (+0.0050 to +0.0150), holds; 2 It loses. -0.0100, cannot be told" in figure.alt
+    assert "3 There are five. six, does not hold; 4 It flies. not measured, cannot be told." in figure.alt
+
+
+def test_what_is_claimed_and_measured_agree_with_the_verdict():
+    for claim, found in claims.judgements().items():
+        assert found.counted or found.measured, claim
+        if found.claimed and not np.isnan(found.measured[1]):
+            low, high = found.measured[1:]
+            least, most = found.claimed
+            inside = least < low and high < most
+            outside = high < least or low > most
+            wanted = "holds" if inside else "does not hold" if outside else "cannot be told"
+            assert found.verdict.startswith((wanted, "cannot be told from")), claim
+
+
+CELLS = {cell["id"]: cell for cell in nbformat.read(ROOT / "notebooks" / "08_audit.ipynb", 4).cells}
+TEXT = "\n\n".join(cell.source for cell in CELLS.values() if cell.cell_type == "markdown")
 
 
 def test_the_notebook_shows_the_verdicts_of_these_jsons():
-    cells = nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells
-    (cell,) = (cell for cell in cells if cell.get("id") == "05-real-table")
-    shown = html.unescape(cell.outputs[0].data["text/html"])
-    for text in claims.on_real_photos().to_numpy().ravel():
-        assert text in shown
+    (shown,) = CELLS["08-claims"].outputs
+    assert shown.metadata["image/png"]["alt"] == claim_rows(claims.judgements()).alt
 
 
 def test_the_notebook_says_in_sentences_what_the_verdicts_say():
-    cells = nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells
-    (cell,) = (cell for cell in cells if cell.get("id") == "05-real-seen")
-    said = re.findall(r"^(\d)\. \*\*(Holds|Does not hold|Cannot be told)", cell.source, re.M)
     table = claims.on_real_photos()
-    assert [number for number, _ in said] == list(table["claim"].str[0])
-    for (number, words), verdict in zip(said, table["verdict"], strict=True):
-        assert verdict.startswith(words.lower()), f"claim {number}: {verdict}"
-    seen = dict(zip(table["claim"].str[0], table["on real photographs"], strict=True))
-    assert seen["2"].endswith(", first above 0.93 after epoch 1") and "0.93 after the first [epoch]" in cell.source
-    small = re.search(r"of 5 seeds\), first above 0.93 after epoch ([\d, ]+);", seen["2"])[1].split(", ")
-    assert set(small) == {"1", "2"} and "took one epoch or two" in cell.source
+    headings = re.findall(r"^### Claim (\d): (.*)$", TEXT, re.M)
+    assert [f"{number} {claim}." for number, claim in headings] == list(table["claim"])
+    said = re.findall(r"^\*\*(Holds|Does not hold|Cannot be told)", TEXT, re.M)
+    for words, claim, verdict in zip(said, table["claim"], table["verdict"], strict=True):
+        assert verdict.startswith(words.lower()), f"{claim} {verdict}"
+
+
+def test_the_numbers_in_the_notebooks_sentences_are_those_of_the_jsons():
+    gains = transfer.pretraining_gains().set_index("cars").loc[190]
+    assert gains["seeds"] < 3 and f"the lead is {gains['gain']:.3f}, about four times the claim" in TEXT
+    assert round(gains["gain"] / 0.005) == 4
+    curves = [results.results_by_seed(f"protocol-{size}")[0]["val_miou_each_epoch"] for size in results.SIZES]
+    assert min(curve[0] for curve in curves) > 0.93 and f"with {curves[-1][0] - 0.93:.3f} to spare" in TEXT
     dice = results.scores_by_seed("loss-dice-small") - results.scores_by_seed("loss-bce-small")
-    assert len(dice) == 5 and (dice < 0).all() and "which ignores the imbalance, with each of five" in cell.source
-    assert 0 < results.mean_interval(dice)[1] < 0.001 and "just holds 0" in cell.source
-    largest = re.search(r"the largest is (\d[.]\d{4});", table["verdict"][3])[1]
-    assert f"differ by {largest} at most" in cell.source and 10 * float(largest) < DOCUMENT_GAP
-    assert set(re.findall(r"([-+])0[.]", seen["5"].partition(" (seeds")[0])) == {"-", "+"}
-    assert "rose with some seeds and fell with others" in cell.source
-    assert re.search(r", 0.0001 bce_dice \S+$", seen["8"]) and "document's choice came last" in cell.source
+    assert len(dice) == 5 and (dice < 0).all() and "lower than [BCE]" in TEXT and "each of five seeds" in TEXT
+    assert 0 < results.mean_interval(dice)[1] < 0.001 and "just holds 0" in TEXT
+    largest = float(re.search(r"the largest is (\d[.]\d{4});", claims.on_real_photos()["verdict"][3])[1])
+    assert f"differ by {largest} at most" in TEXT and 10 * largest < DOCUMENT_GAP and "over ten times" in TEXT
+    averaged = results.results_by_seed("protocol-full")[0]["metrics"]["test_averagings"]
+    assert f"the soft IoU lies {averaged['per image'] - averaged['soft']:.2f} below the one per image" in TEXT
+    rise = judges.even_view_scores("split-by-image-small") - judges.even_view_scores("protocol-small")
+    assert sorted(rise.round(3)) == [-0.004, -0.004, 0, 0.004, 0.004] and "With two seeds by 0.004" in TEXT
+    assert results.mean_interval(rise)[1] < 0.0055 and "about 0.005 at most" in TEXT
+    winner, higher = (results.scores_by_seed(name)[0] for name in ("grid-small", "rate-small"))
+    assert f"1e-3 scores {higher:.4f} and the grid's winner {winner:.4f}" in TEXT
+    trials = pd.DataFrame(results.results_by_seed("grid-small")[0]["grid"]).sort_values("val_miou")
+    assert tuple(trials.iloc[0][["learning_rate", "loss"]]) == (1e-4, "bce_dice") and "came last" in TEXT
+    assert trials.iloc[-1]["learning_rate"] == 5e-4 == trials["learning_rate"].max()
+
+
+def test_what_the_notebook_says_of_the_dice():
+    (output,) = CELLS["08-open"].outputs
+    shares = pd.read_html(io.StringIO(output.data["text/html"]), index_col=0)[0]
+    shares = shares.apply(lambda column: column.str.rstrip("%").astype(int))
+    nothing, little, more = shares.to_numpy().T
+    assert set(nothing) <= {2, 3} and "in 2 or 3 studies of 100" in TEXT
+    assert little[1] < 20 and "five seeds mostly miss it" in TEXT
+    assert 18 <= more[0] <= 22 and "in about one study of five" in TEXT
+    assert 85 <= more[2] <= 90 and "nearly nine times in ten" in TEXT

@@ -263,7 +263,7 @@ def test_the_learning_curve_compares_equal_steps():
     few, some, many = (curve["after the sample"] - curve["from random weights, 3 times the steps"]).dropna()
     said = f"ahead by {few:.3f} at 3 cars and by {some:.3f} at 13, and behind by {-many:.3f} at 63"
     all_cars = f"in 1,900 steps give {scores_by_seed('onecycle-small')[0]:.4f} (`onecycle-small`"
-    for text in ("results/README.md", "notebooks/05_evaluation.ipynb"):
+    for text in ("results/README.md", "notebooks/08_audit.ipynb"):
         assert said in (ROOT / text).read_text("utf8") and all_cars in (ROOT / text).read_text("utf8")
 
 

@@ -39,7 +39,7 @@ CHAPTERS: dict[str, list[Exercise]] = {
     "05_evaluation": [evaluation.SHARE_ABOVE, evaluation.MICRO_IOU, evaluation.IOU, evaluation.BOOTSTRAP],
     "06_deployment": [deployment.ALPHA, deployment.PREDICT_PADDED, deployment.RLE],
     "07_transfer": [transfer.MATCH_WEIGHTS, transfer.TWO_RATES, transfer.WHICH_TO_BELIEVE],
-    "08_audit": [audit.JUDGE_GAIN],
+    "08_audit": [audit.IMPOSSIBLE_COUNTS, audit.SEEDS_NEEDED, audit.JUDGE_GAIN],
     "09_labels": [labels.ADDED_REMOVED, labels.LEAST_SURE, labels.ENOUGH_LABELS],
 }
 EXERCISES = {exercise.name: exercise for chapter in CHAPTERS.values() for exercise in chapter}

@@ -1,9 +1,76 @@
-"""Exercise of notebook 08: a claimed gain, to accept, to refuse or to leave open; with typical mistakes."""
+"""Exercises of notebook 08: counts that cannot be, seeds that would tell, a gain to judge; with typical mistakes."""
 
 import numpy as np
 from scipy import stats
 
 from carvana_course.exercises.checks import Exercise
+
+IMPOSSIBLE_COUNTS = Exercise(
+    "impossible_counts", lambda counts, views: [count for count in counts if count % views],
+    cases={
+        "the document's and ours": ([5087, 760, 4320, 640], 16),
+        "twelve views a car": ([120, 768, 126], 12),
+        "all are possible": ([80, 16, 5088], 16),
+        "fewer pictures than one car has": ([8, 160, 16], 16),
+    },
+    mistakes={
+        "possible": (lambda counts, views: [count for count in counts if count % views == 0],
+            "Those are the counts that whole cars do give; return the others."),
+        "one answer each": (lambda counts, views: [count % views != 0 for count in counts],
+            "That is a yes or no for each; return the counts."),
+        "remainders": (lambda counts, views: [count % views for count in counts],
+            "Those are the pictures left over by whole cars; return the counts that leave any over."),
+        "always 16": (lambda counts, views: [count for count in counts if count % 16],
+            "Not every data set has 16 views; use `views`."),
+        "odd": (lambda counts, views: [count for count in counts if count % 2],
+            "An even count need not be a whole number of cars: 760 is even, and 47.5 cars of 16 views."),
+        "cars": (lambda counts, views: [count / views for count in counts],
+            "Those are numbers of cars. Return the counts for which that is no whole number."),
+    },
+)
+
+
+def half_width(n: int, spread: float, quantile: float = 0.975) -> float:
+    """Half of the interval of the mean of n differences, by Student."""
+    return stats.t.ppf(quantile, n - 1) * spread / np.sqrt(n)
+
+
+def least_seeds(gain: float, reach, start: int = 3) -> int:
+    """The least n, from start on, whose interval reaches less far than the gain."""
+    n = start
+    while reach(n) >= gain:
+        n += 1
+    return n
+
+
+SEEDS_NEEDED = Exercise(
+    "seeds_needed", lambda gain, spread: least_seeds(gain, lambda n: half_width(n, spread)),
+    cases={
+        "a gain as large as its spread": (0.004, 0.004),
+        "half as large": (0.002, 0.004),
+        "a fifth": (0.001, 0.005),
+        "four times as large": (0.020, 0.005),
+        "ten times as large": (0.020, 0.002),
+    },
+    mistakes={
+        "normal": (lambda gain, spread: least_seeds(gain, lambda n: 1.96 * spread / np.sqrt(n)),
+            "1.96 belongs to a spread that is known. Yours is estimated from a few seeds: take Student's t with "
+            "n - 1 degrees of freedom."),
+        "no root": (lambda gain, spread: least_seeds(gain, lambda n: stats.t.ppf(0.975, n - 1) * spread / n),
+            "The spread of a mean shrinks with the root of the number of seeds."),
+        "of one seed": (lambda gain, spread: least_seeds(gain, lambda n: 2 * spread / np.sqrt(n), 1),
+            "Two standard errors are a rule of thumb for many seeds; for few, Student's t is much larger."),
+        "one side": (lambda gain, spread: least_seeds(gain, lambda n: half_width(n, spread, 0.95)),
+            "0.95 leaves 5 % on one side; a 95 % interval leaves 2.5 % on each, so take the quantile 0.975."),
+        "n degrees": (lambda gain, spread: least_seeds(
+                gain, lambda n: stats.t.ppf(0.975, n) * spread / np.sqrt(n)),
+            "The mean has used up one of them: n - 1 degrees of freedom."),
+        "whole width": (lambda gain, spread: least_seeds(gain, lambda n: 2 * half_width(n, spread)),
+            "The interval begins half its width below the gain. Compare the half, not the whole."),
+        "from two": (lambda gain, spread: least_seeds(gain, lambda n: half_width(n, spread), 2),
+            "Two seeds that agree are no rarity; this course says nothing below three."),
+    },
+)
 
 
 def called(low: float, high: float) -> str:

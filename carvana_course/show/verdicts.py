@@ -15,7 +15,7 @@ def claim_rows(judgements: dict):
     """{claim: Judgement} as rows: in grey where the difference of mIoU would lie if the claim held, a dot and a line
     where it was measured and its 95 % interval, and the verdict as a sign, a colour and words.
     """
-    fig, ax = new_figure(width=9, height=1 + 0.62 * len(judgements))
+    fig, ax = new_figure(width=9.5, height=1.4 + 0.62 * len(judgements))
     said = []
     for place, (claim, found) in enumerate(judgements.items()):
         kind = next(kind for kind in MARKS if found.verdict.startswith(kind))
@@ -26,16 +26,20 @@ def claim_rows(judgements: dict):
         ax.text(0.001, place, found.counted, va="center")
         if found.measured:
             mean, low, high = found.measured
+            measured = f"{mean:+.4f}"
             if not math.isnan(low):
                 ax.plot([low, high], [place, place], color=color, linewidth=3)
+                measured += f" ({low:+.4f} to {high:+.4f})"
             ax.plot(mean, place, "o", color=color, markersize=9, markeredgecolor="black")
-            measured = f"{mean:+.4f}"
         box = {"boxstyle": "round,pad=0.3", "facecolor": color, "edgecolor": "none"}
         style = {"va": "center", "color": text_color(color), "bbox": box}
         ax.text(1.03, place, f"{mark} {kind}", transform=ax.get_yaxis_transform(), **style)
-        said.append(f"{claim} {measured}, {kind}")
+        said.append(f"{claim} {measured or 'not measured'}, {kind}")
     ax.axvline(0, color="black", linewidth=1)
-    ax.set(xlim=(-0.04, 0.06), ylim=(len(judgements) - 0.5, -0.5), xlabel="difference of mIoU, measured and claimed")
-    ax.set_yticks(range(len(judgements)), [textwrap.fill(claim, 30) for claim in judgements])
-    fig.alt = f"A row a claim, with a dot where it was measured, and the verdict: {'; '.join(said)}."
+    ax.set(xlim=(-0.04, 0.06), ylim=(len(judgements) - 0.5, -0.5), xlabel="difference of mIoU")
+    ax.set_yticks(range(len(judgements)), [textwrap.fill(claim, 32) for claim in judgements])
+    ax.barh(0, 0, color=BAND, label="as claimed")
+    ax.plot([], [], "o-", color="black", linewidth=3, label="as measured, 95 % interval")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+    fig.alt = f"A row a claim, with what was measured, and the verdict: {'; '.join(said)}."
     return fig
