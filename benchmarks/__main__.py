@@ -12,7 +12,7 @@ from benchmarks.results import draw, record, show
 from carvana_lib.data import data_folder
 
 PARTS = ("training", "data", "memory", "prediction", "startup", "growth", "gpu")
-LONG = ("processes", "browser", "variants")  # only with --full, or when asked for
+LONG = ("processes", "browser", "variants", "encoder")  # only with --full, or when asked for
 FOLDER = Path(__file__).resolve().parent
 
 

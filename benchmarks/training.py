@@ -27,11 +27,15 @@ def make_batch(size: int, batch: int = BATCH):
     return images.to(memory_format=torch.channels_last), (torch.rand(batch, 1, size, size) > 0.7).to(torch.uint8)
 
 
-def make_trainer(base_channels: int, precision="auto", channels_last=True, fused=True, compiled=False, device="cpu"):
+def make_trainer(
+    base_channels: int, precision="auto", channels_last=True, fused=True, compiled=False, device="cpu", encoder="none"
+):
     """A function (images, masks) that trains a new net by one step of `training.fit`, and the net itself."""
-    params = Params(base_channels=base_channels, precision=precision, learning_rate=1e-4, device=device)
-    accelerator = make_accelerator(params.device, params.precision)
+    params = Params(
+        base_channels=base_channels, encoder=encoder, precision=precision, learning_rate=1e-4, device=device
+    )
     model = make_model(params)
+    accelerator = make_accelerator(params.device, params.precision, model)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model.to(accelerator.device, memory_format=layout)
     optimizer = torch.optim.AdamW(
