@@ -43,12 +43,12 @@ def run_command(
 
 @app.command("batch", rich_help_panel="Run")
 def batch_command(
-    files: Annotated[list[Path], typer.Argument(help="Parameter files; 'grid:' or 'folds:' makes one many sets.")],
-    jobs: Annotated[int, typer.Option(min=1, help="So many at a time, each in a process of its own.")] = 1,
+    files: Annotated[list[Path], typer.Argument(help="Parameter files; 'grid:' or 'folds:' turns one into many sets.")],
+    jobs: Annotated[int, typer.Option(min=1, help="How many to run at a time, each in its own process.")] = 1,
     shard: Shard = "1/1",
     compare: Annotated[bool, typer.Option("--compare", help="Run nothing; compare what has finished.")] = False,
 ):
-    """Run many parameter sets, finished ones excepted; compare all."""
+    """Run many parameter sets, skipping finished ones; compare all."""
     from carvana_course.headless import batches
     from carvana_lib.runs import runs_folder
 
@@ -82,7 +82,7 @@ def train_command(files: Files = (), pairs: Pairs = (), name: Name = ""):
 def search_command(files: Files = (), pairs: Pairs = (), name: Name = ""):
     """Search learning rate and loss.
 
-    All who share the database that the environment variable CARVANA_STORAGE names search together.
+    Everyone who shares the database that the environment variable CARVANA_STORAGE names searches together.
     """
     from carvana_course.scaling.search import search
     from carvana_lib.data import open_data
@@ -99,10 +99,10 @@ app.command("adopt", rich_help_panel="Data")(data_commands.adopt_command)
 
 @app.command("predict", rich_help_panel="Predict")
 def predict_command(
-    images: Annotated[Path, typer.Option(help="Photos of any size and format: a folder, or one.")],
-    out: Annotated[Path, typer.Option(help="Folder for masks/ and so on; what is there already is not done again.")],
+    images: Annotated[Path, typer.Option(help="Photos of any size and format: a folder, or one file.")],
+    out: Annotated[Path, typer.Option(help="Folder for masks/ and so on; finished photos are skipped.")],
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A net, runs/NAME/checkpoints/best; else the small one of the course.")
+        Path | None, typer.Option(help="A net, runs/NAME/checkpoints/best; else the course's small one.")
     ] = None,
     cutout: Annotated[bool, typer.Option("--cutout", help="Write cars without background, cutouts/*.png.")] = False,
     probability: Annotated[bool, typer.Option("--probability", help="Write probabilities/*.png.")] = False,
@@ -110,16 +110,16 @@ def predict_command(
     way: Annotated[str, typer.Option(help="whole, larger or tiles; see notebook 06.")] = "whole",
     flip: Annotated[bool, typer.Option("--flip", help="Average with the mirror image; takes twice as long.")] = False,
     shard: Shard = "1/1",
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Photos a step; else what suits the device.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Photos per step; else what suits the device.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     submission: Annotated[Path | None, typer.Option(help="Write Kaggle's CSV too; gzip if it ends in .gz.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Predict all anew, also with other settings.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Predict all again, also with other settings.")] = False,
 ):
     """Predict the masks of a folder of photos.
 
     'accelerate launch -m carvana_course predict ...' uses every GPU.
 
-    After the parts of --shard, the same command without it finds all masks there, and can write the --submission.
+    Once all parts of --shard are done, the same command without it finds every mask and can write the --submission.
     """
     part = parse_shard(shard)
     if submission and part[1] > 1:
@@ -152,11 +152,11 @@ def predict_command(
 
 @app.command("grade", rich_help_panel="Teach")
 def grade_command(
-    submissions: Annotated[Path, typer.Argument(help="Folder of notebooks with answers, a folder for each student.")],
-    out: Annotated[Path, typer.Option(help="Table; what it holds already is not run again.")] = Path("grades.csv"),
-    minutes: Annotated[float, typer.Option(min=0.1, help="Limit for one notebook.")] = 10,
-    gigabytes: Annotated[float, typer.Option(min=1, help="Limit for each process of a notebook; on Linux.")] = 6,
-    jobs: Annotated[int, typer.Option(min=1, help="Notebooks at once.")] = 1,
+    submissions: Annotated[Path, typer.Argument(help="Folder of notebooks with answers, a folder per student.")],
+    out: Annotated[Path, typer.Option(help="Table of grades; what it holds already is skipped.")] = Path("grades.csv"),
+    minutes: Annotated[float, typer.Option(min=0.1, help="Time limit for one notebook.")] = 10,
+    gigabytes: Annotated[float, typer.Option(min=1, help="Memory limit for each process of a notebook; on Linux.")] = 6,
+    jobs: Annotated[int, typer.Option(min=1, help="Notebooks to run at once.")] = 1,
 ):
     """Judge submissions, which run with your rights: see TEACHING.md."""
     from carvana_course.upkeep import grading
@@ -175,13 +175,13 @@ def site_command():
 
 @app.command("experiment", rich_help_panel="Evidence")
 def experiment_command(
-    files: Annotated[list[Path], typer.Argument(help="Experiment files, as those in results/params/.")],
+    files: Annotated[list[Path], typer.Argument(help="Experiment files, such as those in results/params/.")],
     pairs: Pairs = (),
 ):
     """Train and score experiments; their numbers go to results/.
 
-    What has its JSON there is not run again. -p says where it runs: data_dir (of the photos), device, num_workers,
-    num_processes.
+    Experiments whose JSON is there are skipped. -p says where the others run: data_dir (of the photos), device,
+    num_workers, num_processes.
     """
     from carvana_course.evidence import experiments, results_page
     from carvana_course.evidence.results import results_table
@@ -206,7 +206,7 @@ def experiment_command(
 
 @app.command("doctor", rich_help_panel="Upkeep")
 def doctor_command(clean: Annotated[bool, typer.Option("--clean", help="Remove what killed runs left.")] = False):
-    """Say whether this machine is ready, and what to do where not."""
+    """Say whether this machine is ready, and what to do if not."""
     from carvana_course.upkeep import doctor
 
     ready = True

@@ -9,14 +9,14 @@ from carvana_lib import DataError, RunError
 
 Group = Annotated[str, typer.Option(metavar="REGEX", help="Its brackets hold what photos of one object share.")]
 Colour = Annotated[str, typer.Option(metavar="RRGGBB", help="Which of a mask's several colours is the object.")]
-Threshold = Annotated[int | None, typer.Option(min=1, max=255, help="Grey from which a soft mask is object.")]
-Classes = Annotated[list[str], typer.Option("--class", metavar="NAME", help="Of annotations; may be repeated.")]
+Threshold = Annotated[int | None, typer.Option(min=1, max=255, help="Grey from which a soft mask is the object.")]
+Classes = Annotated[list[str], typer.Option("--class", metavar="NAME", help="One of the annotations; may be repeated.")]
 
 
 def download_command(
-    zips: Annotated[list[Path], typer.Argument(help="train.zip train_masks.zip metadata.csv.zip, or one of all.")] = (),
+    zips: Annotated[list[Path], typer.Argument(help="train.zip train_masks.zip metadata.csv.zip, or one zip.")] = (),
     target: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("data/carvana"),
-    from_zip: Annotated[bool, typer.Option("--from-zip", help="Unpack zips fetched by hand, without account.")] = False,
+    from_zip: Annotated[bool, typer.Option("--from-zip", help="Unpack zips that you fetched by hand.")] = False,
 ):
     """Fetch the real pictures from Kaggle, or unpack them; check them."""
     from carvana_course.upkeep import download
@@ -33,8 +33,8 @@ def download_command(
 
 
 def look_command(
-    folder: Annotated[Path, typer.Argument(help="Photos with masks, or with JSON of labelme or COCO, in any order.")],
-    out: Annotated[Path | None, typer.Option(help="Contact sheet, .jpg; else FOLDER-look.jpg beside it.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Photos with masks, or with labelme or COCO JSON, in any order.")],
+    out: Annotated[Path | None, typer.Option(help="Contact sheet, .jpg; else FOLDER-look.jpg next to it.")] = None,
 ):
     """Say what a folder of your own holds, and how to adopt it.
 
@@ -54,7 +54,7 @@ def look_command(
         sheet.write_sheet(found, picture)
     except RunError as error:
         raise RunError(f"{error}, or name another for the contact sheet with --out") from None
-    typer.echo(f"look first whether masks lie on their objects: {picture}")
+    typer.echo(f"check first that the masks lie on their objects: {picture}")
 
 
 def adopt_command(

@@ -287,6 +287,7 @@ def test_what_the_page_says_of_renders():
     assert (len(pairs), sum(better < protocol for protocol, better in pairs)) == (5, 4)
     for page in (RESULTS / "README.md", ROOT / "README.md"):
         assert "in four of five pairs" in page.read_text("utf8")
+    assert "в четырёх парах из пяти" in (ROOT / "README.ru.md").read_text("utf8")
 
 
 def test_what_the_glossaries_say_of_a_leak():
@@ -379,7 +380,7 @@ def test_what_the_readmes_quote_of_real_photos_stands_in_a_json(name):
         record = read_json(RESULTS / f"{name}-seed0.json")["metrics"]
         low, high = record["test_miou_ci95"]
         quoted = [cell.strip() for cell in row.split("|")[2:9]]
-        assert quoted[4].split()[::2] == [f"{low:.3f}", f"{high:.3f}"]
+        assert re.split(" to |–", quoted[4]) == [f"{low:.3f}", f"{high:.3f}"]
         numbers = [record[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")]
         assert [*quoted[:4], *quoted[5:]] == [*(f"{number:.4f}" for number in numbers), "–"]
 
@@ -400,7 +401,7 @@ def test_the_readmes_rows_of_the_sample_and_of_the_document(name):
         )
     ]
     (sample, document), claimed = rows, DOCUMENT_RESULTS
-    assert (*sample[:4], sample[5]) == scored and sample[4].split()[::2] == [f"{low:.3f}", f"{high:.3f}"]
+    assert (*sample[:4], sample[5]) == scored and re.split(" to |–", sample[4]) == [f"{low:.3f}", f"{high:.3f}"]
     assert [float(cell) for cell in (*document[:4], *document[5:])] == [
         claimed[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")
     ] + [claimed["seconds_per_epoch"]]
@@ -416,12 +417,12 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     )
     assert photos["n"] == 4320 and f"{photos['miou']:.3f}" in text and {record["n"] for record in renders} == {512}
     low, high = (f"{pick(record['miou'] for record in renders):.3f}" for pick in (min, max))
-    assert re.search(rf"\b{low} (to|до) {high}\b", text)
+    assert re.search(rf"\b{low}( to |–){high}\b", text)
     if name == "studio/README.md":
         assert f"(std {photos['std']:.3f})" in text
         return
     small, half, full = (shares_removed(f"protocol-{of}", f"best-batch-2-{of}") for of in SIZES)
-    assert re.search(rf"\b{100 * small.min():.0f} (to|до) {100 * small.max():.0f} %", text)
+    assert re.search(rf"\b{100 * small.min():.0f}( to |–){100 * small.max():.0f} %", text)
     assert re.search(rf"(removes|убирает) {100 * half.item():.0f} %\D+ {100 * full.item():.0f} %", text)
     protocol = results_by_seed("protocol-full")[0]["metrics"]
     for name in ("test_miou", "val_miou"):
@@ -431,4 +432,4 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     low, high = protocol["test_miou_ci95"]
     assert low < DOCUMENT_RESULTS["test_miou"] < high, "the READMEs say that it does"
     rate = 100 * shares_removed("protocol-small", "rate-small")
-    assert re.search(rf"\b{rate.min():.0f} (to|до) {rate.max():.0f} %", text)
+    assert re.search(rf"\b{rate.min():.0f}( to |–){rate.max():.0f} %", text)

@@ -116,6 +116,13 @@ def test_a_notebook_takes_as_long_as_it_says(path):
     assert stated and abs(STATED[stated[1]] - needed) <= 10, f"{needed} minutes"
 
 
+def test_the_readmes_say_how_long_a_chapter_takes():
+    stated = [STATED[re.search(r"about (an hour[\w ]*?) with the exercises", text)[1]] for text in TEXTS.values()]
+    assert (min(stated), max(stated)) == (60, 90)
+    for name, words in (("README.md", "an hour to an hour and a half"), ("README.ru.md", "от часа до полутора")):
+        assert words in (ROOT / name).read_text("utf8")
+
+
 @pytest.mark.parametrize("plan", PLANS)
 def test_a_row_has_time_for_its_exercises_and_for_the_notebook_it_reads(plan):
     rows = re.findall(r"^\| (\d+) \|(.*)\|$", PLANS[plan], re.M)

@@ -75,6 +75,16 @@ def starts() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cars", "net", "experiment", "seeds", "test_miou"])
 
 
+def leads(net: str = "encoder, after ImageNet", other: str = "U-Net, random weights") -> pd.DataFrame:
+    """How far one of NETS is ahead of another: cars, seeds, lead, the mean over the seeds that both have."""
+    rows = []
+    for cars, part in CARS.items():
+        lead = (scores_by_seed(NETS[net].format(part)) - scores_by_seed(NETS[other].format(part))).dropna()
+        if len(lead):
+            rows.append((cars, len(lead), lead.mean()))
+    return pd.DataFrame(rows, columns=["cars", "seeds", "lead"])
+
+
 def pretraining_table() -> pd.DataFrame:
     """`pretraining_gains` as text, with its interval in one column."""
     gains = pretraining_gains()

@@ -136,7 +136,7 @@ JUDGE_GAIN = Exercise(
             "Splits differ more than recipes do, and you left that in. Take the difference of each pair first."),
         "one more pair": (one_more_pair,
             "That is where one more pair would lie. The claim is about the mean: its interval is narrower."),
-        "two seeds": (two_seeds_will_do, "Two pairs that agree are no rarity; below three, it cannot be told."),
+        "two seeds": (two_seeds_will_do, "Two pairs that agree are nothing rare; below three, it cannot be told."),
         "signs": (by_signs,
             "That all pairs agree in their sign is not enough where one of them makes most of the gain: take the "
             "interval of the mean."),

@@ -7,7 +7,7 @@ import torch
 from carvana_course.exercises.checks import Exercise
 from carvana_lib import metrics
 
-UNDEFINED = "NaN: no car and none claimed is 0/0. Nothing to find and nothing found counts as 1."
+UNDEFINED = "NaN: with no car and none claimed, it is 0/0. Nothing to find and nothing found counts as 1."
 LEFT_EMPTY = "No car and none claimed got 0, though it is right. Nothing to find and nothing found counts as 1."
 SCORES = np.array([0.8, 0.95, 0.951, 0.99, 0.9, 0.97, 0.4])
 
@@ -16,7 +16,7 @@ SHARE_ABOVE = Exercise(
     cases={"above 0.95": (SCORES, 0.95), "above 0.5": (SCORES, 0.5), "above 0.99": (SCORES, 0.99)},
     mistakes={
         "number": (lambda ious, limit: (ious > limit).sum(),
-            "That is a number of pictures; divide by their number."),
+            "That is a count; divide by the number of pictures."),
         "percent": (lambda ious, limit: 100 * (ious > limit).mean(),
             "That is in percent; a share lies between 0 and 1."),
         "at least": (lambda ious, limit: (ious >= limit).mean(), "Above, so a picture exactly at the limit is out."),
@@ -48,9 +48,9 @@ MICRO_IOU = Exercise(
         "Dice": (lambda tp, fp, fn: metrics.dice(tp.sum(), fp.sum(), fn.sum()),
             "That is Dice: it counts hits twice."),
         "no false alarms": (lambda tp, fp, fn: metrics.iou(tp.sum(), 0, fn.sum()),
-            "False alarms are missing below the line: whoever claims everything would score 1."),
+            "False alarms are missing in the denominator: claiming everything would score 1."),
         "no misses": (lambda tp, fp, fn: metrics.iou(tp.sum(), fp.sum(), 0),
-            "Missed pixels are missing below the line: whoever claims one sure pixel would score 1."),
+            "Missed pixels are missing in the denominator: claiming one sure pixel would score 1."),
     },
 )
 
@@ -92,7 +92,7 @@ IOU = Exercise(
         "whole batch": (from_counts(lambda tp, fp, fn, tn: metrics.iou(tp, fp, fn), lambda c: c.sum(1)),
             "One IoU for all the images together. Sum over height and width and leave the first axis alone."),
         "mean": (from_counts(lambda tp, fp, fn, tn: metrics.iou(tp, fp, fn).mean()),
-            "That is the mean already; asked for is one number for each image, so that you can find the worst."),
+            "That is the mean already; return one number for each image, so that you can find the worst."),
         "0/0": (from_counts(lambda tp, fp, fn, tn: tp / (tp + fp + fn)), UNDEFINED),
         "0/0 is 0": (from_counts(lambda tp, fp, fn, tn: tp / np.maximum(tp + fp + fn, 1)),
             LEFT_EMPTY),
@@ -109,14 +109,14 @@ IOU = Exercise(
         "axis 2": (summed_over(2),
             "Summed over one axis: one number for each row. An image has two, height and width."),
         "accuracy": (from_counts(lambda tp, fp, fn, tn: (tp + tn) / (tp + fp + fn + tn)),
-            "That is the share of right pixels. Background is most of the picture and easy; IoU leaves it out."),
+            "That is the share of correct pixels. Background is most of the picture and easy; IoU leaves it out."),
         "precision": (from_counts(lambda tp, fp, fn, tn: metrics.ratio(tp, tp + fp)),
             "That is precision: missed pixels cost nothing. The union holds the whole mask too."),
         "recall": (from_counts(lambda tp, fp, fn, tn: metrics.ratio(tp, tp + fn)),
             "That is recall: false alarms cost nothing. The union holds everything that was claimed too."),
         "background": (from_counts(lambda tp, fp, fn, tn: metrics.iou(tn, fp, fn)), "That is the background's IoU."),
         "both classes": (from_counts(lambda tp, fp, fn, tn: (metrics.iou(tp, fp, fn) + metrics.iou(tn, fp, fn)) / 2),
-            "That is the mean over car and background, which flatters; the course scores the car alone."),
+            "That is the mean over car and background, which is flattering; the course scores the car alone."),
         "intersection": (from_counts(lambda tp, fp, fn, tn: tp), "Those are the hits; divide by the union."),
     },
 )
@@ -174,14 +174,14 @@ BOOTSTRAP = Exercise(
         "fractions": (wrong_bootstrap(percent=(0.025, 0.975)),
             "percentile counts to 100, so 0.025 is next to nothing; quantile is the one that counts to 1."),
         "extremes": (wrong_bootstrap(percent=(0, 100)),
-            "The least and the greatest mean: they drift apart with every further draw. Take the percentiles."),
+            "The smallest and the largest mean: they drift apart with every further draw. Take the percentiles."),
         "deviation": (lambda ious, cars, draws, seed: bootstrap_means(ious, cars, draws, seed, percent=(15.87, 84.13)),
             "One standard deviation on each side covers 68 %; 95 % need about two, or the percentiles."),
         "single cars": (wrong_bootstrap(size=1),
             "That is the spread of single cars, not of their mean: average as many cars as there are in each draw."),
         "cars alike": (wrong_bootstrap(weighted=False),
-            "You averaged the cars' means; where cars have different numbers of views, that is another mean than the "
-            "one over pictures."),
+            "You averaged the cars' means; where cars have different numbers of views, that is not the "
+            "mean over pictures."),
         "reversed": (wrong_bootstrap(percent=(97.5, 2.5)), "The lower end comes first."),
     },
 )

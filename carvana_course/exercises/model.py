@@ -10,10 +10,10 @@ PARAMETERS_8 = Exercise(
     "parameters_8", count_parameters(UNet(8)),
     mistakes={
         "quarter": (lambda: count_parameters(UNet(16)) / 4,
-            "Very near: a quarter of what 16 channels have. Most layers grow with the square of the channels, but the "
+            "Very close: a quarter of what 16 channels have. Most layers grow with the square of the channels, but the "
             "first convolution, BatchNorm and the head do not; let count_parameters tell."),
         "sixty-fourth": (lambda: count_parameters(UNet(64)) / 64,
-            "Very near: an eighth of the channels, squared. But the first convolution, BatchNorm and the head grow "
+            "Very close: an eighth of the channels, squared. But the first convolution, BatchNorm and the head grow "
             "more slowly; let count_parameters tell."),
         "half": (lambda: count_parameters(UNet(16)) / 2,
             "Half the channels are not half the parameters: a convolution has inputs times outputs, and both halve."),
@@ -30,7 +30,7 @@ PADDED_SIDE = Exercise(
         "always more": (lambda side: side // 16 * 16 + 16,
             "A side that 16 divides already, such as 128, needs no padding; yours gets 16 pixels more."),
         "nearest": (lambda side: round(side / 16) * 16, "The nearest multiple is sometimes below; always round up."),
-        "only the padding": (lambda side: -side % 16, "That is how much to add; asked for is the side afterwards."),
+        "only the padding": (lambda side: -side % 16, "That is how much to add; return how long the side is then."),
         "power of two": (lambda side: 1 << (side - 1).bit_length(),
             "Any multiple of 16 will do; it need not be a power of two, so 1918 needs 1920 and not 2048."),
         "32": (lambda side: -(-side // 32) * 32, "Four poolings halve four times: 2 to the power of 4 is 16, not 32."),
@@ -43,16 +43,16 @@ DOUBLE_CONV_PARAMETERS = Exercise(
     cases={f"{i} to {o} channels": (i, o) for i, o in ((3, 16), (16, 32), (1024, 512), (5, 7))},
     mistakes={
         "with bias": (lambda i, o: 9 * i * o + 9 * o * o + 6 * o,
-            "You counted a bias for each convolution; before BatchNorm there is none, for it would be subtracted."),
+            "You counted a bias for each convolution; before BatchNorm there is none: it would be subtracted."),
         "one pair": (lambda i, o: 9 * i * o + 9 * o * o + 2 * o,
-            "2 x outputs too few: each of the two BatchNorms has a scale and a shift a channel. (If those are biases "
+            "2 x outputs too few: each of the two BatchNorms has a scale and a shift per channel. (If those are biases "
             "that you counted: there are none.)"),
         "no BatchNorm": (lambda i, o: 9 * i * o + 9 * o * o,
             "The convolutions are right. BatchNorm learns too: a scale and a shift for each channel, twice."),
         "one number": (lambda i, o: 9 * i * o + 9 * o * o + o,
-            "The convolutions are right. A BatchNorm learns two numbers a channel, and there are two of them."),
+            "The convolutions are right. A BatchNorm learns two numbers per channel, and there are two of them."),
         "running": (lambda i, o: 9 * i * o + 9 * o * o + 8 * o,
-            "You counted the running mean and variance; they are measured, not learned, so they are no parameters."),
+            "You counted the running mean and variance; they are measured, not learned, so they are not parameters."),
         "one convolution": (lambda i, o: 9 * i * o + 2 * o, "That is one half of the block: everything comes twice."),
         "same inputs": (lambda i, o: 18 * i * o + 4 * o,
             "The second convolution does not see the inputs any more: it goes from outputs to outputs."),
@@ -87,21 +87,21 @@ DECODER_STEP = Exercise(
            "2 channels": (*tensors(1, (2, 2, 6, 4), (2, 4, 3, 2)), up, block)},
     mistakes={
         "added": (lambda skip, below, up, block: block(skip + up(below)),
-            "You added the two; a U-Net lays them side by side (torch.cat), and the block learns how to mix them. "
+            "You added the two; a U-Net concatenates them (torch.cat), and the block learns how to mix them. "
             "Adding is what a ResNet does."),
         "batch": (lambda skip, below, up, block: block(torch.cat([skip, up(below)])),
-            "Laid along dimension 0 they become more pictures; channels are dimension 1."),
+            "Concatenated along dimension 0 they become more pictures; channels are dimension 1."),
         "height": (lambda skip, below, up, block: block(torch.cat([skip, up(below)], 2)),
-            "Dimension 2 is the height: the pictures stand on top of each other. Channels are dimension 1."),
+            "Dimension 2 is the height: the feature maps end up one above the other. Channels are dimension 1."),
         "width": (lambda skip, below, up, block: block(torch.cat([skip, up(below)], -1)),
-            "The last dimension is the width: the pictures stand beside each other. Channels are dimension 1."),
+            "The last dimension is the width: the feature maps end up next to each other. Channels are dimension 1."),
         "order": (lambda skip, below, up, block: block(torch.cat([up(below), skip], 1)),
             "It would learn just as well, but the course puts the skip first, and saved weights depend on the order."),
         "no skip": (lambda skip, below, up, block: block(up(below)), "`skip` is not used: outlines will be blurred."),
         "no block": (lambda skip, below, up, block: torch.cat([skip, up(below)], 1),
-            "Joined, but not mixed yet: the block comes after the joining."),
+            "Concatenated, but not mixed yet: the block comes after that."),
         "block first": (lambda skip, below, up, block: torch.cat([skip, block(up(below))], 1),
-            "The block has to see the skip too: join first, then the block."),
+            "The block has to see the skip too: concatenate first, then apply the block."),
     },
 )
 
@@ -134,11 +134,11 @@ RECEPTIVE_FIELD = Exercise(
             "A kernel reaches out to both sides: 3x3 adds one pixel on the left and one on the right."),
         "from zero": (lambda layers: field_of(layers, start=0), "Start from 1: without any layer a pixel sees itself."),
         "no stride": (lambda layers: field_of(layers, strides=lambda a, b: 1),
-            "Behind a pooling, neighbours are two input pixels apart, so a kernel there reaches twice as far."),
+            "After a pooling, neighbours are two input pixels apart, so a kernel there reaches twice as far."),
         "stride too early": (lambda layers: field_of(layers, stride_first=True),
-            "A layer's own stride acts on the layers behind it: add its pixels first, then multiply."),
+            "A layer's own stride acts on the layers after it: add its pixels first, then multiply."),
         "strides added": (lambda layers: field_of(layers, strides=lambda a, b: a + b - 1),
-            "Strides multiply: behind two poolings of stride 2 neighbours are 4 pixels apart, behind four 16."),
+            "Strides multiply: after two poolings of stride 2 neighbours are 4 pixels apart, after four 16."),
         "last stride": (lambda layers: field_of(layers, strides=lambda a, b: b),
             "You took the stride of the layer just before; all strides up to here count, multiplied."),
         "no pooling": (lambda layers: field_of(layers, add=lambda kernel: kernel - 1 if kernel != 2 else 0),

@@ -6,14 +6,15 @@ QUESTIONS = {
     "leak": Quiz(
         "A colleague moves view 16 of each test car into training, to have more data. What happens to the test score?",
         {
-            "it rises and means less": "The net has seen every test car from one side: the score now measures "
-            "recognition as well as skill.",
+            "it can rise, and it no longer measures new cars": "By how much, you cannot tell: the net has seen every "
+            "test car from one side, and the score now measures recognition as well as skill. On the course's real "
+            "photos, with every second view moved, it changed by less than 0.005, up or down.",
             "it becomes more reliable": "There are more training pictures, but the test no longer asks about cars that "
             "the net has not seen.",
-            "nothing: one view in 16 is too little": "Neighbouring views differ by 22.5 degrees; one is enough to "
+            "nothing: one view in 16 is too little": "Neighbouring views differ by 22.5 degrees; one can be enough to "
             "learn the car's colour, its wheels and its shadow.",
         },
-        right="it rises and means less",
+        right="it can rise, and it no longer measures new cars",
     ),
     "first layer": Quiz(
         "Why is normalisation the net's first layer, and not a line in the Dataset?",
@@ -27,36 +28,35 @@ QUESTIONS = {
         right="so that nobody who uses the saved net forgets it or does it twice",
     ),
     "stuck": Quiz(
-        "Your own net stays at an IoU of 0.6 on eight pictures that it should know by heart. What now?",
+        "Your own net stays at an IoU of 0.6 on eight pictures that it should be able to memorise. What now?",
         {
             "collect more pictures": "It cannot learn eight; thousands will not help.",
             "train on all pictures, for longer": "That hides the fault behind hours of waiting.",
             "look for something wired wrongly": "Loss, labels, learning rate, a layer whose output is not used: eight "
-            "pictures are enough to find it.",
-            "add dropout": "Dropout works against learning by heart, the very thing that should succeed here.",
+            "pictures are enough to find out.",
+            "add dropout": "Dropout works against memorising, the very thing that should succeed here.",
         },
         right="look for something wired wrongly",
     ),
     "winner": Quiz(
         "You run the six trials again with another seed. Will the same configuration win?",
         {
-            "certainly, it had the best score": "Its lead is a hundredth; initial weights and the order of the "
-            "pictures move a score by as much.",
-            "perhaps: seeds differ by more than neighbours in the table": "The search tells what fails. Among the best "
-            "two or three it tells nothing; more seeds would.",
-            "no, a winner is always chance": "Not always: 1e-4 is behind by more than any seed makes up in one short "
-            "epoch.",
+            "certainly, it had the best score": "Its lead is less than a hundredth, and another seed changes the "
+            "initial weights and the order of the pictures.",
+            "perhaps: the best few lie within a hundredth, and one seed cannot rank them": "The search tells what "
+            "fails. Which of the best two or three is best, only more seeds would tell.",
+            "no, a winner is always chance": "Not always: 1e-4 is behind by more than a tenth after one short epoch.",
         },
-        right="perhaps: seeds differ by more than neighbours in the table",
+        right="perhaps: the best few lie within a hundredth, and one seed cannot rank them",
     ),
     "weights": Quiz(
         "After an interruption you load the weights alone and train on. What is lost?",
         {
-            "AdamW's memory and the place in the schedule": "The next steps have another length than they would have "
-            "had, and no curve tells you.",
+            "AdamW's memory and the place in the schedule": "The next steps differ in length from those that "
+            "would have come, and no curve tells you.",
             "nothing, weights are all there is": "AdamW scales each step by running means of past gradients, and a "
             "scheduler counts epochs; both would start from nothing.",
-            "everything, training starts anew": "The weights are the dearest part, and they are there.",
+            "everything, training starts from scratch": "The weights are the most expensive part, and they are there.",
         },
         right="AdamW's memory and the place in the schedule",
     ),
@@ -77,7 +77,7 @@ QUESTIONS = {
         {
             "rounding: float32 is not exact": "Rounding moves a probability by about a millionth.",
             "a step is missing or done twice, such as the normalisation": "The same weights on other inputs. That is "
-            "why normalisation belongs into the file, and why files are compared before they are used.",
+            "why normalisation belongs in the file, and why files are compared before they are used.",
             "the threshold": "It comes after the probability and cannot change it.",
         },
         right="a step is missing or done twice, such as the normalisation",

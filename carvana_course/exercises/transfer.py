@@ -55,7 +55,7 @@ MATCH_WEIGHTS = Exercise(
     },
     mistakes={
         "sorted": (by_sorted_names,
-            "Sorted names stand in another order than the layers: 'block10' before 'block2'. A dictionary keeps the "
+            "Sorted names come in a different order from the layers: 'block10' before 'block2'. A dictionary keeps the "
             "order in which it was filled."),
         "first of the shape": (first_of_shape,
             "Layers of one shape all got the weights of the first one. Count places instead."),
@@ -63,7 +63,7 @@ MATCH_WEIGHTS = Exercise(
             "Theirs ends with the classifier's layers, which ours lacks. Begin at the front."),
         "its own": (lambda ours, theirs: ours, "Those are the net's own weights, the random ones."),
         "their names": (lambda ours, theirs: theirs,
-            "Under our names there is nothing: the two call one layer differently. Go by place, and return ours."),
+            "There is nothing under our names: the nets name a layer differently. Go by place, and return ours."),
     },
 )
 
@@ -81,7 +81,7 @@ TWO_RATES = Exercise(
     cases={"four layers": (LAYERS, 0.003), "another rate": (LAYERS[::-1], 0.01), "names that mislead": (TRICKY, 0.001)},
     mistakes={
         "anywhere": (lambda names, rate: [rate / 10 if "encoder" in name else rate for name in names],
-            "'head.encoder_scale' is no part of the encoder: ask how the name starts, up to the dot."),
+            "'head.encoder_scale' is not part of the encoder: ask how the name starts, up to the dot."),
         "no dot": (lambda names, rate: [rate / 10 if name.startswith("encoder") else rate for name in names],
             "'encoder_free.weight' starts like the encoder's and is not. The dot belongs to it."),
         "swapped": (lambda names, rate: [rate if name.startswith("encoder.") else rate / 10 for name in names],
@@ -125,10 +125,10 @@ WHICH_TO_BELIEVE = Exercise(
     mistakes={
         "A": (believing("A"), "A: ten times the steps are a reason of their own. Count them before you read a score."),
         "C": (believing("C"), "C: the best of five lies above the mean of five, whatever the start."),
-        "D": (believing("D"), "D: other test cars, and easy ones; a gap of 0.013 may be theirs."),
+        "D": (believing("D"), "D: different test cars, and easy ones; they may explain a gap of 0.013."),
         "E": (believing("E"), "E: one of the two was chosen by the test cars, so its score flatters it."),
-        "not B": (believing("B"), "B: one rate for both would favour whom it suits. A choice on validation cars, made "
-            "for each alike, is fair."),
+        "not B": (believing("B"), "B: one rate for both would favour the one it suits. A choice on validation cars, "
+            "made for each alike, is fair."),
         "not F": (believing("F"), "F: small, but three pairs agree and nothing else differs: a result."),
         "all": (lambda: "ABCDEF", "In some of them more than the start differs: steps, seeds, test cars, who chose."),
         "none": (lambda: "", "Two of them are fair comparisons. What would you ask for that they lack?"),

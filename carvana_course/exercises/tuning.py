@@ -15,9 +15,9 @@ TRIALS_SECONDS = Exercise(
     mistakes={
         "three": (lambda: 3 * EPOCH, "Three learning rates and two losses are six trials, not three."),
         "one": (lambda: EPOCH, "That is one trial; there are six."),
-        "all pictures": (lambda: 6 * 306, "A trial sees 1000 of the 3552 pictures and takes as much less time."),
+        "all pictures": (lambda: 6 * 306, "A trial sees 1000 of the 3552 pictures and takes that much less time."),
         "five epochs": (lambda: 30 * EPOCH, "A trial is one epoch long, not five."),
-        "minutes": (lambda: EPOCH / 10, "Those are minutes; asked for are seconds."),
+        "minutes": (lambda: EPOCH / 10, "Those are minutes; the question asks for seconds."),
     },
 )
 
@@ -26,7 +26,7 @@ LEARNING_RATES = Exercise(
     cases={"1e-5 to 1, 6 values": (1e-5, 1.0, 6), "1e-4 to 5e-4, 3 values": (1e-4, 5e-4, 3)},
     mistakes={
         "equal differences": (np.linspace,
-            "Equal differences put nearly all values into the largest decade; use equal factors from one to the next."),
+            "Equal differences put nearly all values in the largest decade; use equal factors from one to the next."),
         "powers": (lambda low, high, n: np.logspace(low, high, n),
             "logspace takes exponents: it made 10 to the power of your limits, which is more than 1."),
         "exponents": (lambda low, high, n: np.linspace(np.log10(low), np.log10(high), n),
@@ -50,7 +50,7 @@ STEP_LR = Exercise(
             "One epoch late: the sixth epoch is the first one at half the learning rate."),
         "every epoch": (lambda lr, epoch: lr * 0.5 ** (epoch - 1), "Halved after every epoch instead of every fifth."),
         "smooth": (lambda lr, epoch: lr * 0.5 ** ((epoch - 1) / 5),
-            "A smooth decline; StepLR goes down in steps, so whole fives count (//)."),
+            "A smooth decline; StepLR goes down in steps, so only whole fives count (//)."),
         "once": (lambda lr, epoch: lr * (0.5 if epoch > 5 else 1), "Halved once; after epoch 10 it is halved again."),
         "divided": (lambda lr, epoch: lr / (1 + (epoch - 1) // 5),
             "Divided by 1, 2, 3; halving each time divides by 1, 2, 4."),
@@ -82,7 +82,7 @@ EMPTY = (torch.full((2, 1, 4, 4), -200.0), torch.zeros(2, 1, 4, 4).byte())
 
 
 def cross_entropy(p, y, log=torch.log, car: float = 1, background: float = 1) -> torch.Tensor:
-    """Binary cross-entropy of probabilities, pixel by pixel, as it stands in textbooks."""
+    """Binary cross-entropy of probabilities, pixel by pixel, as textbooks have it."""
     return -(car * y * log(p) + background * (1 - y) * log(1 - p))
 
 
@@ -95,7 +95,7 @@ BCE = Exercise(
             "Right for moderate logits. At 200 the sigmoid rounds to 1, log(1 - 1) is infinite, training ends in NaN: "
             "take the log of the sigmoid in one step (logsigmoid, softplus, or binary_cross_entropy_with_logits)."),
         "clamped": (lambda x, y: cross_entropy(x.sigmoid().clamp(1e-7, 1 - 1e-7), y).mean(),
-            "Clamping avoids infinity, but has no gradient where the net is sure and wrong, just where it must learn."),
+            "Clamping avoids infinity, but has no gradient where the net is sure and wrong, where it most needs one."),
         "torch clamps": (lambda x, y: F.binary_cross_entropy(x.sigmoid(), y.float()),
             "After a sigmoid, torch cuts the log off at -100, and a net that is sure and wrong learns nothing from it. "
             "There is a version that takes logits."),
@@ -106,17 +106,17 @@ BCE = Exercise(
         "sign": (lambda x, y: -losses.bce_loss(x, y), "The sign is wrong: this loss grows as the net gets better."),
         "sum": (lambda x, y: losses.bce_loss(x, y) * y.numel(),
             "The sum over pixels grows with the picture's size, and so would the steps; take the mean."),
-        "one a picture": (lambda x, y: (F.softplus(x) - x * y).mean((1, 2, 3)),
-            "One loss a picture; backward() needs a single number: take the mean of them as well."),
-        "one a pixel": (lambda x, y: F.softplus(x) - x * y,
-            "One loss a pixel; backward() needs a single number: take the mean."),
+        "one per picture": (lambda x, y: (F.softplus(x) - x * y).mean((1, 2, 3)),
+            "One loss per picture; backward() needs a single number: take their mean as well."),
+        "one per pixel": (lambda x, y: F.softplus(x) - x * y,
+            "One loss per pixel; backward() needs a single number: take the mean."),
         "car only": (lambda x, y: -(y * F.logsigmoid(x)).mean(),
             "Only car pixels count, so saying car everywhere costs nothing. Add the term of the background."),
         "background only": (lambda x, y: -((1 - y.float()) * F.logsigmoid(-x)).mean(),
             "Only background pixels count; add the term of the car."),
         "log2": (lambda x, y: losses.bce_loss(x, y) / np.log(2),
             "That is in bits; the course takes the natural logarithm."),
-        "inverted": (lambda x, y: losses.bce_loss(x, 1 - y), "Car and background are exchanged: y belongs to log(p)."),
+        "inverted": (lambda x, y: losses.bce_loss(x, 1 - y), "Car and background are swapped: y belongs to log(p)."),
         "detached": (lambda x, y: losses.bce_loss(x.detach(), y),
             "The number is right but carries no gradient: .item(), .detach() or NumPy cut it off."),
     },
@@ -150,13 +150,13 @@ DICE_LOSS = Exercise(
             "A threshold inside the loss (>, round): a step is flat, no gradient passes it, and nothing is learned. "
             "Use the probabilities as they are."),
         "no smoothing": (lambda x, y: soft_dice_loss(x.sigmoid(), y, 0).mean(),
-            "A picture without car, and none claimed, gives 0/0: NaN. Add `smooth` above and below."),
+            "A picture without a car, and none claimed, gives 0/0: NaN. Add `smooth` above and below the line."),
         "tiny smoothing": (lambda x, y: soft_dice_loss(x.sigmoid(), y, 1e-6).mean(),
             "The form is right; the smoothing of this exercise is 1, yours is next to nothing."),
         "smooth below": (lambda x, y: (1 - 2 * soft_hits(x, y) / (soft_areas(x, y) + 1)).mean(),
-            "With `smooth` only below the line, an empty picture rightly left empty has loss 1; it belongs above too."),
+            "With `smooth` in the denominator alone, an empty picture left empty has loss 1; add it above too."),
         "smooth above": (lambda x, y: (1 - (2 * soft_hits(x, y) + 1) / soft_areas(x, y)).mean(),
-            "With `smooth` only above the line, an empty picture divides by 0; it belongs below too."),
+            "With `smooth` in the numerator alone, an empty picture divides by 0; add it below too."),
         "whole batch": (lambda x, y: soft_dice_loss(x.sigmoid(), y, dims=(0, 1, 2, 3)),
             "One Dice over the whole batch: large cars drown small ones. Sum over each picture, average at the end."),
         "coefficient": (lambda x, y: 1 - losses.dice_loss(x, y),
@@ -166,16 +166,16 @@ DICE_LOSS = Exercise(
         "no 2": (lambda x, y: soft_dice_loss(x.sigmoid(), y, factor=1).mean(),
             "Without the factor 2 perfect overlap gives one half: the hits are in both areas, so count them twice."),
         "no sigmoid": (lambda x, y: soft_dice_loss(x, y).mean(),
-            "Logits went into the sums: they are no areas, they may be negative. The sigmoid comes first."),
+            "Logits went into the sums: they are not areas and may be negative. The sigmoid comes first."),
         "sigmoid twice": (lambda x, y: soft_dice_loss(x.sigmoid().sigmoid(), y).mean(),
-            "Sigmoid twice: what lay between 0 and 1 now lies between 0.5 and 0.73, so background cannot be said."),
+            "Sigmoid twice: what lay between 0 and 1 now lies between 0.5 and 0.73, so it can never say background."),
         "IoU": (lambda x, y: (1 - (soft_hits(x, y) + 1) / (soft_areas(x, y) - soft_hits(x, y) + 1)).mean(),
             "That is the soft IoU loss: overlap over union. Dice divides twice the overlap by the sum of both areas."),
         "squares": (lambda x, y: soft_dice_loss(x.sigmoid(), y, areas=(x.sigmoid() ** 2 + y).sum((1, 2, 3))).mean(),
-            "Squares below the line: that is V-Net's variant. Here the areas are plain sums."),
+            "Squares in the denominator: that is V-Net's variant. Here the areas are plain sums."),
         "sum": (lambda x, y: losses.dice_loss(x, y) * len(y), "Summed over pictures; take the mean."),
-        "one a picture": (lambda x, y: soft_dice_loss(x.sigmoid(), y),
-            "One loss a picture; take their mean at the end."),
+        "one per picture": (lambda x, y: soft_dice_loss(x.sigmoid(), y),
+            "One loss per picture; take their mean at the end."),
         "axis": (lambda x, y: soft_dice_loss(x.sigmoid(), y, dims=(1,)).mean(),
             "Summed over dimension 1 alone, which has length 1: that compares pixel by pixel. Flatten each picture."),
         "detached": (lambda x, y: losses.dice_loss(x.detach(), y),
