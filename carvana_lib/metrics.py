@@ -14,9 +14,7 @@ COUNTS = ["tp", "fp", "fn", "tn"]  # pixels: hit, false alarm, missed, rightly l
 
 
 def confusion_counts(predicted: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """(B, ...) masks, integer or boolean -> (B, 4) int64 pixels for each image: tp, fp, fn, tn; where `masks` is
-    IGNORE, in the padding, none of them. Taught in 02.
-    """
+    """(B, ...) masks, integer or bool -> (B, 4) int64 pixels of each: tp, fp, fn, tn, of IGNORE none. Taught in 02."""
     p = predicted.flatten(1).bool()
     y = masks.flatten(1)
     car = (y != 0) & (y != IGNORE)
@@ -65,24 +63,25 @@ def summary(ious) -> dict:
 
 
 def averagings(table: pd.DataFrame, batch_size: int) -> pd.DataFrame:
-    """The same predictions under each averaging that goes by the name mIoU: name, value, what is averaged. `table` has
-    one row per image with tp, fp, fn, tn and, from probabilities without a threshold, soft_tp (sum of p over the car)
-    and soft_union (sum of p, plus car pixels, minus soft_tp). Taught in 05.
+    """The same predictions under each averaging that goes by the name mIoU: averaging, SMP (its name in the package
+    segmentation_models_pytorch), value, what is averaged. `table` has one row per image with tp, fp, fn, tn and, of
+    probabilities p, soft_tp (sum of p over the car) and soft_union (sum of p plus car minus soft_tp). Taught in 05.
     """
     counts = table[COUNTS]
     total = counts.sum()
     batches = counts.groupby(np.arange(len(table)) // batch_size).sum()
     car = iou(counts.tp, counts.fp, counts.fn)
-    by_batch = iou(batches.tp, batches.fp, batches.fn)
     background = iou(counts.tn, counts.fn, counts.fp)
+    pooled = (iou(total.tp, total.fp, total.fn), iou(total.tn, total.fn, total.fp))  # car, background
     rows = [
-        ("per image", car.mean(), "IoU of the car for each image, then the mean over images (the course's mIoU)"),
-        ("micro", iou(total.tp, total.fp, total.fn), "pixels of all images added up, then one IoU"),
-        ("batch mean", by_batch.mean(), f"one IoU for each {batch_size} images, then the mean"),
-        ("both classes", ((car + background) / 2).mean(), "mean of car and background IoU, then over images"),
-        ("soft", ratio(table.soft_tp, table.soft_union).mean(), "probabilities instead of a yes or no for each pixel"),
+        ("per image", "micro-imagewise", car.mean(), "car IoU of each image, then over images (the course's mIoU)"),
+        ("micro", "micro", pooled[0], "pixels of all images added up, then one car IoU"),
+        ("pooled classes", "macro", np.mean(pooled), "pixels added up, IoU of each class, then over classes (VOC)"),
+        ("batch mean", "", iou(batches.tp, batches.fp, batches.fn).mean(), f"car IoU of {batch_size} images at a time"),
+        ("both classes", "macro-imagewise", (car + background).mean() / 2, "IoU of each class in each image, then all"),
+        ("soft", "", ratio(table.soft_tp, table.soft_union).mean(), "as the first, of probabilities without threshold"),
     ]
-    return pd.DataFrame(rows, columns=["averaging", "value", "what is averaged"]).astype({"value": float})
+    return pd.DataFrame(rows, columns=["averaging", "SMP", "value", "what is averaged"]).astype({"value": float})
 
 
 def bootstrap_by_car(table: pd.DataFrame, column: str = "iou", draws: int = 2000, seed: int = 0) -> tuple[float, float]:
@@ -90,5 +89,4 @@ def bootstrap_by_car(table: pd.DataFrame, column: str = "iou", draws: int = 2000
     cars = table.groupby("car_id")[column].agg(["sum", "count"]).to_numpy()
     picks = np.random.default_rng(seed).integers(len(cars), size=(draws, len(cars)))
     means = cars[picks, 0].sum(1) / cars[picks, 1].sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    return tuple(np.quantile(means, [0.025, 0.975]).tolist())

@@ -81,6 +81,7 @@ def test_averagings_by_hand():
         {
             "per image": (0.5 + 1) / 2,
             "micro": 4 / 5,
+            "pooled classes": (4 / 5 + 3 / 4) / 2,
             "batch mean": 4 / 5,
             "both classes": ((0.5 + 2 / 3) / 2 + 1) / 2,
             "soft": (0.4 + 0.9) / 2,
