@@ -1,11 +1,7 @@
 """What an encoder that has seen ImageNet is worth: the statistics on made-up scores, and what the pages say of it."""
 
-import re
-
-import nbformat
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from carvana_course.evidence import results, transfer
 from carvana_lib.runs import write_json
