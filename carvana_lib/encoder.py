@@ -38,7 +38,7 @@ class EncoderUNet(nn.Module):
         super().__init__()
         self.architecture = {"encoder": encoder}
         if encoder not in timm.list_models():
-            raise CheckpointError(f"encoder='{encoder}' is no net of timm's; 'timm.list_models()' names them")
+            raise CheckpointError(f"encoder='{encoder}' is no net of timm's; take lite0, or one of timm.list_models()")
         self.encoder = timm.create_model(encoder, features_only=True)
         if self.encoder.feature_info.reduction() != REDUCTIONS:
             raise CheckpointError(

@@ -366,8 +366,9 @@ def test_compared_results_have_one_device_and_no_uncommitted_code():
     for path in result_files():
         record = read_json(path)
         assert not record["commit"].endswith("-dirty"), f"{path.name}: commit what you changed, and make it again"
-        size = record["params"]["image_size"], record["params"]["base_channels"]
-        devices.setdefault(size, set()).add(record["device"])
+        asked = record["params"]
+        kind = asked["image_size"], asked["base_channels"], asked.get("encoder", "none") != "none"
+        devices.setdefault(kind, set()).add(record["device"])
     assert all(len(one) == 1 for one in devices.values()), f"devices round differently: {devices}"
 
 

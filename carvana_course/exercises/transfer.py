@@ -131,7 +131,7 @@ WHICH_TO_BELIEVE = Exercise(
             "made for each alike, is fair."),
         "not F": (believing("F"), "F: small, but three pairs agree and nothing else differs: a result."),
         "all": (lambda: "ABCDEF", "In some of them more than the start differs: steps, seeds, test cars, who chose."),
-        "none": (lambda: "", "Two of them are fair comparisons. What would you ask for that they lack?"),
+        "none": (lambda: "", "Two of them are fair comparisons: the start is all that differs."),
         "the largest": (believing("AF"), "Not the size of the gain decides, but whether only the start differs."),
     },
     parts=tuple(f"report {letter}" for letter in LETTERS),

@@ -1,0 +1,62 @@
+"""What an encoder that has seen ImageNet is worth: the statistics on made-up scores, and what the pages say of it."""
+
+import re
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from carvana_course.evidence import results, transfer
+from carvana_lib.runs import write_json
+
+CARS = list("abcdefgh")
+
+
+@pytest.fixture
+def scored(tmp_path, monkeypatch):
+    """A function that writes made-up results of an experiment, one array of test cars' scores for each seed."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+
+    def write(name: str, *seeds) -> None:
+        for seed, scores in enumerate(seeds):
+            each = dict(zip(CARS, map(float, scores), strict=True))
+            record = {"test_miou_each_car": each, "metrics": {"test_miou": float(np.mean(scores))}}
+            write_json(tmp_path / f"{name}-seed{seed}.json", record)
+
+    return write
+
+
+def test_gains_are_those_of_the_same_cars_and_seeds(scored):
+    base = np.linspace(0.8, 0.9, 8)
+    scored("one", base + 0.01, base[::-1] + 0.02, base)
+    scored("other", base, base[::-1])
+    gains = transfer.gains_by_car("one", "other")
+    assert list(gains) == [0, 1] and np.allclose(gains[0], 0.01) and np.allclose(gains[1], 0.02)
+    assert transfer.gains_by_car("one", "absent") == {}
+
+
+def test_the_interval_allows_for_seeds_and_for_cars():
+    even = {seed: np.full(8, 0.01) for seed in range(3)}
+    assert transfer.paired_interval(even) == pytest.approx((0.01, 0.01))
+    seeds_differ = {seed: np.full(8, gain) for seed, gain in enumerate((0.0, 0.01, 0.02))}
+    low, high = transfer.paired_interval(seeds_differ)
+    assert low == pytest.approx(0, abs=0.004) and high == pytest.approx(0.02, abs=0.004)
+    cars_differ = {seed: np.tile([0.0, 0.02], 4) for seed in range(3)}
+    low, high = transfer.paired_interval(cars_differ)
+    assert 0.005 < low < 0.009 and 0.011 < high < 0.015
+    assert transfer.paired_interval(cars_differ) == (low, high), "one seed governs the draws"
+
+
+def test_tables_hold_what_was_trained(scored):
+    base = np.linspace(0.8, 0.9, 8)
+    for name, more in (("lite0-013-small", 0.03), ("lite0-random-013-small", 0.0), ("cars-013-small", 0.02)):
+        scored(name, base + more, base + more)
+    (row,) = transfer.pretraining_gains().itertuples()
+    assert (row.cars, row.seeds, row.gain) == (13, 2, pytest.approx(0.03))
+    assert transfer.pretraining_table()["95 % interval"].tolist() == ["+0.0300 to +0.0300"]
+    (lead,) = transfer.leads().itertuples()
+    assert (lead.cars, lead.seeds, lead.lead) == (13, 2, pytest.approx(0.01))
+    table = transfer.starts_table().set_index("net")
+    assert table.columns.tolist() == [13] and table.loc["encoder, after ImageNet", 13] == "0.8800 (2)"
+    assert table.loc["U-Net, after the sample", 13] == ""
