@@ -111,11 +111,11 @@ QUESTIONS = {
     "open question": Quiz(
         "Over five seeds a new loss gains +0.002, with a 95 % interval from -0.001 to +0.005. What do you report?",
         {
+            "that these seeds do not settle it, with the interval": "So others know what was tried, how large a gain "
+            "could still be, and that more seeds would tell.",
             "that it makes no difference": "The interval also holds +0.005, which would be worth having. Nothing here "
             "rules it out.",
             "that it helps, by 0.002": "The interval also holds 0, and a little less than that.",
-            "that these seeds do not settle it, with the interval": "So others know what was tried, how large a gain "
-            "could still be, and that more seeds would tell.",
         },
         right="that these seeds do not settle it, with the interval",
     ),
