@@ -1,7 +1,11 @@
 """What an encoder that has seen ImageNet is worth: the statistics on made-up scores, and what the pages say of it."""
 
+import re
+
+import nbformat
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from carvana_course.evidence import results, transfer
 from carvana_lib.runs import write_json
@@ -56,3 +60,33 @@ def test_tables_hold_what_was_trained(scored):
     table = transfer.starts_table().set_index("net")
     assert table.columns.tolist() == [13] and table.loc["encoder, after ImageNet", 13] == "0.8800 (2)"
     assert table.loc["U-Net, after the sample", 13] == ""
+
+
+def test_the_readmes_quote_the_gain_with_all_cars():
+    gain = transfer.pretraining_gains().set_index("cars").loc[190]
+    lead = transfer.leads().set_index("cars").loc[190]
+    quoted = [f"{gain[name]:.3f}" for name in ("gain", "low", "high")] + [f"{lead['lead']:.3f}"]
+    assert gain["seeds"] == 3 and lead["seeds"] == 1 and round(gain["gain"] / 0.005) == 3
+    for name, start in (("README.md", "An encoder that has seen ImageNet"), ("README.ru.md", "Энкодер, предобученный")):
+        (said,) = re.findall(rf"^{start}.*$", (ROOT / name).read_text("utf8"), re.M)
+        assert re.findall(r"0[.]\d{3}", said) == quoted, name
+
+
+def test_what_chapter_07_says_of_real_photographs():
+    cells = {cell["id"]: cell for cell in nbformat.read(ROOT / "notebooks" / "07_transfer.ipynb", 4).cells}
+    gains = transfer.pretraining_gains().set_index("cars")
+    leads = transfer.leads().set_index("cars")["lead"]
+    assert gains["low"][3] < 0 < gains["low"][[13, 63, 190]].min()
+    said = re.findall(r"0[.]\d{3}", cells["07-real-seen"].source)
+    assert said == [f"{gains['gain'][cars]:.3f}" for cars in (13, 63, 190, 3)]
+    assert re.findall(r"0[.]\d{3}", cells["07-leads-seen"].source) == [f"{lead:.3f}" for lead in leads]
+    starts = [
+        results.scores_by_seed(name.format(cars))[0]
+        for cars in ("003", "013")
+        for name in ("cars-{}-small", "cars-{}-pretrained-small", "lite0-{}-small", "lite0-{}-pretrained-small")
+    ]
+    assert re.findall(r"0[.]\d{3}", cells["07-starts-seen"].source) == [f"{score:.3f}" for score in starts]
+    percent = [100 * gains["gain"][190], 100 * leads[190]]
+    assert re.findall(r"(\d[.]\d) %", cells["07-claim"].source.replace('"about 0.5 %"', "")) == [
+        f"{share:.1f}" for share in percent
+    ]

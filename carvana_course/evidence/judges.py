@@ -60,7 +60,7 @@ def judge_pretraining() -> Judgement:
     elif high < least:
         verdict = "does not hold: it gives less"
     elif low > most:
-        verdict = f"does not hold: with all {FULL} cars it gives {100 * gain:.1f} % to this net, and more with fewer"
+        verdict = f"does not hold: with all {FULL} cars it gives {100 * gain:.1f} % to this net"
     elif least < low and high < most:
         verdict = "holds"
     else:
