@@ -1,4 +1,4 @@
-"""Fine-tunes a pretrained encoder in three ways on real photographs, and writes results/fine-tuning.json: ten minutes.
+"""Fine-tunes a pretrained encoder in three ways on real photographs, and writes results/fine-tuning.json: five minutes.
 
 Usage: python scripts/fine_tuning.py [FOLDER], the photographs at 256 pixels; else data/carvana-256.
 """
