@@ -96,10 +96,10 @@ QUESTIONS = {
         right="they stay filled, and the net is surer of it",
     ),
     "pretraining": Quiz(
-        "With 190 cars, ImageNet lifts this encoder by 0.02. The course's small U-Net, from random weights and in as "
+        "With 190 cars, ImageNet lifts this encoder by 0.015. The course's small U-Net, from random weights and in as "
         "many steps, ends 0.004 below the lifted one. What do you conclude?",
         {
-            "pretraining is worth 0.02": "To this encoder, which learns slowly from random weights. Another net has "
+            "pretraining is worth 0.015": "To this encoder, which learns slowly from random weights. Another net has "
             "less to gain.",
             "pretraining is worth nothing": "With three cars the pretrained net is well ahead of both others, and with "
             "190 it is still ahead.",
