@@ -37,7 +37,7 @@ def renders(tmp_path_factory):
 def test_the_file_is_the_one_in_the_record_and_small():
     assert digest(SMALL_NET) == WRITTEN["sha256"] and SMALL_NET.stat().st_size == WRITTEN["bytes"] <= 4e6
     checkpoint = load_checkpoint(SMALL_NET)
-    assert checkpoint["params"] == WRITTEN["params"] == MADE["PARAMS"].model_dump()
+    assert checkpoint["params"] == WRITTEN["params"] and Params(**WRITTEN["params"]) == MADE["PARAMS"]
     assert checkpoint["history"] == WRITTEN["history"] and len(WRITTEN["history"]) == MADE["PARAMS"].epochs
     assert {value.dtype for value in checkpoint["model"].values()} == {torch.float16, torch.int64}
     net, frame = load_small_net()

@@ -11,7 +11,7 @@ from carvana_lib.device import make_accelerator
 from carvana_lib.losses import LOSSES
 from carvana_lib.training import train_step, validate
 
-WAYS = {  # -> (the encoder's learning rate beside the decoder's, share of the steps for which it is frozen)
+ORDERS = {  # -> (the encoder's learning rate beside the decoder's, share of the steps for which it is frozen)
     "all at once": (1.0, 0.0),
     "encoder at a tenth of the rate": (0.1, 0.0),
     "encoder frozen for a quarter": (1.0, 0.25),
@@ -48,6 +48,6 @@ def fine_tune(data, params, scale: float, frozen: float) -> float:
 def compare_orders(data, params):
     """Yield a row for each number of cars and each way: cars, way, seed, val_miou."""
     for cars in FEW_CARS:
-        for way, (scale, frozen) in WAYS.items():
+        for way, (scale, frozen) in ORDERS.items():
             score = fine_tune(data, params.replace(train_cars=cars), scale, frozen)
             yield {"cars": cars, "way": way, "seed": params.seed, "val_miou": score}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from carvana_course.evidence.results import experiment_link, results_by_seed, scores_by_seed
 
-CARS = {3: "003", 13: "013", 63: "063", 190: "all"}  # training cars, and how the experiments call them
+CAR_COUNTS = {3: "003", 13: "013", 63: "063", 190: "all"}  # training cars, and how the experiments call them
 NETS = {  # what is trained -> the experiment, for a number of cars
     "U-Net, random weights": "cars-{}-small",
     "U-Net, after the sample": "cars-{}-pretrained-small",
@@ -50,7 +50,7 @@ def pretraining_gains() -> pd.DataFrame:
     high. Rows of what was trained; scores are means over seeds.
     """
     rows = []
-    for cars, part in CARS.items():
+    for cars, part in CAR_COUNTS.items():
         name = NETS["encoder, after ImageNet"].format(part)
         other = NETS["encoder, random weights"].format(part)
         gains = gains_by_car(name, other)
@@ -68,7 +68,7 @@ def starts() -> pd.DataFrame:
     """
     rows = []
     for net, pattern in NETS.items():
-        for cars, part in CARS.items():
+        for cars, part in CAR_COUNTS.items():
             scores = scores_by_seed(pattern.format(part))
             if len(scores):
                 rows.append((cars, net, experiment_link(pattern.format(part)), len(scores), scores.mean()))
@@ -78,7 +78,7 @@ def starts() -> pd.DataFrame:
 def leads(net: str = "encoder, after ImageNet", other: str = "U-Net, random weights") -> pd.DataFrame:
     """How far one of NETS is ahead of another: cars, seeds, lead, the mean over the seeds that both have."""
     rows = []
-    for cars, part in CARS.items():
+    for cars, part in CAR_COUNTS.items():
         lead = (scores_by_seed(NETS[net].format(part)) - scores_by_seed(NETS[other].format(part))).dropna()
         if len(lead):
             rows.append((cars, len(lead), lead.mean()))

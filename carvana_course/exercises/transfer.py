@@ -73,12 +73,12 @@ def two_rates(names, rate) -> list:
     return [rate / 10 if name.startswith("encoder.") else rate for name in names]
 
 
-LAYERS = ["encoder.conv_stem.weight", "encoder.blocks.3.bn.bias", "decoder.0.weight", "head.bias"]
+LAYER_NAMES = ["encoder.conv_stem.weight", "encoder.blocks.3.bn.bias", "decoder.0.weight", "head.bias"]
 TRICKY = ["decoder.2.weight", "head.encoder_scale", "encoder.bn1.weight", "encoder_free.weight"]
 
 TWO_RATES = Exercise(
     "two_rates", two_rates,
-    cases={"four layers": (LAYERS, 0.003), "another rate": (LAYERS[::-1], 0.01), "names that mislead": (TRICKY, 0.001)},
+    cases={"four layers": (LAYER_NAMES, 0.003), "another rate": (LAYER_NAMES[::-1], 0.01), "names that mislead": (TRICKY, 0.001)},
     mistakes={
         "anywhere": (lambda names, rate: [rate / 10 if "encoder" in name else rate for name in names],
             "'head.encoder_scale' is not part of the encoder: ask how the name starts, up to the dot."),
@@ -106,17 +106,17 @@ REPORTS = pd.DataFrame(
     ],
     columns=["report", "what it says of pretraining"],
 )
-LETTERS = "ABCDEF"
+REPORT_LETTERS = "ABCDEF"
 
 
 def believed(letters) -> tuple:
     """Of each report whether it is believed, from letters in a text or a list."""
-    return tuple(letter in {str(one).strip().upper() for one in letters} for letter in LETTERS)
+    return tuple(letter in {str(one).strip().upper() for one in letters} for letter in REPORT_LETTERS)
 
 
 def believing(letters: str):
     """A wrong answer that is right but for these reports."""
-    return lambda: "".join(letter for letter in LETTERS if (letter in "BF") != (letter in letters))
+    return lambda: "".join(letter for letter in REPORT_LETTERS if (letter in "BF") != (letter in letters))
 
 
 WHICH_TO_BELIEVE = Exercise(
@@ -134,5 +134,5 @@ WHICH_TO_BELIEVE = Exercise(
         "none": (lambda: "", "Two of them are fair comparisons: the start is all that differs."),
         "the largest": (believing("AF"), "Not the size of the gain decides, but whether only the start differs."),
     },
-    parts=tuple(f"report {letter}" for letter in LETTERS),
+    parts=tuple(f"report {letter}" for letter in REPORT_LETTERS),
 )
