@@ -78,7 +78,8 @@ TRICKY = ["decoder.2.weight", "head.encoder_scale", "encoder.bn1.weight", "encod
 
 TWO_RATES = Exercise(
     "two_rates", two_rates,
-    cases={"four layers": (LAYER_NAMES, 0.003), "another rate": (LAYER_NAMES[::-1], 0.01), "names that mislead": (TRICKY, 0.001)},
+    cases={"four layers": (LAYER_NAMES, 0.003), "another rate": (LAYER_NAMES[::-1], 0.01),
+           "names that mislead": (TRICKY, 0.001)},
     mistakes={
         "anywhere": (lambda names, rate: [rate / 10 if "encoder" in name else rate for name in names],
             "'head.encoder_scale' is not part of the encoder: ask how the name starts, up to the dot."),
