@@ -99,15 +99,11 @@ def make_encoder_unet(name: str) -> EncoderUNet:
     """
     if name == "lite0-random":
         return EncoderUNet(LITE0)
-    if name == "lite0":
-        net = EncoderUNet(LITE0)
-        # Both list their layers in the order in which they compute, so names are matched by place; the classifier's
-        # last layers are left out.
-        weights = dict(zip(net.encoder.state_dict(), imagenet_weights().values(), strict=False))
-    else:
-        net = EncoderUNet(name)
-        weights = _fetch_weights(name)
-    net.encoder.load_state_dict(weights)
+    net = EncoderUNet(LITE0 if name == "lite0" else name)
+    weights = imagenet_weights() if name == "lite0" else _fetch_weights(name)
+    # Both list their layers in the order in which they compute, so names are matched by place; a classifier's last
+    # layers are left out.
+    net.encoder.load_state_dict(dict(zip(net.encoder.state_dict(), weights.values(), strict=False)))
     return net
 
 

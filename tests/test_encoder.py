@@ -124,6 +124,22 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(monkeypatch, is_there):
         make_encoder_unet("resnet18")
 
 
+def test_fetched_weights_are_those_of_the_encoder_with_tensorflows_padding_too(monkeypatch):
+    fetched = []
+
+    def create(name, features_only, pretrained=False):
+        net = timm_create(name, features_only=features_only)
+        if pretrained:
+            fetched.append(net)
+        return net
+
+    timm_create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", create)
+    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: socket.socket())
+    for name in ("resnet18", "tf_efficientnet_lite1"):
+        assert torch.equal(weights(make_encoder_unet(name).encoder), weights(fetched[-1]))
+
+
 def test_another_file_of_weights_is_refused(monkeypatch, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "weights.pth").write_bytes(b"other")
@@ -156,14 +172,20 @@ def test_training_stops_goes_on_and_is_begun_with_as_any_other(data, on_encoder,
     assert torch.equal(weights(whole), weights(resumed))
 
 
-def test_it_is_trained_in_two_processes_scored_described_and_started_from(data, on_encoder):
-    params = on_encoder.replace(num_processes=2, epochs=1)
+def train_and_score(data, params):
+    """A finished run, as notebooks 04 and 05 leave it: (run, model, the run's numbers)."""
     run = Run.start(params)
     model, history = train(data, params)
-    assert torch.equal(weights(model), weights(load_model(run.best_checkpoint)))
     test, measured = score_run(model, data, params, history)
     write_csv(run.per_image, test)
     write_json(run.metrics, measured | {"params": params.model_dump()})
+    return run, model, measured
+
+
+def test_it_is_trained_in_two_processes_scored_described_and_started_from(data, on_encoder):
+    params = on_encoder.replace(num_processes=2, epochs=1)
+    run, model, measured = train_and_score(data, params)
+    assert torch.equal(weights(model), weights(load_model(run.best_checkpoint)))
     begun = params.replace(run_name="next", start_from="tiny")
     assert torch.equal(weights(make_model(begun)), weights(model))
     with pytest.raises(CheckpointError, match="start_from='tiny' is another net, .*'encoder'.*, not .*base_channels"):
@@ -174,12 +196,7 @@ def test_it_is_trained_in_two_processes_scored_described_and_started_from(data, 
 
 
 def test_the_card_says_whose_weights_an_encoder_began_with(data, on_encoder):
-    params = on_encoder.replace(encoder="lite0", epochs=1)
-    run = Run.start(params)
-    model, history = train(data, params)
-    test, measured = score_run(model, data, params, history)
-    write_csv(run.per_image, test)
-    write_json(run.metrics, measured | {"params": params.model_dump()})
+    run, _, _ = train_and_score(data, on_encoder.replace(encoder="lite0", epochs=1))
     assert "began with weights that others had trained on ImageNet's 1.3 million photos" in write_model_card(run)
 
 
