@@ -1,8 +1,10 @@
 """Exercises of notebook 08: counts that cannot be, seeds that would tell, a gain to judge; with typical mistakes."""
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
+from carvana_course.evidence.results import mean_interval, prediction_interval
 from carvana_course.exercises.checks import Exercise
 
 IMPOSSIBLE_COUNTS = Exercise(
@@ -80,22 +82,19 @@ def called(low: float, high: float) -> str:
     return "refuse" if high < 0 else "cannot be told"
 
 
-def by_interval(differences: np.ndarray, factor: float) -> str:
-    """The verdict by Student's 95 % interval for a variance of `factor` times the differences'; from three pairs on."""
-    if len(differences) < 3:
-        return "cannot be told"
-    reach = stats.t.ppf(0.975, len(differences) - 1) * np.sqrt(factor) * differences.std(ddof=1)
-    return called(differences.mean() - reach, differences.mean() + reach)
+def by_interval(differences: np.ndarray, interval) -> str:
+    """The verdict by Student's 95 % interval, `mean_interval` or `prediction_interval`, from three pairs on."""
+    return "cannot be told" if len(differences) < 3 else called(*interval(pd.Series(differences)))
 
 
 def in_pairs(before, after) -> str:
     """By the mean difference, seed by seed."""
-    return by_interval(after - before, 1 / len(before))
+    return by_interval(after - before, mean_interval)
 
 
 def one_more_pair(before, after) -> str:
     """By where one more pair would lie, not the mean."""
-    return by_interval(after - before, 1 + 1 / len(before))
+    return by_interval(after - before, prediction_interval)
 
 
 def by_means(before, after) -> str:

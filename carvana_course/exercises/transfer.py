@@ -6,14 +6,10 @@ import pandas as pd
 from carvana_course.exercises.checks import Exercise
 
 
-def weights_like(*shapes, start: int = 0) -> list:
-    """Arrays of these shapes, each filled with a number of its own."""
-    return [np.full(shape, start + i, float) for i, shape in enumerate(shapes)]
-
-
 def named(names: str, *shapes, start: int = 0) -> dict:
-    """{name: array} for the names in a text."""
-    return dict(zip(names.split(), weights_like(*shapes, start=start), strict=True))
+    """{name: array} for the names in a text, each array filled with a number of its own."""
+    arrays = [np.full(shape, start + i, float) for i, shape in enumerate(shapes)]
+    return dict(zip(names.split(), arrays, strict=True))
 
 
 def by_place(ours, theirs) -> dict:
