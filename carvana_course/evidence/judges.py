@@ -47,9 +47,9 @@ def judge_pretraining() -> Judgement:
     seen = (
         f"the same net after ImageNet minus from random weights, 95 % interval over seeds and cars: {', '.join(rows)}"
     )
-    other = (scores_by_seed("lite0-all-small") - scores_by_seed("cars-all-small")).dropna()
-    if len(other):
-        seen += f"; minus the U-Net of 16 channels, {FULL} cars: {signed_differences(other)}"
+    lead = transfer.lead_by_seed("encoder, after ImageNet", "U-Net, random weights", FULL)
+    if len(lead):
+        seen += f"; minus the U-Net of 16 channels, {FULL} cars: {signed_differences(lead)}"
     larger = (scores_by_seed("lite0-256") - scores_by_seed("lite0-random-256")).dropna()
     if len(larger):
         seen += f"; at 256 px, {FULL} cars: {signed_differences(larger)}"

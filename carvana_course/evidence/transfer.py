@@ -75,11 +75,17 @@ def starts() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cars", "net", "experiment", "seeds", "test_miou"])
 
 
+def lead_by_seed(net: str, other: str, cars: int) -> pd.Series:
+    """How far one of NETS is ahead of another with so many training cars, for the seeds that both have."""
+    part = CAR_COUNTS[cars]
+    return (scores_by_seed(NETS[net].format(part)) - scores_by_seed(NETS[other].format(part))).dropna()
+
+
 def leads(net: str = "encoder, after ImageNet", other: str = "U-Net, random weights") -> pd.DataFrame:
     """How far one of NETS is ahead of another: cars, seeds, lead, the mean over the seeds that both have."""
     rows = []
-    for cars, part in CAR_COUNTS.items():
-        lead = (scores_by_seed(NETS[net].format(part)) - scores_by_seed(NETS[other].format(part))).dropna()
+    for cars in CAR_COUNTS:
+        lead = lead_by_seed(net, other, cars)
         if len(lead):
             rows.append((cars, len(lead), lead.mean()))
     return pd.DataFrame(rows, columns=["cars", "seeds", "lead"])
