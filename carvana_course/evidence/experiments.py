@@ -21,7 +21,7 @@ from carvana_lib.config import PLACE, Params
 from carvana_lib.data import Carvana, open_data
 from carvana_lib.evaluation import score_images, trained
 from carvana_lib.metrics import bootstrap_by_car, summary
-from carvana_lib.runs import Run, write_json
+from carvana_lib.runs import Run, write_csv, write_json
 from carvana_lib.tuning import read_trials, tabulate, with_best
 
 RENDERS = Params().data_dir
@@ -124,8 +124,10 @@ def run_experiment(experiment: Experiment, seed: int, /, **overrides) -> Path:
     test, record["metrics"] = score_run(model, data, params, history)
     record["val_miou_each_epoch"] = history["val_miou"].tolist()
     record["test_miou_each_view"] = test.groupby("view")["iou"].mean().to_dict()
-    record["test_cars"] = sorted(set(test["car_id"]))
     record["test_miou_each_car"] = test.groupby("car_id")["iou"].mean().to_dict()
+    write_csv(
+        results.image_scores(path), test.pivot(index="car_id", columns="view", values="iou").round(5).reset_index()
+    )
     if elsewhere:
         record["elsewhere"] = {"data_dir": experiment.score_also, **score_all(model, elsewhere, params)}
     if native:

@@ -5,7 +5,10 @@ import itertools
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
+from carvana_course.evidence.experiments import read_experiment
+from carvana_course.evidence.results import RESULTS
 from carvana_lib.checkpoints import make_model
+from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader, training_rows
 from carvana_lib.device import make_accelerator
 from carvana_lib.losses import LOSSES
@@ -45,8 +48,14 @@ def fine_tune(data, params, scale: float, frozen: float) -> float:
     return validate(net, val_loader, criterion, accelerator)[1]
 
 
-def compare_orders(data, params):
-    """Yield a row for each number of cars and each way: cars, way, seed, val_miou."""
+def compare_orders(folder: str):
+    """Yield a row for each number of cars and each way: cars, way, seed, val_miou.
+
+    One epoch, 380 steps: the shorter the training, the more the order matters.
+    """
+    experiment = read_experiment(RESULTS / "params" / "lite0-all-small.yaml")
+    params = experiment.params(seed=0, data_dir=folder, epochs=1)
+    data = open_data(params)
     for cars in FEW_CARS:
         for way, (scale, frozen) in ORDERS.items():
             score = fine_tune(data, params.replace(train_cars=cars), scale, frozen)

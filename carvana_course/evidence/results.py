@@ -8,15 +8,12 @@ import pandas as pd
 from carvana_lib.runs import ROOT, read_json
 
 RESULTS = ROOT / "results"
-RARE = RESULTS / "rare-object.json"  # of scripts/rare_object.py
-FINE_TUNING = RESULTS / "fine-tuning.json"  # of scripts/fine_tuning.py
 SCORE_COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 SIZES = {"small": "base_channels 16, 128 px", "32": "base_channels 32, 256 px", "full": "base_channels 64, 256 px"}
 RECIPE_STEPS = {  # experiment -> what it adds to the one before it
     "protocol-small": "the protocol",
     "rate-small": "+ a learning rate of 1e-3 in place of 1e-4",
     "onecycle-small": "+ OneCycle, with a peak of 3e-3",
-    "ema-small": "+ averaged weights",
     "mirrors-small": "+ mirroring as the only augmentation",
     "batch-small": "+ batches of 4, with a peak of 2e-3",
     "best-small": "+ mirrored predictions",
@@ -27,6 +24,21 @@ RECIPE_STEPS = {  # experiment -> what it adds to the one before it
 def result_files() -> list[Path]:
     """The JSONs that are there, in the order of their names."""
     return sorted(RESULTS.glob("*-seed*.json"))
+
+
+def image_scores(path: Path) -> Path:
+    """Where the scores per test image of a JSON lie: a row a car, a column a view."""
+    return path.parent / "images" / f"{path.stem}.csv"
+
+
+def study_file(name: str) -> Path:
+    """Where `scripts/study.py` writes what a study found."""
+    return RESULTS / f"{name}.json"
+
+
+def study_rows(name: str) -> pd.DataFrame:
+    """The rows of a study. Raises RunError, with the command that makes them, where they are missing."""
+    return pd.DataFrame(read_json(study_file(name), f"python scripts/study.py {name}")["rows"])
 
 
 def name_and_seed(path: Path) -> tuple[str, int]:
@@ -199,12 +211,12 @@ def rare_object() -> pd.DataFrame:
 
     A row a loss, a column a learning rate.
     """
-    rows = pd.DataFrame(read_json(RARE, "scripts/rare_object.py")["rows"])
+    rows = study_rows("rare-object")
     rows["last"] = rows["val_miou"].str[-1]
     return rows.pivot_table("last", "loss", "learning_rate", sort=False)
 
 
 def fine_tuning() -> pd.DataFrame:
     """Validation mIoU with few labelled cars: a row a way to fine-tune the encoder, a column a number of cars."""
-    rows = pd.DataFrame(read_json(FINE_TUNING, "scripts/fine_tuning.py")["rows"])
+    rows = study_rows("fine-tuning")
     return rows.pivot_table("val_miou", "way", "cars", sort=False)
