@@ -1,7 +1,7 @@
 """Trains and scores what no single training run shows, and writes results/NAME.json.
 
-Usage: python scripts/study.py NAME [FOLDER], of the names in carvana_course.evidence.studies.STUDIES; the folder holds the
-photographs at 256 pixels, else it is data/carvana-256.
+Usage: python scripts/study.py NAME [FOLDER], of the names in carvana_course.evidence.studies.STUDIES. The photographs
+at 256 pixels lie in the folder, else in data/carvana-256.
 """
 
 import sys

@@ -2,6 +2,7 @@ import re
 import shutil
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -9,18 +10,18 @@ from conftest import ROOT
 from typer.testing import CliRunner
 
 from carvana_course.cli import app
-from carvana_course.evidence import experiments, results_page
+from carvana_course.evidence import experiments, results_page, summary
 from carvana_course.evidence.document import CLAIMS, DOCUMENT_RESULTS
 from carvana_course.evidence.judges import even_view_scores
+from carvana_course.evidence.paired import compare, gains_by_car
+from carvana_course.evidence.recipe import RECIPE_STEPS, ingredients, recipe_gain
 from carvana_course.evidence.results import (
-    RECIPE_STEPS,
     RESULTS,
     SIZES,
     error_removed,
-    ingredients,
+    image_scores,
     learning_curve,
     mean_interval,
-    recipe_gain,
     result_files,
     results_by_seed,
     results_table,
@@ -47,11 +48,6 @@ def tiny(params):
     return {name: getattr(params, name) for name in keep}
 
 
-def shares_removed(before: str, after: str) -> pd.Series:
-    """The share of one experiment's error that another removes, by seed."""
-    return error_removed(scores_by_seed(before), scores_by_seed(after)).dropna()
-
-
 def test_an_experiment_trains_scores_and_keeps_its_numbers(params, tmp_path, results, folder):
     write(tmp_path, "base", about="whatever", **tiny(params))
     file = write(
@@ -73,7 +69,9 @@ def test_an_experiment_trains_scores_and_keeps_its_numbers(params, tmp_path, res
     assert low <= record["metrics"]["test_miou"] <= high and record["commit"] and record["versions"]["torch"]
     assert record["elsewhere"]["n"] == 40 and 0 <= record["elsewhere"]["miou"] <= 1
     assert len(record["val_miou_each_epoch"]) == 1 and len(record["test_miou_each_view"]) == 4
-    assert list(record["test_miou_each_car"]) == record["test_cars"]
+    each = pd.read_csv(image_scores(path)).set_index("car_id")
+    assert list(record["test_miou_each_car"]) == list(each.index)
+    assert each.stack().mean() == pytest.approx(record["metrics"]["test_miou"], abs=1e-5)
     ways = pd.DataFrame(record["native"]["ways"])
     assert record["native"]["n"] == 40 and len(ways) == 9 and ways["dice"].between(ways["iou"], 1).all()
     rows = results_table([path])
@@ -184,10 +182,6 @@ def test_the_tables_in_the_results_are_those_of_the_jsons(tmp_path, monkeypatch)
     results_page.write_page()
     assert (tmp_path / "copy" / "README.md").read_text(encoding="utf8") == kept
     assert kept.count("\n| ") > len(result_files()) + len(CLAIMS)
-    averagings = results_by_seed("protocol-full")[0]["metrics"]["test_averagings"]
-    assert f"soft IoU is that far from the rest ({averagings['soft']:.4f} on" in kept
-    spread = scores_by_seed("protocol-small", "test_iou_std")
-    assert spread.idxmax() == 0 and len(spread) == 5, "the page says so"
     mine = read_json(RESULTS / "protocol-small-seed0.json") | {"about": "a file that lies elsewhere"}
     write_json(tmp_path / "copy" / "mine-seed0.json", mine)
     write(tmp_path / "copy" / "params", "heir", extends="protocol-small.yaml", epochs=6)
@@ -207,31 +201,24 @@ def test_the_better_recipe_is_one_at_every_size():
     assert small == half == full
 
 
-def test_an_ingredient_has_a_share_where_the_line_above_was_trained(results):
-    for name, score in (
-        ("protocol-small", 0.96),
-        ("rate-small", 0.97),
-        ("ema-small", 0.98),
-        ("best-batch-2-small", 0.985),
-    ):
-        write_json(results / f"{name}-seed0.json", {"metrics": {"test_miou": score}})
-    shares = ingredients().set_index("recipe").iloc[:, -1]
-    assert shares.to_dict() == {RECIPE_STEPS["protocol-small"]: "", RECIPE_STEPS["rate-small"]: "25 %"} | {
-        RECIPE_STEPS[name]: "" for name in ("ema-small", "best-batch-2-small")
-    }
-    assert recipe_gain() == (
-        "Error removed by all of them: 62 % with seed 0 (base_channels 16, 128 px; test mIoU 0.9600 against 0.9850)."
-    )
-    for seed, score in ((1, 0.98), (2, 0.982)):
-        write_json(results / f"protocol-small-seed{seed}.json", {"metrics": {"test_miou": 0.96}})
-        write_json(results / f"best-batch-2-small-seed{seed}.json", {"metrics": {"test_miou": score}})
-    assert "62 %, 50 %, 55 % with seeds 0, 1, 2, 95 % interval of the mean 40 to 71 % (" in recipe_gain()
-    assert ingredients().columns[-1] == "less than the line above by (seed 0)", "other lines have no more"
-    for seed, score in ((1, 0.968), (2, 0.98)):
-        for name in ("rate-small", "ema-small"):
-            write_json(results / f"{name}-seed{seed}.json", {"metrics": {"test_miou": score}})
-    row = ingredients().set_index("recipe").loc[RECIPE_STEPS["rate-small"]]
-    assert row["less than the line above by (seeds 0, 1, 2)"] == "25 %, 20 %, 50 %" and row["test mIoU"] == "0.9727"
+def test_an_ingredient_has_a_gain_where_the_line_above_was_trained(results):
+    def keep(name, seed, score):
+        cars = {"a": score - 0.001, "b": score + 0.001}
+        write_json(results / f"{name}-seed{seed}.json", {"metrics": {"test_miou": score}, "test_miou_each_car": cars})
+
+    for seed, more in enumerate((0, 0.001, 0.002)):
+        keep("protocol-small", seed, 0.96)
+        keep("rate-small", seed, 0.97 + more)
+        keep("mirrors-small", seed, 0.98)
+        keep("best-batch-2-small", seed, 0.985)
+    keep("protocol-small", 3, 0.5)  # a seed that the others have not
+    table = ingredients().set_index("recipe")
+    assert list(table.index) == [
+        RECIPE_STEPS[name] for name in ("protocol-small", "rate-small", "mirrors-small", "best-batch-2-small")
+    ]
+    assert table["gain"].tolist() == ["", "+0.0110", "", ""] and table["test mIoU"].tolist()[:2] == ["0.9600", "0.9710"]
+    assert table["95 % interval"].iloc[1] == "+0.0085 to +0.0135" and table["p, corrected"].iloc[1] == "0.003"
+    assert recipe_gain().startswith("Error removed by all of them: 62 %, 62 %, 62 % with seeds 0, 1, 2, 95 % interval")
 
 
 def test_the_learning_curve_tells_starts_apart(results):
@@ -284,10 +271,8 @@ def test_what_the_page_says_of_renders():
             for recipe in ("protocol", "best-batch-2")
         )
         pairs += [(protocol[seed], better[seed]) for seed in protocol.keys() & better]
-    assert (len(pairs), sum(better < protocol for protocol, better in pairs)) == (5, 4)
-    for page in (RESULTS / "README.md", ROOT / "README.md"):
-        assert "in four of five pairs" in page.read_text("utf8")
-    assert "в четырёх парах из пяти" in (ROOT / "README.ru.md").read_text("utf8")
+    assert (len(pairs), sum(better < protocol for protocol, better in pairs)) == (9, 4)
+    assert "in four of nine pairs" in (RESULTS / "README.md").read_text("utf8")
 
 
 def test_what_the_glossaries_say_of_a_leak():
@@ -297,58 +282,42 @@ def test_what_the_glossaries_say_of_a_leak():
         assert f"{gain.min():+.4f}{between}{gain.max():+.4f}" in (ROOT / "docs" / name).read_text("utf8")
 
 
-def test_what_the_page_says_of_batches_of_two():
-    page = (RESULTS / "README.md").read_text("utf8")
-    small, half, full = (
-        [round(100 * share) for share in shares_removed(f"best-{of}", f"best-batch-2-{of}")]
-        for of in ("small", "32", "full")
-    )
-    assert (
-        f"another {small[0]} %, {small[1]} % and {small[2]} % of the error with seeds 0, 1 and 2, {half[0]} % at half "
-        f"width and {full[0]} % at the full size"
-    ) in page
-    for size, count in (("small", 3), ("32", 1), ("full", 1)):
-        gains = (
-            scores_by_seed(f"best-batch-2-{size}", "val_miou") - scores_by_seed(f"best-{size}", "val_miou")
-        ).dropna()
-        assert len(gains) == count and (gains > 0).all(), "each time validation agrees"
-    low, high = mean_interval(scores_by_seed("best-batch-2-small") - scores_by_seed("best-small"))
-    assert f"over the three seeds, {low:+.4f} to {high:+.4f}, still holds 0" in page
-
-
 def test_what_the_page_says_of_the_full_size():
-    page, test = (RESULTS / "README.md").read_text("utf8"), "test_miou"
-    protocol, best = (results_by_seed(name)[0]["metrics"] for name in ("protocol-full", "best-batch-2-full"))
-    steps, document = protocol["images_seen"] // 8, int(0.7 * 318)
-    assert (
-        f"{protocol['n_train'] // 16} cars and {steps:,} steps in place of {document} and {5 * 2 * document:,}" in page
-    )
-    assert "a test mIoU of 0.983 with a std of 0.0055 at most: the document misses both, and so does our net" in page
-    assert all(of["test_miou"] < 0.983 and of["test_iou_std"] > 0.0055 for of in (protocol, DOCUMENT_RESULTS))
-    curve = results_by_seed("protocol-full")[0]["val_miou_each_epoch"]
-    assert curve[1] < curve[0] < curve[2] < curve[3] < curve[4], "still rising in the fifth, fell once, in the second"
-    half, full = (shares_removed(f"protocol-{of}", f"best-batch-2-{of}")[0] for of in ("32", "full"))
-    assert half > 1 / 3 and full > 1 / 4 and protocol["test_miou_ci95"][1] < best["test_miou_ci95"][0]
-    assert f"The other aim, 0.987, it misses by {0.987 - best[test]:.4f}" in page
-    assert scores_by_seed("best-batch-2-32")[0] > protocol[test], "worth more than twice the channels"
+    page = (RESULTS / "README.md").read_text("utf8")
+    runs = results_by_seed("protocol-full")
+    steps = runs[0]["metrics"]["images_seen"] // 8
+    document = int(0.7 * 318)
+    trained = runs[0]["metrics"]["n_train"] // 16
+    assert f"{trained} cars and {steps:,} steps in place of {document} and {5 * 2 * document:,}" in page
+    below = {seed: DOCUMENT_RESULTS["test_miou"] - run["metrics"]["test_miou"] for seed, run in runs.items()}
+    assert abs(below[0]) < 0.002 and abs(below[1]) < 0.002 and f"the third {below[2]:.3f} below it" in page
+    worst, *others = sorted(runs[2]["test_miou_each_car"].values())
+    assert f"(IoU {worst:.2f}); the other {len(others)} cars of this split score {np.mean(others):.3f}" in page
+    assert all(np.argmax(run["val_miou_each_epoch"]) == 4 for run in runs.values())
+    for run in runs.values():
+        averagings = run["metrics"]["test_averagings"]
+        assert [name for name, score in averagings.items() if score < 0.96] == ["soft"], "only soft IoU lies that low"
 
 
 def test_what_the_page_says_of_ingredients():
-    page = (RESULTS / "README.md").read_text("utf8")
-    soft = [results_by_seed(name)[0]["metrics"]["test_averagings"]["soft"] for name in RECIPE_STEPS]
-    assert (
-        min(soft[1:]) - soft[0] == pytest.approx(0.2, abs=0.05) and "soft IoU is 0.2 below that of the others" in page
-    )
-    said = ingredients()["less than the line above by (seeds 0, 1, 2)"].tolist()
-    one_cycle, averaged, mirroring, fours, mirrored = said[2:7]
-    assert one_cycle == "0 %, 11 %, 12 %" and "takes 11 % and 12 % of the error with two seeds and nothing with" in page
-    assert averaged == "0 %, 0 %, 0 %" and mirroring == "12 %, 12 %, 12 %" and "takes 12 % with each seed" in page
-    assert fours == "5 %, 6 %, -2 %" and "which helps with two seeds and not with the third" in page
-    assert mirrored == "5 %, 4 %, 5 %" and "a second prediction, and take 4 % or 5 %" in page
-    assert scores_by_seed("best-bce-small", "val_miou")[0] < scores_by_seed("best-small", "val_miou")[0], (
-        "is behind on validation"
-    )
-    assert f"all 190 cars in 1,900 steps give {scores_by_seed('onecycle-small')[0]:.4f} (`onecycle-small`)" in page
+    table = ingredients().set_index("recipe")
+    p = table["p, corrected"].replace("", "nan").astype(float)
+    certain = {RECIPE_STEPS["rate-small"], RECIPE_STEPS["best-small"]}
+    assert set(p.index[p < 0.05]) == certain, "the learning rate, and mirrored predictions"
+    gains = gains_by_car("mirrors-small", "onecycle-small")
+    assert all(cars.mean() > 0 for cars in gains.values()) and p[RECIPE_STEPS["mirrors-small"]] > 0.05
+    averaged = compare("ema-small", "onecycle-small")
+    assert abs(averaged.mean) < 1e-4 and averaged.high < 1e-4, "averaged weights change nothing"
+    assert experiments.read_experiment(RESULTS / "params" / "best-batch-2-full.yaml").params(0).ema == 0
+
+
+def test_the_page_begins_with_sentences_that_hold():
+    five = summary.sentences()
+    page = (RESULTS / "README.md").read_text("utf8").splitlines()
+    assert page[3:8] == [f"{number}. {sentence}" for number, sentence in enumerate(five, 1)]
+    assert abs(scores_by_seed("protocol-full").median() - DOCUMENT_RESULTS["test_miou"]) < 0.002, "plausible"
+    assert (DOCUMENT_RESULTS["val_miou"] < scores_by_seed("protocol-full", "val_miou") - 0.02).all()
+    assert "a learning rate of 1e-3" in five[2] and "mirrored predictions" in five[2]
 
 
 @pytest.mark.parametrize("path", result_files(), ids=lambda path: path.stem)
@@ -361,53 +330,71 @@ def test_each_result_belongs_to_its_parameter_file(path):
     assert asked | elsewhere == experiment.params(int(seed)).model_dump() | elsewhere
 
 
-def test_compared_results_have_one_device_and_no_uncommitted_code():
-    devices = {}
+COMPARED = [  # experiments of which differences are taken, and which must have one device
+    [*RECIPE_STEPS, "ema-small", "loss-bce-small", "loss-dice-small", "split-by-image-small", "steplr-small"],
+    ["protocol-32", "best-batch-2-32"],
+    ["protocol-full", "best-batch-2-full", "best-batch-2-full-20", "lite0-256", "lite0-random-256"],
+    [f"{net}-{cars}-small" for net in ("cars", "lite0", "lite0-random") for cars in ("003", "013", "063", "all")],
+    [f"{start}-small" for start in ("cars-003-pretrained", "longer-003", "cars-013-pretrained", "longer-013")],
+]
+
+
+@pytest.mark.parametrize("names", COMPARED)
+def test_compared_results_have_one_device(names):
+    devices = {run["device"] for name in names for run in results_by_seed(name).values()}
+    assert len(devices) == 1 and all(results_by_seed(name) for name in names)
+
+
+def test_results_come_from_committed_code_and_keep_each_image():
     for path in result_files():
         record = read_json(path)
         assert not record["commit"].endswith("-dirty"), f"{path.name}: commit what you changed, and make it again"
-        asked = record["params"]
-        kind = asked["image_size"], asked["base_channels"], asked.get("encoder", "none") != "none"
-        devices.setdefault(kind, set()).add(record["device"])
-    assert all(len(one) == 1 for one in devices.values()), f"devices round differently: {devices}"
+        if "test_miou_each_car" not in record:
+            assert record["device"].startswith("cpu"), "only the older rows lack their cars"
+            continue
+        if not image_scores(path).exists():
+            assert record["device"].startswith("cpu")
+            continue
+        scores = pd.read_csv(image_scores(path)).set_index("car_id")
+        assert scores.stack().mean() == pytest.approx(record["metrics"]["test_miou"], abs=1e-5)
+        by_car = pd.Series(record["test_miou_each_car"])
+        assert (scores.mean(axis=1) - by_car).abs().max() < 1e-5 and len(by_car) == 40
+
+
+def readme_rows(name: str, kind: str) -> list[list[str]]:
+    """The cells after the first of the rows of README's table on pictures of a kind, and of the document."""
+    rows = re.findall(
+        rf"^\| (?:\*\*(?:{kind})\*\*|\*(?:the document|утверждение)).*$", (ROOT / name).read_text("utf8"), re.M
+    )
+    return [[cell.strip() for cell in row.split("|")[2:5]] for row in rows]
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
-def test_what_the_readmes_quote_of_real_photos_stands_in_a_json(name):
-    rows = re.findall(r"^\| \*\*(?:real photos|настоящие фото)\*\*.*$", (ROOT / name).read_text("utf8"), re.M)
-    assert len(rows) >= 2
-    for row in rows:
-        name = re.search(r"params/([a-z0-9-]+)[.]yaml", row)[1]
-        record = read_json(RESULTS / f"{name}-seed0.json")["metrics"]
-        low, high = record["test_miou_ci95"]
-        quoted = [cell.strip() for cell in row.split("|")[2:9]]
-        assert re.split(" to |–", quoted[4]) == [f"{low:.3f}", f"{high:.3f}"]
-        numbers = [record[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")]
-        assert [*quoted[:4], *quoted[5:]] == [*(f"{number:.4f}" for number in numbers), "–"]
+def test_what_the_readmes_quote_of_real_photos_stands_in_the_jsons(name):
+    protocol, better, document = readme_rows(name, "real photos|настоящие фото")
+    for row, experiment in ((protocol, "protocol-full"), (better, "best-batch-2-full")):
+        test = scores_by_seed(experiment)
+        low, high = mean_interval(test)
+        assert row == [
+            f"{test.mean():.4f}",
+            f"{low:.3f} to {high:.3f}" if name == "README.md" else f"{low:.3f}–{high:.3f}",
+            f"{scores_by_seed(experiment, 'val_miou').mean():.4f}",
+        ]
+        assert len(test) == 3, "mean of three splits"
+    assert [float(document[0]), float(document[2])] == [DOCUMENT_RESULTS[key] for key in ("test_miou", "val_miou")]
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ru.md"])
-def test_the_readmes_rows_of_the_sample_and_of_the_document(name):
-    """The sample's numbers are those of notebook 05 as it is committed."""
+def test_the_readmes_row_of_the_sample_is_that_of_notebook_05_as_committed(name):
     cells = nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells
     printed = "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
     scored = re.search(r"test mIoU (.{6}), std (.{6}), min (.{6}), max (.{6})\n.*val mIoU (.{6})", printed).groups()
     low, high = map(float, re.search(r"interval over cars: (.{6}) to (.{6})", printed).groups())
-    rows = [
-        [cell.strip() for cell in row.split("|")[2:9]]
-        for row in re.findall(
-            r"^\| (?:\*\*(?:sample|встроенный набор)\*\*|\*(?:the document's claim|утверждение документа)\*).*$",
-            (ROOT / name).read_text("utf8"),
-            re.M,
-        )
-    ]
-    (sample, document), claimed = rows, DOCUMENT_RESULTS
-    assert (*sample[:4], sample[5]) == scored and re.split(" to |–", sample[4]) == [f"{low:.3f}", f"{high:.3f}"]
-    assert [float(cell) for cell in (*document[:4], *document[5:])] == [
-        claimed[key] for key in ("test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou")
-    ] + [claimed["seconds_per_epoch"]]
+    sample, _ = readme_rows(name, "sample|встроенный набор")
+    assert (sample[0], sample[2]) == (scored[0], scored[4])
+    assert re.split(" to |–", sample[1]) == [f"{low:.3f}", f"{high:.3f}"]
     studio = " ".join((ROOT / "studio" / "README.md").read_text("utf8").split())
-    assert "test mIoU of {}, std {}, min {}, max {}.".format(*scored) in studio
+    assert "test mIoU of {}, std {}, min {}, max {}.".format(*scored[:4]) in studio
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.ru.md", "studio/README.md"])
@@ -422,15 +409,11 @@ def test_what_they_say_in_sentences_stands_in_a_json(name):
     if name == "studio/README.md":
         assert f"(std {photos['std']:.3f})" in text
         return
-    small, half, full = (shares_removed(f"protocol-{of}", f"best-batch-2-{of}") for of in SIZES)
-    assert re.search(rf"\b{100 * small.min():.0f}( to |–){100 * small.max():.0f} %", text)
-    assert re.search(rf"(removes|убирает) {100 * half.item():.0f} %\D+ {100 * full.item():.0f} %", text)
-    protocol = results_by_seed("protocol-full")[0]["metrics"]
-    for name in ("test_miou", "val_miou"):
-        assert re.search(rf"{protocol[name]:.4f} (against|против) {DOCUMENT_RESULTS[name]}\b", text)
+    full = 100 * error_removed(scores_by_seed("protocol-full"), scores_by_seed("best-batch-2-full"))
+    assert re.search(rf"\b{full.min():.0f}( to |–){full.max():.0f} %", text)
+    rate = 100 * error_removed(scores_by_seed("protocol-small"), scores_by_seed("rate-small")).dropna()
+    assert re.search(rf"\b{rate.min():.0f}( to |–){rate.max():.0f} %", text)
     started, control = (scores_by_seed(f"{of}-small")[0] for of in ("cars-003-pretrained", "longer-003"))
     assert re.search(rf"(gives|получается) {started:.3f};.{{,90}} (give|дают) {control:.3f}\.", text)
-    low, high = protocol["test_miou_ci95"]
-    assert low < DOCUMENT_RESULTS["test_miou"] < high, "the READMEs say that it does"
-    rate = 100 * shares_removed("protocol-small", "rate-small")
-    assert re.search(rf"\b{rate.min():.0f}( to |–){rate.max():.0f} %", text)
+    below = (scores_by_seed("protocol-full") - DOCUMENT_RESULTS["test_miou"]).abs()
+    assert sorted(below < 0.002) == [False, True, True], "two of three splits lie within 0.002"

@@ -29,7 +29,7 @@ def tiny(params, monkeypatch):
 
 def test_both_splits_are_scored_on_the_same_pictures_and_learn_as_many(tiny, monkeypatch):
     monkeypatch.setattr(leak, "LEAK_CARS", 3)
-    monkeypatch.setattr(leak, "ROUNDS", 2)
+    monkeypatch.setattr(leak, "LEAK_EPOCHS", 2)
     rows = list(leak.compare_splits(tiny.data_dir))
     assert [row["split"] for row in rows] == ["image", "car"] * 10
     for by_image, by_car in zip(rows[::2], rows[1::2], strict=True):

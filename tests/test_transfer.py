@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from carvana_course.evidence import results, transfer
+from carvana_course.evidence import paired, results, transfer
 from carvana_lib.runs import write_json
 
 CARS = list("abcdefgh")
@@ -31,32 +31,40 @@ def test_gains_are_those_of_the_same_cars_and_seeds(scored):
     base = np.linspace(0.8, 0.9, 8)
     scored("one", base + 0.01, base[::-1] + 0.02, base)
     scored("other", base, base[::-1])
-    gains = transfer.gains_by_car("one", "other")
+    gains = paired.gains_by_car("one", "other")
     assert list(gains) == [0, 1] and np.allclose(gains[0], 0.01) and np.allclose(gains[1], 0.02)
-    assert transfer.gains_by_car("one", "absent") == {}
+    assert paired.gains_by_car("one", "absent") == {}
 
 
-def test_the_interval_allows_for_seeds_and_for_cars():
-    even = {seed: np.full(8, 0.01) for seed in range(3)}
-    assert transfer.paired_interval(even) == pytest.approx((0.01, 0.01))
-    seeds_differ = {seed: np.full(8, gain) for seed, gain in enumerate((0.0, 0.01, 0.02))}
-    low, high = transfer.paired_interval(seeds_differ)
-    assert low == pytest.approx(0, abs=0.004) and high == pytest.approx(0.02, abs=0.004)
-    cars_differ = {seed: np.tile([0.0, 0.02], 4) for seed in range(3)}
-    low, high = transfer.paired_interval(cars_differ)
-    assert 0.005 < low < 0.009 and 0.011 < high < 0.015
-    assert transfer.paired_interval(cars_differ) == (low, high), "one seed governs the draws"
+def test_the_interval_over_seeds_is_students_and_over_one_seeds_cars_a_bootstrap(scored):
+    scored("one", *(np.full(8, 0.8 + more) for more in (0.01, 0.02, 0.03)))
+    scored("other", *[np.full(8, 0.8)] * 3)
+    gain = paired.compare("one", "other")
+    reach = 4.3027 * 0.01 / 3**0.5  # Student's t for two degrees of freedom
+    assert gain.seeds == 3 and gain.mean == pytest.approx(0.02)
+    assert (gain.low, gain.high) == pytest.approx((0.02 - reach, 0.02 + reach), abs=1e-5)
+    assert gain.p == pytest.approx(0.0742, abs=1e-4)
+    scored("single", np.tile([0.8, 0.82], 4))
+    gain = paired.compare("single", "other")
+    assert gain.seeds == 1 and np.isnan(gain.p) and 0.002 < gain.low < 0.007 and 0.013 < gain.high < 0.018
+    assert paired.compare("single", "absent") is None
+
+
+def test_holms_correction_is_that_of_its_definition():
+    assert paired.holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    assert paired.holm([0.5, 0.6]).tolist() == [1, 1]
+    assert paired.holm([0.02]).tolist() == [0.02]
 
 
 def test_tables_hold_what_was_trained(scored):
     base = np.linspace(0.8, 0.9, 8)
     for name, more in (("lite0-013-small", 0.03), ("lite0-random-013-small", 0.0), ("cars-013-small", 0.02)):
-        scored(name, base + more, base + more)
+        scored(name, base + more, base + 1.01 * more)
     (row,) = transfer.pretraining_gains().itertuples()
-    assert (row.cars, row.seeds, row.gain) == (13, 2, pytest.approx(0.03))
-    assert transfer.pretraining_table()["95 % interval"].tolist() == ["+0.0300 to +0.0300"]
+    assert (row.cars, row.seeds, row.gain) == (13, 2, pytest.approx(0.03, abs=0.001))
+    assert transfer.pretraining_table()["gain"].tolist() == ["+0.0301"]
     (lead,) = transfer.leads().itertuples()
-    assert (lead.cars, lead.seeds, lead.lead) == (13, 2, pytest.approx(0.01))
+    assert (lead.cars, lead.seeds, lead.lead) == (13, 2, pytest.approx(0.01, abs=0.001))
     table = transfer.starts_table().set_index("net")
     assert table.columns.tolist() == [13] and table.loc["encoder, after ImageNet", 13] == "0.8800 (2)"
     assert table.loc["U-Net, after the sample", 13] == ""
@@ -66,7 +74,7 @@ def test_the_readmes_quote_the_gain_with_all_cars():
     gain = transfer.pretraining_gains().set_index("cars").loc[190]
     lead = transfer.leads().set_index("cars").loc[190]
     quoted = [f"{gain[name]:.3f}" for name in ("gain", "low", "high")] + [f"{lead['lead']:.3f}"]
-    assert gain["seeds"] == 3 and lead["seeds"] == 1 and round(gain["gain"] / 0.005) == 3
+    assert gain["seeds"] == 3 and lead["seeds"] == 3 and round(gain["gain"] / 0.005) == 3
     for name, start in (("README.md", "An encoder that has seen ImageNet"), ("README.ru.md", "Энкодер, предобученный")):
         (said,) = re.findall(rf"^{start}.*$", (ROOT / name).read_text("utf8"), re.M)
         assert re.findall(r"0[.]\d{3}", said) == quoted, name

@@ -201,7 +201,7 @@ def judge_picture_counts() -> Judgement:
     if not results:
         return Judgement("", NOT_MEASURED)
     metrics = results[0]["metrics"]
-    test_cars = len(results[0]["test_miou_each_car"])
+    test_cars = metrics["n_test"] // 16
     cars = (metrics["n_train"] + metrics["n_val"] + metrics["n_test"]) // 16
     seen = f"{metrics['n_test']} test pictures here, of {test_cars} cars among {cars}"
     verdict = f"does not hold: 318 cars x 16 views are {318 * 16}, and 48 cars x 16 are {48 * 16}"

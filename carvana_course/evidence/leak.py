@@ -10,7 +10,7 @@ from carvana_lib.evaluation import score_images
 from carvana_lib.training import fit
 
 LEAK_CARS = 13
-ROUNDS = 10  # epochs, each so many passes over the photos
+LEAK_EPOCHS = 10  # epochs, each so many passes over the photos
 PASSES = 10
 LEAK_SEEDS = (0, 1, 2, 3, 4)
 AUGMENTED = ("protocol", "none")
@@ -45,7 +45,7 @@ def compare_splits(folder: str):
     experiment = read_experiment(RESULTS / "params" / "cars-all-small.yaml")
     for augment in AUGMENTED:
         for seed in LEAK_SEEDS:
-            params = experiment.params(seed, data_dir=folder, augment=augment, epochs=ROUNDS)
+            params = experiment.params(seed, data_dir=folder, augment=augment, epochs=LEAK_EPOCHS)
             data = open_data(params)
             for row in train_with_leak(data, params, LEAK_CARS):
                 yield {"augment": augment, "seed": seed, "photos": LEAK_CARS * 8} | row

@@ -10,15 +10,6 @@ from carvana_lib.runs import ROOT, read_json
 RESULTS = ROOT / "results"
 SCORE_COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 SIZES = {"small": "base_channels 16, 128 px", "32": "base_channels 32, 256 px", "full": "base_channels 64, 256 px"}
-RECIPE_STEPS = {  # experiment -> what it adds to the one before it
-    "protocol-small": "the protocol",
-    "rate-small": "+ a learning rate of 1e-3 in place of 1e-4",
-    "onecycle-small": "+ OneCycle, with a peak of 3e-3",
-    "mirrors-small": "+ mirroring as the only augmentation",
-    "batch-small": "+ batches of 4, with a peak of 2e-3",
-    "best-small": "+ mirrored predictions",
-    "best-batch-2-small": "+ batches of 2, with a peak of 1.4e-3",
-}
 
 
 def result_files() -> list[Path]:
@@ -31,14 +22,14 @@ def image_scores(path: Path) -> Path:
     return path.parent / "images" / f"{path.stem}.csv"
 
 
-def study_file(name: str) -> Path:
+def study_json(name: str) -> Path:
     """Where `scripts/study.py` writes what a study found."""
     return RESULTS / f"{name}.json"
 
 
 def study_rows(name: str) -> pd.DataFrame:
     """The rows of a study. Raises RunError, with the command that makes them, where they are missing."""
-    return pd.DataFrame(read_json(study_file(name), f"python scripts/study.py {name}")["rows"])
+    return pd.DataFrame(read_json(study_json(name), f"python scripts/study.py {name}")["rows"])
 
 
 def name_and_seed(path: Path) -> tuple[str, int]:
@@ -121,47 +112,6 @@ def results_table(paths: list[Path]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ingredients() -> pd.DataFrame:
-    """The better recipe, one ingredient after another: what each takes of the error (1 - mIoU) it met, seed by seed.
-
-    Of the seeds that all lines have; nothing where the line above was not trained, since the share would be that of
-    two.
-    """
-    trained = pd.DataFrame({name: scores_by_seed(name) for name in RECIPE_STEPS})  # a row a seed
-    trained = trained.dropna(axis=1, how="all").dropna()
-    rows = []
-    before = None
-    for name, what in RECIPE_STEPS.items():
-        after = trained.get(name) if len(trained) else None
-        if after is not None:
-            less = "" if before is None else in_percent(error_removed(before, after))
-            mean = after.mean()
-            rows.append((what, experiment_link(name), f"{mean:.4f}", f"{1 - mean:.4f}", less))
-        before = after
-    less = f"less than the line above by ({seeds_in_words(trained)})"
-    return pd.DataFrame(rows, columns=["recipe", "experiment", "test mIoU", "error", less])
-
-
-def recipe_gain() -> str:
-    """How much of the protocol's error the better recipe takes, size by size and seed by seed."""
-    sentences = []
-    for size, what in SIZES.items():
-        protocol = scores_by_seed(f"protocol-{size}")
-        recipe = scores_by_seed(f"best-batch-2-{size}")
-        shares = error_removed(protocol, recipe).dropna()
-        if len(shares) == 0:
-            continue
-        gain = f"{in_percent(shares)} with {seeds_in_words(shares)}"
-        if len(shares) > 2:
-            low, high = mean_interval(shares)
-            gain += f", 95 % interval of the mean {100 * low:.0f} to {100 * high:.0f} %"
-        means = f"test mIoU {protocol[shares.index].mean():.4f} against {recipe[shares.index].mean():.4f}"
-        if len(shares) > 1:
-            means = f"mean {means}"
-        sentences.append(f"{gain} ({what}; {means})")
-    return f"Error removed by all of them: {'; '.join(sentences) or 'not measured yet'}."
-
-
 def learning_curve(size: str = "small", seed: int = 0) -> pd.DataFrame:
     """Test mIoU by number of training cars and by start: cars, start, test_miou.
 
@@ -195,15 +145,52 @@ def renders_against_photos() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["experiment", "trained on", "scored on", "pictures", "mIoU, seed by seed"])
 
 
-def native_ways(name: str = "best-small") -> pd.DataFrame:
+def native_ways(name: str = "best-batch-2-small") -> pd.DataFrame:
     """The ways of notebook 06 on two real cars at 1918 x 1280: way, flip, iou, dice, boundary_iou.
 
-    Their times are left out, since trainings ran beside them.
+    Their times are left out, since other programs ran beside them.
     """
     for result in results_by_seed(name).values():
         if "native" in result:
             return pd.DataFrame(result["native"]["ways"]).drop(columns="ms")
     return pd.DataFrame()
+
+
+def native_dice() -> pd.DataFrame:
+    """Dice of each of these ways by the better recipe's nets: a row a way, a column a net, both named by their size."""
+    columns = {}
+    for size in ("small", "full"):
+        ways = native_ways(f"best-batch-2-{size}")
+        if len(ways):
+            columns[SIZES[size]] = ways.set_index(["way", "flip"])["dice"]
+    return pd.DataFrame(columns).round(4).reset_index()
+
+
+def wide_grid() -> pd.DataFrame:
+    """Validation mIoU after one epoch: a row a learning rate, a column a loss, mean over seeds."""
+    return study_rows("wide-grid").pivot_table("val_miou", "learning_rate", "loss")
+
+
+def wide_grid_winners() -> pd.DataFrame:
+    """The best point of each seed: seed, learning_rate, loss, val_miou."""
+    rows = study_rows("wide-grid")
+    return rows.loc[rows.groupby("seed")["val_miou"].idxmax()].reset_index(drop=True)
+
+
+def validation_figures() -> pd.DataFrame:
+    """What could be reported as the validation score: a row a figure, a column an experiment, mean over seeds."""
+    return study_rows("validation-gap").pivot_table("value", "figure", "experiment", sort=False)
+
+
+def small_cars() -> pd.DataFrame:
+    """Test mIoU on cars of 2 % of the picture: a row a learning rate, a column a loss, mean over seeds."""
+    return study_rows("small-cars").pivot_table("test_miou", "learning_rate", "loss", sort=False)
+
+
+def leak_gains() -> pd.DataFrame:
+    """What a leak adds to the score of a net that can memorise: augment, seed, car, image, gain; a row a seed."""
+    scores = study_rows("leak").pivot(index=["augment", "seed"], columns="split", values="miou")
+    return scores.assign(gain=scores["image"] - scores["car"]).reset_index()
 
 
 def rare_object() -> pd.DataFrame:

@@ -7,6 +7,8 @@ import pandas as pd
 from carvana_course.evidence import results, transfer
 from carvana_course.evidence.claims import on_real_photos, recipe_at_full_size
 from carvana_course.evidence.experiments import RENDERS
+from carvana_course.evidence.recipe import ingredients, recipe_gain
+from carvana_course.evidence.summary import sentences
 from carvana_course.parameters import read_yaml
 from carvana_course.show.tables import markdown_table
 from carvana_lib.runs import atomic, read_json
@@ -17,15 +19,16 @@ END = "<!-- end of {} -->"
 
 def write_page() -> None:
     """Bring the tables in results/README.md up to date with the JSONs beside it."""
+    fill_section("summary", "\n".join(f"{i}. {sentence}" for i, sentence in enumerate(sentences(), 1)))
     fill_section("table", markdown_table(trainings_table()))
     fill_section("document", markdown_table(recipe_at_full_size()))
     fill_section("audit", markdown_table(on_real_photos()))
-    fill_section("ingredients", f"{markdown_table(results.ingredients())}\n\n{results.recipe_gain()}")
+    fill_section("ingredients", f"{markdown_table(ingredients())}\n\n{recipe_gain()}")
     fill_section("between", markdown_table(results.renders_against_photos()))
     fill_section("curve", markdown_table(curve_table()))
     fill_section("pretraining", markdown_table(transfer.pretraining_table()))
     fill_section("starts", markdown_table(transfer.starts_table()))
-    fill_section("native", markdown_table(results.native_ways().round(4)))
+    fill_section("native", markdown_table(results.native_dice()))
 
 
 def fill_section(section: str, text: str) -> None:
@@ -49,7 +52,8 @@ def trainings_table() -> pd.DataFrame:
     table.insert(1, "what", abouts)
     table["experiment"] = table["experiment"].map(results.experiment_link)
     table[results.SCORE_COLUMNS] = table[results.SCORE_COLUMNS].map("{:.4f}".format)
-    table.insert(table.columns.get_loc("val_miou"), "95 % over cars", intervals)
+    table.insert(table.columns.get_loc("val_miou"), "95 % over its test cars", intervals)
+    table["on"] = ["H100" if "H100" in records[path]["device"] else "CPU" for path in paths]
     titles = {
         "test_miou": "test mIoU",
         "test_iou_std": "std",

@@ -1,7 +1,7 @@
 """Studies: questions that need more than one training run from a parameter file. Each yields rows, kept as one JSON."""
 
 from carvana_course.evidence import fine_tuning, leak, rare, small_cars, validation_gap, wide_grid
-from carvana_course.evidence.results import study_file
+from carvana_course.evidence.results import study_json
 from carvana_lib import ParameterError
 from carvana_lib.config import Params
 from carvana_lib.device import describe_device
@@ -26,4 +26,4 @@ def run_study(name: str, folder: str = "data/carvana-256") -> None:
         rows.append(row)
         print(row, flush=True)
     made_with = {"device": describe_device(Params())} | environment()
-    write_json(study_file(name), {"study": name} | made_with | {"rows": rows})
+    write_json(study_json(name), {"study": name} | made_with | {"rows": rows})

@@ -1,14 +1,12 @@
 """What an encoder that has seen ImageNet is worth on real photographs, from the JSONs in results/.
 
-Two nets of one seed are scored on the same test cars, so they are compared car by car. The mean gain's interval is a
-bootstrap in two stages: seeds are drawn, and for each of them its cars. So it allows for other training runs and for
-other test cars; with three seeds it does so roughly.
+Two nets of one seed are scored on the same test cars, and compared as `paired` does.
 """
 
-import numpy as np
 import pandas as pd
 
-from carvana_course.evidence.results import experiment_link, results_by_seed, scores_by_seed
+from carvana_course.evidence.paired import compare, gains_by_car
+from carvana_course.evidence.results import experiment_link, scores_by_seed
 
 CAR_COUNTS = {3: "003", 13: "013", 63: "063", 190: "all"}  # training cars, and how the experiments call them
 NETS = {  # what is trained -> the experiment, for a number of cars
@@ -18,31 +16,6 @@ NETS = {  # what is trained -> the experiment, for a number of cars
     "encoder, after ImageNet": "lite0-{}-small",
     "encoder, after ImageNet and the sample": "lite0-{}-pretrained-small",
 }
-DRAWS = 2000
-
-
-def gains_by_car(name: str, other: str) -> dict[int, np.ndarray]:
-    """How much higher an experiment scores than another, by seed: (cars,) differences of a test car's mean IoU."""
-    results = results_by_seed(name)
-    others = results_by_seed(other)
-    gains = {}
-    for seed in sorted(results.keys() & others.keys()):
-        after = pd.Series(results[seed]["test_miou_each_car"])
-        before = pd.Series(others[seed]["test_miou_each_car"])
-        gains[seed] = (after - before).to_numpy()
-    return gains
-
-
-def paired_interval(gains: dict[int, np.ndarray], seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean gain, from cars drawn within drawn seeds."""
-    rng = np.random.default_rng(seed)
-    groups = list(gains.values())
-    means = []
-    for _ in range(DRAWS):
-        drawn = [groups[i] for i in rng.integers(len(groups), size=len(groups))]
-        means.append(np.mean([rng.choice(cars, len(cars)).mean() for cars in drawn]))
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)
 
 
 def pretraining_gains() -> pd.DataFrame:
@@ -53,12 +26,11 @@ def pretraining_gains() -> pd.DataFrame:
     for cars, part in CAR_COUNTS.items():
         name = NETS["encoder, after ImageNet"].format(part)
         other = NETS["encoder, random weights"].format(part)
-        gains = gains_by_car(name, other)
-        if not gains:
+        found = compare(name, other)
+        if found is None:
             continue
-        scores = [scores_by_seed(one)[list(gains)].mean() for one in (other, name)]
-        gain = np.mean([one.mean() for one in gains.values()])
-        rows.append((cars, len(gains), *scores, gain, *paired_interval(gains)))
+        scores = [scores_by_seed(one)[list(gains_by_car(name, other))].mean() for one in (other, name)]
+        rows.append((cars, found.seeds, *scores, found.mean, found.low, found.high))
     return pd.DataFrame(rows, columns=["cars", "seeds", "random", "ImageNet", "gain", "low", "high"])
 
 

@@ -21,7 +21,7 @@ SIZES_TRIED = ("protocol-small", "protocol-full")  # those of them that have bee
 
 @torch.inference_mode()
 def miou_under(model, data, params: Params, augment: bool, batch_statistics: bool) -> float:
-    """Validation mIoU with training's augmentation left on, or with BatchNorm normalising by each batch (`train` mode)."""
+    """Validation mIoU with augmentation left on, or with BatchNorm normalising by each batch, as in `train` mode."""
     names = CHOICES[params.augment]
     dataset = SegmentationDataset(data, data.rows("val"), augment, params.seed, names)
     loader = torch.utils.data.DataLoader(dataset, params.batch_size, collate_fn=collate)
