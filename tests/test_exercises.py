@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from conftest import ROOT
 
-from carvana_course.exercises import CHAPTERS, EXERCISES, QUESTIONS, check, quiz
-from carvana_course.exercises.checks import Exercise, agree, judge
+from carvana_course.exercises import CHAPTERS, EXERCISES, QUESTIONS, Feedback, check, exercises_done, progress, quiz
+from carvana_course.exercises.checks import Exercise, Verdict, agree, judge
 from carvana_course.exercises.quiz import Quiz
 from carvana_lib import ParameterError
 
@@ -984,8 +984,40 @@ def test_check_prints_one_line(capsys):
     check("iou", ...)
     check("iou", lambda p, y: 1 / 0)
     right, untried, raised = capsys.readouterr().out.splitlines()
-    assert right == "iou: right, on all 5 cases" and untried == "iou: not tried yet"
-    assert raised == "iou: not yet. In the case 'three images' it raised ZeroDivisionError: division by zero."
+    assert right == "✓ iou: right, on all 5 cases" and untried == "○ iou: not tried yet"
+    assert raised == "✗ iou: not yet. In the case 'three images' it raised ZeroDivisionError: division by zero."
+
+
+def test_right_and_wrong_look_different_without_colour_too(capsys):
+    looks = {}
+    for kind in ("right", "not tried", "quarter"):
+        feedback = Feedback("iou", Verdict(kind, "said <so>"))
+        looks[kind] = feedback.sign, feedback.colour
+        assert repr(feedback) == f"{feedback.sign} iou: said <so>"
+        assert "iou: said &lt;so&gt;" in feedback._repr_html_() and feedback.colour in feedback._repr_html_()
+    assert len({sign for sign, _ in looks.values()}) == len({colour for _, colour in looks.values()}) == 3
+
+
+def test_what_was_right_once_is_kept_and_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv("CARVANA_RUNS", str(tmp_path))
+    assert repr(exercises_done()).splitlines()[-1].split() == ["all", "0", "of", str(len(EXERCISES)), "done"]
+    check("iou", ...)
+    check("iou", lambda p, y: 0)
+    assert progress.solved() == []
+    check("iou", loop_iou)
+    check("iou", loop_iou)
+    check("iou", ...)  # looking again at an open stub takes nothing away
+    assert progress.solved() == ["iou"]
+    shown = exercises_done()
+    names = [exercise.name for exercise in CHAPTERS["05_evaluation"]]
+    dots = "".join("●" if name == "iou" else "○" for name in names)
+    assert f"05 evaluation  {dots:<6} 1 of {len(names)} done" in repr(shown) and dots in shown._repr_html_()
+    for damaged in ("", "[]", "{}", '{"solved": 3}', "not json"):
+        progress.progress_file().write_text(damaged)
+        assert progress.solved() == []
+    progress.progress_file().unlink()
+    progress.progress_file().mkdir()  # nothing can be written there
+    check("iou", loop_iou)
 
 
 def test_a_long_hint_is_broken_between_words(capsys):

@@ -273,9 +273,9 @@ def test_a_quiz_tells_whether_each_answer_is_right_and_why(small, chromium):
     assert asked.get_by_role("group", name="Quiz. Why <b>?").get_by_role("radio").count() == 3
     assert said.inner_text() == "" and not page.get_by_text("Answer", exact=True).is_visible()
     for answer, verdict in {
-        "it falls": 'No. It "never" falls.',
-        "it rises": "Right. It does.",
-        "nothing": "No. Much.",
+        "it falls": '✗ No. It "never" falls.',
+        "it rises": "✓ Right. It does.",
+        "nothing": "✗ No. Much.",
     }.items():
         asked.get_by_label(answer).check()
         assert said.inner_text() == verdict

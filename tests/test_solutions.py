@@ -45,7 +45,7 @@ def test_every_solution_passes_the_check_that_the_learner_calls(path, capsys):
         exec(cell.source, namespace)
     printed = capsys.readouterr().out.splitlines()
     for (name, answer), line in zip(CHECK.findall("\n".join(c.source for c in code_cells(path))), printed, strict=True):
-        assert judge(EXERCISES[name], namespace[answer]).kind == "right" and line.startswith(f"{name}: right")
+        assert judge(EXERCISES[name], namespace[answer]).kind == "right" and line.startswith(f"✓ {name}: right")
 
 
 @each_notebook
@@ -57,7 +57,8 @@ def test_stubs_are_open_and_pass_nothing(path):
             namespace = {"np": np, "MEAN": 0, "STD": 1}  # what the notebook has imported for its stubs
             exec(stub.source, namespace)
             assert judge(EXERCISES[name], namespace[answer]).kind == "not tried"
-            assert [output.text for output in checked.outputs] == [f"{name}: not tried yet\n"]
+            (shown,) = checked.outputs
+            assert shown.data["text/plain"] == f"○ {name}: not tried yet"
             found += 1
     assert found >= 3
 
@@ -67,8 +68,8 @@ def test_solutions_are_committed_executed_and_quiet(path):
     cells = code_cells(path)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
-    assert all(output.output_type == "stream" and output.name == "stdout" for output in outputs)
-    assert sum(": right" in output.text for output in outputs) == len(names(path)) == len(outputs)
+    assert all(output.output_type == "display_data" for output in outputs)
+    assert sum(": right" in output.data["text/plain"] for output in outputs) == len(names(path)) == len(outputs)
     assert max(cell.source.count("\n") + 1 for cell in cells) <= 20
 
 

@@ -62,7 +62,7 @@ def test_tables_hold_what_was_trained(scored):
         scored(name, base + more, base + 1.01 * more)
     (row,) = transfer.pretraining_gains().itertuples()
     assert (row.cars, row.seeds, row.gain) == (13, 2, pytest.approx(0.03, abs=0.001))
-    assert transfer.pretraining_table()["gain"].tolist() == ["+0.0301"]
+    assert transfer.pretraining_table()["gain"][0].startswith("+0.030")
     (lead,) = transfer.leads().itertuples()
     assert (lead.cars, lead.seeds, lead.lead) == (13, 2, pytest.approx(0.01, abs=0.001))
     table = transfer.starts_table().set_index("net")

@@ -4,7 +4,10 @@ One module for each notebook, two for 04, holds its exercises; `checks` runs an 
 """
 
 import difflib
+import html
 import textwrap
+
+from IPython.display import display
 
 from carvana_course.exercises import (
     audit,
@@ -18,12 +21,16 @@ from carvana_course.exercises import (
     tuning,
     validation,
 )
-from carvana_course.exercises.checks import Exercise, judge
+from carvana_course.exercises.checks import Exercise, Verdict, judge
+from carvana_course.exercises.progress import Progress, remember
 from carvana_course.exercises.questions import QUESTIONS
 from carvana_course.exercises.quiz import Quiz
+from carvana_course.show.figures import BLUE, RED
 from carvana_lib import ParameterError
 
-__all__ = ["CHAPTERS", "EXERCISES", "QUESTIONS", "check", "quiz"]
+__all__ = ["CHAPTERS", "EXERCISES", "QUESTIONS", "check", "exercises_done", "quiz"]
+
+LOOKS = {"right": ("✓", BLUE), "not tried": ("○", "#808080"), "wrong": ("✗", RED)}  # sign and colour of a verdict
 
 CHAPTERS: dict[str, list[Exercise]] = {
     "01_data": [data.LARGEST_CAR, data.MIRROR, data.NORMALISE, data.SHRINK, data.SPLIT],
@@ -53,14 +60,40 @@ def find(kind: str, name: str, known: dict):
     return known[name]
 
 
+class Feedback:
+    """What became of an answer: a sentence that begins with a sign, beside a line in a colour."""
+
+    def __init__(self, name: str, verdict: Verdict):
+        self.sign, self.colour = LOOKS.get(verdict.kind, LOOKS["wrong"])
+        self.said = f"{name}: {verdict.message}"
+
+    def __repr__(self):
+        text = f"{self.sign} {self.said}"
+        return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False)  # JupyterLab breaks within words
+
+    def _repr_html_(self):
+        return (
+            f"<div role='status' style='border-left:4px solid {self.colour};padding:2px 8px;max-width:60em'>"
+            f"<b style='color:{self.colour}'>{self.sign}</b> {html.escape(self.said)}</div>"
+        )
+
+
 def check(name: str, answer) -> None:
-    """Run the answer to the exercise of this name on cases it has not seen, and print what became of it, with a hint.
+    """Run the answer to the exercise of this name on cases it has not seen, and show what became of it, with a hint.
+    One that is right is kept, and counts in `exercises_done()`.
 
     An answer that is still `...` is "not tried yet"; whatever it raises becomes a hint. Raises ParameterError only for
     a name that no exercise has.
     """
-    said = f"{name}: {judge(find('exercise', name, EXERCISES), answer).message}"
-    print(textwrap.fill(said, 110, break_long_words=False, break_on_hyphens=False))  # JupyterLab breaks within words
+    verdict = judge(find("exercise", name, EXERCISES), answer)
+    if verdict.kind == "right":
+        remember(name)
+    display(Feedback(name, verdict))
+
+
+def exercises_done() -> Progress:
+    """How many exercises of each chapter, and of the course, have been right once."""
+    return Progress({chapter: [exercise.name for exercise in exercises] for chapter, exercises in CHAPTERS.items()})
 
 
 def quiz(name: str) -> Quiz:

@@ -44,8 +44,8 @@ class Quiz(Live):
         return f"{name}: <span>{html.escape(self.verdict(option))}</span>"
 
     def verdict(self, option: str) -> str:
-        """'Right.' or 'No.', and why."""
-        word = "Right." if option == self.right else "No."
+        """'✓ Right.' or '✗ No.', and why."""
+        word = "✓ Right." if option == self.right else "✗ No."
         return f"{word} {self.options[option]}"
 
     def _repr_mimebundle_(self, include=None, exclude=None):
