@@ -222,7 +222,8 @@ def test_what_the_notebook_says_in_sentences_is_so_in_the_jsons():
     assert transfer.pretraining_gains()["low"][0] < 0 and "with three cars the interval holds 0" in TEXT
     (lead,) = transfer.leads().set_index("cars")["lead"].loc[[190]]
     assert round(lead / 0.005) == 1 and "about the half per cent" in TEXT
-    first, *others = (results.results_by_seed(f"protocol-{size}")[0]["val_miou_each_epoch"][0] for size in results.SIZES)
+    curves = [results.results_by_seed(f"protocol-{size}")[0]["val_miou_each_epoch"] for size in results.SIZES]
+    first, *others = (curve[0] for curve in curves)
     assert first > 0.93 and min(others) > 0.95 and "two of them by far" in TEXT
     dice = results.scores_by_seed("loss-dice-small") - results.scores_by_seed("loss-bce-small")
     assert (dice < 0).all() and "lower than [BCE]" in TEXT and "with each of the seeds" in TEXT

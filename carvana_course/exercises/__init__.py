@@ -48,7 +48,7 @@ CHAPTERS: dict[str, list[Exercise]] = {
     "06_deployment": [deployment.ALPHA, deployment.PREDICT_PADDED, deployment.RLE],
     "07_transfer": [transfer.MATCH_WEIGHTS, transfer.TWO_RATES, transfer.WHICH_TO_BELIEVE],
     "08_audit": [audit.IMPOSSIBLE_COUNTS, audit.SEEDS_NEEDED, audit.JUDGE_GAIN],
-    "09_labels": [labels.ADDED_REMOVED, labels.LEAST_SURE, labels.ENOUGH_LABELS],
+    "09_labels": [labels.LEAST_SURE, labels.ADDED_REMOVED, labels.WHICH_TO_TRUST, labels.ENOUGH_LABELS],
 }
 EXERCISES = {exercise.name: exercise for chapter in CHAPTERS.values() for exercise in chapter}
 
