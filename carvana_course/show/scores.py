@@ -65,7 +65,8 @@ def polar_by_view(table):
         pictures = table[table["car_id"] == car]
         name = car_name(place, car, len(colors))
         ax.plot(angle(pictures["view"]), pictures["iou"], "o", color=color, markersize=5, label=name or None)
-    ax.plot([*angle(means.index), 0.0], [*means, means.iloc[0]], "-", color=BLACK, linewidth=2, label="mean")
+    angles = angle(means.index)
+    ax.plot([*angles, angles[0]], [*means, means.iloc[0]], "-", color=BLACK, linewidth=2, label="mean")
     ax.set_xticks(angle(np.arange(1, 17)), [str(view) for view in range(1, 17)])
     low = np.floor(table["iou"].min() * 20) / 20
     ax.set_ylim(low, 1)
