@@ -211,26 +211,32 @@ def test_the_notebook_says_in_sentences_what_the_verdicts_say():
         assert verdict.startswith(words.lower()), f"{claim} {verdict}"
 
 
-def test_the_numbers_in_the_notebooks_sentences_are_those_of_the_jsons():
+def test_the_notebook_leaves_digits_to_its_cells():
+    document = {"0.9521", "0.97996"}
+    assert set(re.findall(r"\d[.]\d{3,}", TEXT)) - document == {"0.005", "0.002"}, "the gains that are simulated"
+
+
+def test_what_the_notebook_says_in_sentences_is_so_in_the_jsons():
     gains = transfer.pretraining_gains().set_index("cars").loc[190]
-    assert gains["low"] > 0.0075 and f"the lead is {gains['gain']:.3f}, about three times the claim" in TEXT
-    assert round(gains["gain"] / 0.005) == 3 and transfer.pretraining_gains()["low"][0] < 0
+    assert gains["low"] > 0.0075 and round(gains["gain"] / 0.005) == 3 and "about three times the claim" in TEXT
+    assert transfer.pretraining_gains()["low"][0] < 0 and "with three cars the interval holds 0" in TEXT
     (lead,) = transfer.leads().set_index("cars")["lead"].loc[[190]]
-    assert f"ahead by only {lead:.3f}" in TEXT
+    assert round(lead / 0.005) == 1 and "about the half per cent" in TEXT
     curves = [results.results_by_seed(f"protocol-{size}")[0]["val_miou_each_epoch"] for size in results.SIZES]
-    assert min(curve[0] for curve in curves) > 0.93 and f"with {curves[-1][0] - 0.93:.3f} to spare" in TEXT
+    first, *others = (curve[0] for curve in curves)
+    assert first > 0.93 and min(others) > 0.95 and "two of them by far" in TEXT
     dice = results.scores_by_seed("loss-dice-small") - results.scores_by_seed("loss-bce-small")
-    assert len(dice) == 5 and (dice < 0).all() and "lower than [BCE]" in TEXT and "each of five seeds" in TEXT
+    assert (dice < 0).all() and "lower than [BCE]" in TEXT and "with each of the seeds" in TEXT
     assert 0 < results.mean_interval(dice)[1] < 0.001 and "just holds 0" in TEXT
     largest = float(re.search(r"the largest is (\d[.]\d{4});", claims.on_real_photos()["verdict"][3])[1])
-    assert f"differ by {largest} at most" in TEXT and 10 * largest < DOCUMENT_GAP and "over ten times" in TEXT
-    averaged = results.results_by_seed("protocol-full")[0]["metrics"]["test_averagings"]
-    assert f"lies {averaged['per image'] - averaged['soft']:.2f} below the one [per image]" in TEXT
+    assert largest < 0.005 and "by a few thousandths at most" in TEXT
+    assert 10 * largest < DOCUMENT_GAP and "over ten times" in TEXT
+    averaged = dict(results.results_by_seed("protocol-full")[0]["metrics"]["test_averagings"])
+    assert averaged.pop("soft") < min(averaged.values()) - 0.03 and "far below the one [per image]" in TEXT
     rise = judges.even_view_scores("split-by-image-small") - judges.even_view_scores("protocol-small")
-    assert sorted(rise.round(3)) == [-0.004, -0.004, 0, 0.004, 0.004] and "With two seeds by 0.004" in TEXT
-    assert results.mean_interval(rise)[1] < 0.0055 and "about 0.005 at most" in TEXT
+    assert rise.min() < -0.002 and rise.max() > 0.002 and "With some seeds it rises a little" in TEXT
     winner, higher = (results.scores_by_seed(name)[0] for name in ("grid-small", "rate-small"))
-    assert f"1e-3 scores {higher:.4f} and the grid's winner {winner:.4f}" in TEXT
+    assert winner < higher and "1e-3 scores higher than the grid's winner" in TEXT
     trials = pd.DataFrame(results.results_by_seed("grid-small")[0]["grid"]).sort_values("val_miou")
     assert tuple(trials.iloc[0][["learning_rate", "loss"]]) == (1e-4, "bce_dice") and "came last" in TEXT
     assert trials.iloc[-1]["learning_rate"] == 5e-4 == trials["learning_rate"].max()
@@ -242,5 +248,5 @@ def test_what_the_notebook_says_of_its_simulation():
     nothing, little, more = np.array(rows, int).T
     assert set(nothing) <= {2, 3} and "in 2 or 3 studies of 100" in TEXT
     assert little[1] < 20 and "five seeds mostly miss it" in TEXT
-    assert 18 <= more[0] <= 22 and "in about one study of five" in TEXT
-    assert 85 <= more[2] <= 90 and "nearly nine times in ten" in TEXT
+    assert more[0] < 30 and "Seldom." in TEXT
+    assert more[2] > 70 and "With ten seeds it finds it mostly" in TEXT

@@ -1,7 +1,14 @@
+import re
+
+import cv2
+import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 
+from carvana_course.exercises.failures import CAUSES, failures
 from carvana_course.headless.scores import run_metrics, score_run
 from carvana_lib import evaluation
 from carvana_lib.checkpoints import make_model
@@ -106,3 +113,55 @@ def test_fewer_cars_are_counted_once_wherever_a_run_is_scored(data, params):
     _, numbers = score_run(model, data, few, history)
     assert numbers["n_train"] == 8 and numbers["images_seen"] == 24
     assert numbers["parameters"] == count_parameters(model)
+
+
+# What chapter 05 does in its own cells
+
+CELLS = {cell["id"]: cell for cell in nbformat.read(ROOT / "notebooks" / "05_evaluation.ipynb", 4).cells}
+
+
+def run_cells(*names, **namespace) -> dict:
+    """Execute the definitions of some cells, up to where they draw or print, and return what they define."""
+    for name in names:
+        source = re.split(r"^(?:plots|print|before =)", CELLS[name].source, flags=re.M)[0]
+        exec(source, namespace)
+    return namespace
+
+
+def test_the_chapter_finds_the_temperature_of_a_net_that_is_too_modest():
+    """Pixels whose share of car is that of their logit divided by 0.3."""
+    middle = (np.arange(evaluation.BINS) + 0.5) / evaluation.BINS
+    true = 1 / (1 + np.exp(-np.log(middle / (1 - middle)) / 0.3))
+    pixels = np.random.default_rng(0).integers(1000, 100_000, evaluation.BINS)
+    histograms = np.stack([pixels * (1 - true), pixels * true])[None]
+    found = run_cells(
+        "05-reliability", "05-ece", "05-temperature", np=np, pd=pd, middle=middle, val_histograms=histograms
+    )
+    assert found["temperature"] == pytest.approx(0.3, rel=1e-3)
+    before, after = (found["calibration_error"](found["reliability"](histograms[0], said)) for said in (middle, true))
+    assert before == pytest.approx(np.average(np.abs(middle - true), weights=pixels), abs=0.01) and before > 0.1
+    assert after == pytest.approx(0, abs=1e-9)
+
+
+def test_what_the_chapter_says_of_the_temperature_is_what_it_printed():
+    (table,) = CELLS["05-tempered"].outputs
+    rows = re.findall(r"^(?:before|after) +(.{6}) +(.{6}) +(.{6})$", table.data["text/plain"], re.M)
+    (error, soft, miou), (error_after, soft_after, miou_after) = [[float(number) for number in row] for row in rows]
+    said = CELLS["05-tempered-seen"].source
+    assert f"from {error:.3f} to below 0.005" in said and error_after < 0.005
+    assert f"from {soft:.3f} to {soft_after:.3f}" in said
+    assert miou == miou_after and "No mask has changed" in said
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_the_largest_patch_of_a_failure_is_of_the_kind_that_its_cause_makes(number):
+    """Wall and thin parts are missed, floor and gaps are false alarms; no other patch is nearly as large."""
+    photo, mask, said = failures()[number]
+    assert photo.shape == (128, 128, 3) and set(np.unique(said)) == {0, 1}
+    patches = []
+    for kind, wrong in (("missed", mask > said), ("false alarm", mask < said)):
+        _, _, sizes, _ = cv2.connectedComponentsWithStats(wrong.astype(np.uint8), connectivity=8)
+        patches += [(int(size), kind) for size in sizes[1:, cv2.CC_STAT_AREA]]
+    (largest, kind), (second, _) = sorted(patches, reverse=True)[:2]
+    assert kind == ("missed" if list(CAUSES.values())[number] in "WT" else "false alarm")
+    assert largest > 1.4 * second

@@ -250,8 +250,13 @@ def test_the_learning_curve_compares_equal_steps():
     few, some, many = (curve["after the sample"] - curve["from random weights, 3 times the steps"]).dropna()
     said = f"ahead by {few:.3f} at 3 cars and by {some:.3f} at 13, and behind by {-many:.3f} at 63"
     all_cars = f"in 1,900 steps give {scores_by_seed('onecycle-small')[0]:.4f} (`onecycle-small`"
-    for text in ("results/README.md", "notebooks/08_audit.ipynb"):
-        assert said in (ROOT / text).read_text("utf8") and all_cars in (ROOT / text).read_text("utf8")
+    page = (RESULTS / "README.md").read_text("utf8")
+    assert said in page and all_cars in page
+    audit = (ROOT / "notebooks" / "08_audit.ipynb").read_text("utf8")
+    assert few > 0.01 > max(some, -many) and "it is clearly ahead at 3 cars only" in audit
+    random = learning_curve().query("start == 'from random weights'").set_index("cars")["test_miou"]
+    assert scores_by_seed("onecycle-small")[0] > random.max() and "higher than any point of that line" in audit
+    assert random[50] - random[3] > 5 * (random[190] - random[50]) and "comes with the first 50 cars" in audit
 
 
 def test_the_page_names_what_is_not_trained_yet():

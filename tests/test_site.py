@@ -389,15 +389,16 @@ FIGURES = {  # a call, and what its text must say
     "plots.scatter([1, 2, 3, 4], [0.9, 0.8, 0.6, 0.7], 'doubt', 'IoU')": "doubt 1 to 4 and IoU 0.6 to 0.9; rank corr",
     "plots.heat_map(trials)": "bce at 0.0001 0.600, bce at 0.0003 0.800",
     "plots.learning_curves(history)": "Epochs 1 to 2: train loss from 0.5 to 0.4",
-    "plots.iou_histogram([0.5, 0.7], 0.6)": "the IoU of 2 images, 0.500 to 0.700, with mean 0.600",
-    "plots.polar_by_view(table)": "least 0.600 in view 4, most 0.900 in view 1",
+    "scores.iou_histogram(table)": "of 8 pictures, 0.600 to 0.900, with mean 0.750, coloured by car; the lowest car is",
+    "scores.polar_by_view(table)": "least 0.600 in view 4, most 0.900 in view 1",
+    "scores.drawn_means({'cars': table['iou']}, 0.75)": "95 % intervals, cars: 0.6000 to 0.9000.",
     "own[1].set(xlabel='pixels', ylabel='count') and own[0]": "Figure: count, pixels.",
     "pictures.picture_grid([black] * 3, [*'xyx'], legend={'car': plots.ORANGE})": "3 pictures: x, y; in colour: car.",
     "pictures.picture_grid([black] * 2, alt='Two black fields')": "Two black fields.",
 }
 SETUP = """
 import numpy as np, pandas as pd
-from carvana_course.show import figures, pictures, plots
+from carvana_course.show import figures, pictures, plots, scores
 from carvana_lib.model import UNet
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 table = pd.DataFrame({"view": [1, 2, 3, 4] * 2, "area": [0.1, 0.2, 0.3, 0.4] * 2, "iou": [0.9, 0.8, 0.7, 0.6] * 2,

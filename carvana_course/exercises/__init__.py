@@ -1,6 +1,7 @@
 """The checks behind the notebooks' exercises and quizzes: `check("iou", my_iou)`, `quiz("leak")`.
 
-One module for each notebook, two for 04, holds its exercises; `checks` runs an answer and finds the hint that fits.
+One module for each notebook, two for 04 and for 05, holds its exercises; `checks` runs an answer and finds the hint
+that fits.
 """
 
 import difflib
@@ -14,6 +15,7 @@ from carvana_course.exercises import (
     data,
     deployment,
     evaluation,
+    failures,
     labels,
     model,
     training,
@@ -43,11 +45,17 @@ CHAPTERS: dict[str, list[Exercise]] = {
     ],
     "03_tuning": [tuning.TRIALS_SECONDS, tuning.LEARNING_RATES, tuning.STEP_LR, tuning.BCE, tuning.DICE_LOSS],
     "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, validation.VALIDATE],
-    "05_evaluation": [evaluation.SHARE_ABOVE, evaluation.MICRO_IOU, evaluation.IOU, evaluation.BOOTSTRAP],
+    "05_evaluation": [
+        evaluation.IOU,
+        evaluation.SHARE_ABOVE,
+        failures.MAIN_CAUSE,
+        evaluation.MICRO_IOU,
+        evaluation.BOOTSTRAP,
+    ],
     "06_deployment": [deployment.ALPHA, deployment.PREDICT_PADDED, deployment.RLE],
     "07_transfer": [transfer.MATCH_WEIGHTS, transfer.TWO_RATES, transfer.WHICH_TO_BELIEVE],
     "08_audit": [audit.IMPOSSIBLE_COUNTS, audit.SEEDS_NEEDED, audit.JUDGE_GAIN],
-    "09_labels": [labels.ADDED_REMOVED, labels.LEAST_SURE, labels.ENOUGH_LABELS],
+    "09_labels": [labels.LEAST_SURE, labels.ADDED_REMOVED, labels.WHICH_TO_TRUST, labels.ENOUGH_LABELS],
 }
 EXERCISES = {exercise.name: exercise for chapter in CHAPTERS.values() for exercise in chapter}
 

@@ -1,8 +1,10 @@
-"""Exercises of notebook 09: what a correction changed, what to look at first, when to stop; with typical mistakes."""
+"""Exercises of notebook 09: what to look at first, what was corrected, what to trust, when to stop; with mistakes."""
 
 import numpy as np
+import pandas as pd
 
 from carvana_course.exercises.checks import Exercise
+from carvana_course.exercises.transfer import REPORT_LETTERS, believed, believing
 
 BEFORE = np.zeros((6, 8), np.uint8)
 BEFORE[1:4, 2:6] = 1
@@ -120,4 +122,41 @@ ENOUGH_LABELS = Exercise(
         "both sides": (lambda labels, scores, interval: labels[np.argmax(scores >= max(scores) - 2 * interval)],
             "The interval is what a lead must exceed; do not double it."),
     },
+)
+
+OFFERED_MASKS = pd.DataFrame(
+    [
+        ("A", "fifty predictions, accepted unseen; the net that drew them was run again and agrees with 99.8 % of "
+              "their pixels"),
+        ("B", "fifty predictions, all looked at by one person; 19 accepted and 31 corrected, as review.csv says"),
+        ("C", "fifty predictions, all looked at, says review.csv: one accepted every two seconds, none corrected"),
+        ("D", "forty masks drawn by hand by two people; one counts the windows as car, the other does not"),
+        ("E", "fifty predictions; those in doubt were corrected, and of the others twenty, drawn at random, were "
+              "looked at closely and needed nothing"),
+        ("F", "fifty masks drawn by hand with great care, twelve of them of cars that are in the test"),
+    ],
+    columns=["folder", "where its masks come from"],
+)
+
+WHICH_TO_TRUST = Exercise(
+    "which_to_trust", "BE",
+    observe=lambda answer: believed(answer()),
+    mistakes={
+        "A": (believing("A", "BE"), "A: the net agrees with itself, whatever it drew. Nobody has looked."),
+        "C": (believing("C", "BE"), "C: two seconds are too few to follow an outline, and fifty masks without a fault "
+            "are too good. That was clicking, not looking."),
+        "D": (believing("D", "BE"), "D: each of the two is right, but together they teach the net both. Write the rule "
+            "down first."),
+        "F": (believing("F", "BE"), "F: good masks, wrong cars. Once test cars have been trained on, the test no "
+            "longer asks about new ones."),
+        "not B": (believing("B", "BE"), "B: corrected predictions are no worse than drawn ones; somebody has looked at "
+            "each, and the trail says who."),
+        "not E": (believing("E", "BE"), "E: not every mask was looked at, but the doubtful ones were, and a random "
+            "sample of the others says what they are worth."),
+        "by hand": (lambda: "DF",
+            "Drawn by hand is not the same as right: ask which rule was followed, and which cars."),
+        "all": (lambda: "ABCDEF", "In some of them nobody looked, or two rules meet, or test cars take part."),
+        "none": (lambda: "", "Two of them can be trusted as they are: somebody has looked, and says so."),
+    },
+    parts=tuple(f"folder {letter}" for letter in REPORT_LETTERS),
 )

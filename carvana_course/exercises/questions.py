@@ -96,11 +96,11 @@ QUESTIONS = {
         right="they stay filled, and the net is surer of it",
     ),
     "pretraining": Quiz(
-        "With 190 cars, ImageNet lifts this encoder by 0.015. The course's small U-Net, from random weights and in as "
-        "many steps, ends 0.004 below the lifted one. What do you conclude?",
+        "With 190 cars, ImageNet lifts this encoder far above itself from random weights. The course's small U-Net, "
+        "from random weights and in as many steps, ends just below the lifted one. What do you conclude?",
         {
-            "pretraining is worth 0.015": "To this encoder, which learns slowly from random weights. Another net has "
-            "less to gain.",
+            "pretraining is worth the whole lift": "To this encoder, which learns slowly from random weights. Another "
+            "net has less to gain.",
             "pretraining is worth nothing": "With three cars the pretrained net is well ahead of both others, and with "
             "190 it is still ahead.",
             "two questions have two answers": "What ImageNet brings to an encoder is one, which net to take is the "

@@ -111,9 +111,9 @@ def believed(letters) -> tuple:
     return tuple(letter in {str(one).strip().upper() for one in letters} for letter in REPORT_LETTERS)
 
 
-def believing(letters: str):
+def believing(letters: str, right: str = "BF"):
     """A wrong answer that is right but for these reports."""
-    return lambda: "".join(letter for letter in REPORT_LETTERS if (letter in "BF") != (letter in letters))
+    return lambda: "".join(letter for letter in REPORT_LETTERS if (letter in right) != (letter in letters))
 
 
 WHICH_TO_BELIEVE = Exercise(

@@ -13,8 +13,9 @@ def intervals(names, means, lows, highs, xlabel: str):
     ax.errorbar(means, places, xerr=reaches, fmt="o", color=BLUE, capsize=4, markersize=7)
     ax.set(yticks=places, yticklabels=list(names), xlabel=xlabel, ylim=(len(names) - 0.5, -0.5))
     rows = []
+    with_intervals = "" if np.isnan(lows).all() else " with 95 % intervals"
     for name, mean, low, high in zip(names, means, lows, highs, strict=True):
         known = "" if np.isnan(low) else f" ({low:.4f} to {high:.4f})"
         rows.append(f"{name} {mean:.4f}{known}")
-    fig.alt = f"Dots of {xlabel} with 95 % intervals: {', '.join(rows)}."
+    fig.alt = f"Dots of {xlabel}{with_intervals}: {', '.join(rows)}."
     return fig

@@ -203,35 +203,6 @@ def learning_curves(history):
     return fig
 
 
-def iou_histogram(ious, mean: float):
-    """Distribution of the IoU over images (0 to 1), with its mean."""
-    fig, ax = new_figure()
-    ax.hist(ious, bins=30, color=SKY, edgecolor="white")
-    ax.axvline(mean, color=RED, linestyle="--", label=f"mean {mean:.3f}")
-    ax.set(xlabel="IoU of one image", ylabel="images")
-    legend_above(ax)
-    fig.alt = f"Histogram of the IoU of {len(ious)} images, {min(ious):.3f} to {max(ious):.3f}, with mean {mean:.3f}."
-    return fig
-
-
-def polar_by_view(table):
-    """Mean of the column `iou` over the 16 views of the turntable; view 1 at the top, clockwise."""
-    means = table.groupby("view")["iou"].mean()
-    angles = (np.asarray(means.index) - 1) * 2 * np.pi / 16
-    fig, ax = new_figure(width=5, height=4.6, subplot_kw={"projection": "polar"})
-    ax.set(theta_zero_location="N", theta_direction=-1, rlabel_position=101, title="mean IoU by view")
-    ax.plot([*angles, angles[0]], [*means, means.iloc[0]], "o-", color=BLUE)
-    ax.set_xticks(np.arange(16) * 2 * np.pi / 16, [str(v) for v in range(1, 17)])
-    ax.set_ylim(np.floor(means.min() * 20 - 1) / 20, 1)
-    ax.tick_params(axis="y", labelsize=12)
-    ax.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
-    ax.set_axisbelow(False)  # so that the line passes beneath the numbers, which stand on white
-    for label in ax.get_yticklabels():
-        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0})
-    fig.alt = f"Mean IoU by view, drawn around the turntable: {describe_extremes(means)}."
-    return fig
-
-
 def watch(history) -> None:
     """Report the newest epoch: one line headless, and in JupyterLab curves that grow as the training goes on."""
     lines = "\n".join(
