@@ -1,0 +1,37 @@
+"""The pictures of losses in chapter 03: what each pixel costs, and curves with the size of Carvana's cars."""
+
+from carvana_course.show.figures import new_figure
+from carvana_course.show.pictures import TITLE_SIZE, as_jpeg
+from carvana_course.show.plots import curves
+
+CARVANA_AREAS = (0.09, 0.41)  # the share of a photo that is car, least and most
+
+
+def pixel_maps(maps: dict):
+    """{title: array or tensor (H, W)} side by side, each with a scale of its own; a JPEG."""
+    fig, axes = new_figure(len(maps), width=4.6 * len(maps), height=3.6, squeeze=False)
+    parts = []
+    for ax, (title, values) in zip(axes.flat, maps.items(), strict=True):
+        fig.colorbar(ax.imshow(values, cmap="cividis"), ax=ax)
+        ax.set_title(title, fontsize=TITLE_SIZE)
+        ax.axis("off")
+        parts.append(f"{title}, from {values.min():.2f} to {values.max():.2f}")
+    fig.alt = f"Maps in colour, a value per pixel: {'; '.join(parts)}."
+    return as_jpeg(fig)
+
+
+def loss_curves(lines: dict, xlabel: str, ylabel: str, title: str, carvana: bool = False, log_y: bool = False):
+    """`curves` under a title that says under which condition they were computed.
+
+    carvana: shade where Carvana's cars are; the x axis is then the share of the picture that is car.
+    """
+    fig = curves(lines, xlabel, ylabel, log_y=log_y)
+    (ax,) = fig.axes
+    ax.set_title(title)
+    if carvana:
+        least, most = CARVANA_AREAS
+        ax.axvspan(least, most, color="0.88", zorder=0, label=f"Carvana: {least:.0%} to {most:.0%}")
+        fig.alt = f"{fig.alt[:-1]}; shaded from {least} to {most}, where Carvana's cars are."
+    ax.legend()
+    fig.alt = f"{title}: {fig.alt}"
+    return fig
