@@ -1,10 +1,29 @@
 """The pictures of losses in chapter 03: what each pixel costs, and curves with the size of Carvana's cars."""
 
+import cv2
+import numpy as np
+
 from carvana_course.show.figures import new_figure
 from carvana_course.show.pictures import TITLE_SIZE, as_jpeg
 from carvana_course.show.plots import curves
 
 CARVANA_AREAS = (0.09, 0.41)  # the share of a photo that is car, least and most
+MEDIAN_AREA = 0.21
+
+
+def typical_car(masks: np.ndarray) -> int:
+    """Masks (N, H, W) in which 1 is car -> the row of the one whose car is closest to Carvana's median in size."""
+    areas = (masks == 1).mean((1, 2))
+    return int(np.abs(areas - MEDIAN_AREA).argmin())
+
+
+def move_and_blur(mask: np.ndarray) -> np.ndarray:
+    """A mask (H, W) bool -> probabilities (H, W) float32 from 0.02 to 0.98: the mask, moved down and right and blurred,
+    as if a net had guessed it.
+    """
+    by = max(1, len(mask) // 24)
+    moved = np.roll(mask, (by, by), axis=(0, 1)).astype(np.float32)
+    return 0.02 + 0.96 * cv2.GaussianBlur(moved, (0, 0), 2 * by)
 
 
 def pixel_maps(maps: dict):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from carvana_course.show.figures import BLACK, BLUE, ORANGE, RED, SKY, describe_range, legend_above, new_figure
+from carvana_course.show.figures import BLACK, BLUE, ORANGE, RED, SKY, describe_range, new_figure
 from carvana_course.show.pictures import as_jpeg
 
 NEIGHBOURS = 9  # steps that are averaged
@@ -32,17 +32,19 @@ def draw_range_test(curve: pd.DataFrame, marks=(1e-4, 5e-4, 1e-3)):
     smooth, steepest, breaks = read_range_test(curve)
     rates = curve["learning_rate"]
     fig, ax = new_figure(height=4.2)
-    ax.axvspan(breaks, rates.iloc[-1] * 1.3, color="0.88", zorder=0, label="broken")
+    ax.axvspan(breaks, rates.iloc[-1] * 1.3, color="0.88", zorder=0, label=f"broken from {breaks:.0e}")
     ax.plot(rates, curve["loss"], color=SKY, linewidth=1.5, label="one step")
     ax.plot(rates, smooth, color=BLUE, linewidth=2.5, label="mean of nine")
-    ax.plot(steepest, np.interp(steepest, rates, smooth), "v", color=RED, markersize=11, label="steepest")
+    ax.plot(
+        steepest, np.interp(steepest, rates, smooth), "v", color=RED, markersize=11, label=f"steepest at {steepest:.0e}"
+    )
     for rate in marks:
         ax.axvline(rate, color=BLACK, linestyle=":", linewidth=1.5)
         name = f"{rate:.0e} ".replace("e-0", "e-")
         ax.text(rate, 0.03, name, transform=ax.get_xaxis_transform(), ha="right", va="bottom", rotation=90)
     top = 1.15 * max(smooth.max(), curve["loss"][rates <= breaks].max())
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, top), xlim=(rates.iloc[0], rates.iloc[-1]))
-    legend_above(ax)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     fig.alt = (
         f"Loss over learning rate from {rates.iloc[0]:.0e} to {rates.iloc[-1]:.0e}: the mean of nine steps "
         f"{describe_range(smooth, rates)}; steepest at {steepest:.1e}, broken from {breaks:.1e}; marks at "
