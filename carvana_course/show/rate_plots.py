@@ -40,8 +40,9 @@ def draw_range_test(curve: pd.DataFrame, marks=(1e-4, 5e-4, 1e-3)):
     )
     for rate in marks:
         ax.axvline(rate, color=BLACK, linestyle=":", linewidth=1.5)
-        name = f"{rate:.0e} ".replace("e-0", "e-")
-        ax.text(rate, 0.03, name, transform=ax.get_xaxis_transform(), ha="right", va="bottom", rotation=90)
+        name = f"{rate:.0e}".replace("e-0", "e-")
+        beside = {"xytext": (-3, 4), "textcoords": "offset points", "ha": "right", "va": "bottom", "rotation": 90}
+        ax.annotate(name, (rate, 0), xycoords=ax.get_xaxis_transform(), **beside)
     top = 1.15 * max(smooth.max(), curve["loss"][rates <= breaks].max())
     ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, top), xlim=(rates.iloc[0], rates.iloc[-1]))
     ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
