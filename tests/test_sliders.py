@@ -103,15 +103,16 @@ def test_the_pulls_of_chapter_03_are_those_it_prints():
     few, half = (re.findall(r"\d+[.]\d+(?= for)", pulls[loss]) for loss in ("bce", "dice"))
     seen = CELLS["03-pulls-seen"].source
     assert few == ["0.016", "0.26"] and "0.016 times as hard" in seen
-    assert float(half[0]) == pytest.approx(1, abs=0.05) and "about as hard as all of them" in seen
+    assert float(half[0]) == pytest.approx(1, abs=0.05) and "about as hard as all of it" in seen
     assert f"{float(few[1]):.2f} and {float(half[1]):.1f}" in seen
 
 
 def test_what_chapter_03_says_of_real_photographs_is_what_was_measured():
     seen = CELLS["03-photos-seen"].source
-    trials = pd.DataFrame(results.results_by_seed("grid-small")[0]["grid"]).pivot(
-        index="loss", columns="learning_rate", values="val_miou"
-    )
+    record = results.results_by_seed("grid-small")[0]
+    searched = f"{record['params']['tuning_subset']} of Carvana's {record['metrics']['n_train']} training photos"
+    assert searched in CELLS["03-photos-text"].source
+    trials = pd.DataFrame(record["grid"]).pivot(index="loss", columns="learning_rate", values="val_miou")
     assert (trials.diff(axis=1).dropna(axis=1) > 0).all(axis=None) and "With either loss" in seen.replace(
         "with", "With"
     )
