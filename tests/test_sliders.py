@@ -71,6 +71,9 @@ def test_a_range_test_is_read_up_to_where_it_breaks():
     assert rate_plots.read_range_test(late_luck)[1:] == (steepest, breaks)
     falling = pd.DataFrame({"learning_rate": np.geomspace(1e-6, 1, 61), "loss": np.linspace(0.7, 0.2, 61)})
     assert rate_plots.read_range_test(falling)[2] == 1.0, "it never breaks"
+    ends_in_nan = pd.concat([falling, pd.DataFrame({"learning_rate": [2.0], "loss": [np.nan]})], ignore_index=True)
+    assert rate_plots.read_range_test(ends_in_nan)[1:] == rate_plots.read_range_test(falling)[1:]
+    assert "nan" not in rate_plots.draw_range_test(ends_in_nan).alt
 
 
 def test_forty_steps_arrive_below_the_border_and_leave_above_it():
@@ -83,7 +86,7 @@ def test_forty_steps_arrive_below_the_border_and_leave_above_it():
 
 def test_the_pictures_say_where_carvanas_cars_are():
     fig = loss_plots.loss_curves({"a": ([0.0, 1.0], [1.0, 2.0])}, "share", "loss", "A net", carvana=True)
-    assert fig.axes[0].get_title() == "A net" and "Carvana: 9% to 41%" in fig.axes[0].get_legend_handles_labels()[1]
+    assert fig.axes[0].get_title() == "A net" and "Carvana: 9 % to 41 %" in fig.axes[0].get_legend_handles_labels()[1]
     assert fig.alt.startswith("A net: loss over share") and fig.alt.endswith(
         "from 0.09 to 0.41, where Carvana's cars are."
     )

@@ -49,7 +49,7 @@ def loss_curves(lines: dict, xlabel: str, ylabel: str, title: str, carvana: bool
     ax.set_title(title)
     if carvana:
         least, most = CARVANA_AREAS
-        ax.axvspan(least, most, color="0.88", zorder=0, label=f"Carvana: {least:.0%} to {most:.0%}")
+        ax.axvspan(least, most, color="0.88", zorder=0, label=f"Carvana: {100 * least:.0f} % to {100 * most:.0f} %")
         fig.alt = f"{fig.alt[:-1]}; shaded from {least} to {most}, where Carvana's cars are."
     ax.legend()
     fig.alt = f"{title}: {fig.alt}"

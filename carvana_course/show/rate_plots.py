@@ -15,9 +15,11 @@ START = (-7.0, 1.6)
 def read_range_test(curve: pd.DataFrame) -> tuple[pd.Series, float, float]:
     """What a range test says: (smoothed loss, rate of the steepest descent, rate at which it breaks).
 
-    curve: learning_rate and loss, as `range_test` gives them. The smoothed loss is the mean of nine neighbouring steps.
-    It breaks where that has risen by a tenth above its lowest so far, or, where it never does, at the curve's end.
+    curve: learning_rate and loss, as `range_test` gives them. The smoothed loss is the mean of nine neighbouring steps,
+    of those whose loss is a number. It breaks where that has risen by a tenth above its lowest so far, or, where it
+    never does, at the curve's end.
     """
+    curve = curve[np.isfinite(curve["loss"])]
     smooth = curve["loss"].rolling(NEIGHBOURS, center=True, min_periods=1).mean()
     risen = (smooth > RISE * smooth.cummin()).to_numpy()
     end = int(risen.argmax()) if risen.any() else len(curve) - 1
@@ -30,6 +32,7 @@ def read_range_test(curve: pd.DataFrame) -> tuple[pd.Series, float, float]:
 def draw_range_test(curve: pd.DataFrame, marks=(1e-4, 5e-4, 1e-3)):
     """Loss over learning rate, with marks at some rates, at the steepest descent, and grey from where it breaks."""
     smooth, steepest, breaks = read_range_test(curve)
+    curve = curve.loc[smooth.index]
     rates = curve["learning_rate"]
     fig, ax = new_figure(height=4.2)
     ax.axvspan(breaks, rates.iloc[-1] * 1.3, color="0.88", zorder=0, label=f"broken from {breaks:.0e}")
