@@ -9,7 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from PIL import Image
 
-from carvana_course.show import figures, pictures, plots, scores
+from carvana_course.exercises.tuning import RANGE_TESTS
+from carvana_course.show import figures, loss_plots, pictures, plots, rate_plots, scores
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 from carvana_lib.model import UNet
 
@@ -70,6 +71,15 @@ FIGURES = {
     ),
     "curves_many": lambda: plots.curves({f"line {i}": (SHARE, SHARE**i) for i in range(14)}, "threshold", "mIoU"),
     "curves_log": lambda: plots.curves({"a": ([1, 5, 20], [0.5, 0.8, 0.9])}, "cars", "mIoU", log_x=True, marker="o"),
+    "loss_curves": lambda: loss_plots.loss_curves(
+        {"bce": (SHARE, SHARE), "dice": (SHARE, 1 - SHARE)},
+        "share that is car",
+        "loss",
+        "An undecided net",
+        carvana=True,
+    ),
+    "draw_range_test": lambda: rate_plots.draw_range_test(RANGE_TESTS["A"]),
+    "draw_range_tests": lambda: rate_plots.draw_range_tests(RANGE_TESTS),
     "scatter": lambda: plots.scatter(SHARE, SHARE**2, "unsure pixels for each called car", "IoU of the prediction"),
     "heat_map": lambda: plots.heat_map(TRIALS),
     "learning_curves_1": lambda: plots.learning_curves(history(1)),

@@ -9,6 +9,7 @@ import yaml
 from conftest import SCREENSHOTS
 
 from carvana_course.headless import batches, report
+from carvana_course.headless.pages import cells_exporter
 from carvana_course.headless.scores import score_run
 from carvana_course.show.glossary import GLOSSARY, read_glossary
 from carvana_lib.data import open_data
@@ -125,6 +126,13 @@ def test_it_prints_its_summary_and_what_is_unfolded(run, chromium, tmp_path):
     pages = [len(re.findall(rb"/Type /Page\b", content)) for content in (folded, unfolded)]
     assert pages[0] <= 3 < pages[1]
     page.close()
+
+
+def test_formulas_need_no_script():
+    """A browser draws MathML by itself; a dollar in code is a dollar."""
+    page = cells_exporter().markdown2html({"cell": {}}, "$$a = \\frac{b}{2}$$\n\nwith $b$ and `$HOME`, `$PWD`")
+    assert page.count("<math ") == 2 and "<mfrac>" in page and "\\frac" not in page
+    assert "<code>$HOME</code>, <code>$PWD</code>" in page
 
 
 def test_without_scores_or_pictures_it_says_what_is_missing(params, data):

@@ -43,7 +43,13 @@ CHAPTERS: dict[str, list[Exercise]] = {
         model.DOUBLE_CONV_PARAMETERS,
         model.RECEPTIVE_FIELD,
     ],
-    "03_tuning": [tuning.TRIALS_SECONDS, tuning.LEARNING_RATES, tuning.STEP_LR, tuning.BCE, tuning.DICE_LOSS],
+    "03_tuning": [
+        tuning.BCE,
+        tuning.DICE_LOSS,
+        tuning.LEARNING_RATES,
+        tuning.READ_RANGE_TESTS,
+        tuning.STEP_LR,
+    ],
     "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, validation.VALIDATE],
     "05_evaluation": [
         evaluation.IOU,

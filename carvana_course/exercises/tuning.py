@@ -1,25 +1,13 @@
-"""Exercises of notebook 03: learning rates and losses, with the mistakes that are typical of each."""
+"""Exercises of notebook 03: losses, learning rates, range tests to judge; with the mistakes typical of each."""
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from carvana_course.exercises.checks import Exercise
 from carvana_lib import losses
 from carvana_lib.training import STEP_EPOCHS, STEP_GAMMA
-
-EPOCH = 306 * 1000 / 3552  # seconds for 1000 pictures
-
-TRIALS_SECONDS = Exercise(
-    "trials_seconds", 6 * EPOCH, tolerance=5e-3,
-    mistakes={
-        "three": (lambda: 3 * EPOCH, "Three learning rates and two losses are six trials, not three."),
-        "one": (lambda: EPOCH, "That is one trial; there are six."),
-        "all pictures": (lambda: 6 * 306, "A trial sees 1000 of the 3552 pictures and takes that much less time."),
-        "five epochs": (lambda: 30 * EPOCH, "A trial is one epoch long, not five."),
-        "minutes": (lambda: EPOCH / 10, "Those are minutes; the question asks for seconds."),
-    },
-)
 
 LEARNING_RATES = Exercise(
     "learning_rates", np.geomspace,
@@ -38,6 +26,58 @@ LEARNING_RATES = Exercise(
         "one too many": (lambda low, high, n: np.geomspace(low, high, n + 1), "That is one value too many."),
         "downwards": (lambda low, high, n: np.geomspace(high, low, n), "In a range test the learning rate rises."),
     },
+)
+
+TESTED = np.geomspace(1e-6, 1, 61)  # the learning rates of the range tests below
+
+
+def range_test_curve(seed: int, falls: float, breaks: float, depth: float = 0.4, noise: float = 0.012) -> pd.DataFrame:
+    """A made-up range test (learning_rate, loss): it falls by `depth` around one rate and rises from another on."""
+    place = np.log10(TESTED)
+    fallen = depth / (1 + np.exp(-3 * (place - np.log10(falls))))
+    risen = 0.6 * np.clip(place - np.log10(breaks), 0, None)
+    loss = 0.7 - fallen + risen + np.random.default_rng(seed).normal(0, noise, len(TESTED))
+    return pd.DataFrame({"learning_rate": TESTED, "loss": loss})
+
+
+RANGE_TESTS = {
+    "A": range_test_curve(0, falls=8e-4, breaks=2e-2),
+    "B": range_test_curve(1, falls=8e-6, breaks=2e-4),
+    "C": range_test_curve(2, falls=1e-3, breaks=1e-1, noise=0.05),
+    "D": range_test_curve(3, falls=8e-2, breaks=1),
+    "E": range_test_curve(4, falls=1e-3, breaks=1, depth=0),
+    "F": range_test_curve(5, falls=1e-4, breaks=1.3e-3),
+}
+
+
+def chosen(letters) -> tuple:
+    """Of each range test whether it was chosen, from letters in a text or a list."""
+    named = {str(one).strip().upper() for one in letters}
+    return tuple(letter in named for letter in RANGE_TESTS)
+
+
+def but_for(letters: str):
+    """A wrong answer that is right but for these tests."""
+    return lambda: "".join(letter for letter in RANGE_TESTS if (letter in "AC") != (letter in letters))
+
+
+READ_RANGE_TESTS = Exercise(
+    "read_range_tests", "AC",
+    observe=lambda answer: chosen(answer()),
+    mistakes={
+        "B": (but_for("B"), "B: at 1e-3 this one broke long ago. The same code, and a different net or batch size, may "
+            "need a hundredth of the rate."),
+        "D": (but_for("D"), "D: at 1e-3 the loss has not begun to fall. Training would be safe, and take for ever."),
+        "E": (but_for("E"), "E: it never falls, at any rate. No rate mends that: something is wired wrongly."),
+        "F": (but_for("F"), "F: at 1e-3 the loss is lowest, just before it breaks. A training run has thousands of "
+            "steps in which to fail; take a fifth or a tenth of that rate."),
+        "not A": (but_for("A"), "A: 1e-3 is where the loss falls fastest, and far from where it breaks."),
+        "not C": (but_for("C"), "C: single steps jump, as those of small batches do. Look at their mean: it falls."),
+        "lowest": (lambda: "F", "The lowest point is not the goal. Look for the slope that leads down to it."),
+        "all": (lambda: "ABCDEF", "The six differ in where they learn. Does the loss fall at the mark?"),
+        "none": (lambda: "", "In two of them the loss falls steadily at the mark, and breaks much later."),
+    },
+    parts=tuple(f"range test {letter}" for letter in RANGE_TESTS),
 )
 
 STEP_LR = Exercise(

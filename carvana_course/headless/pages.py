@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from bs4 import BeautifulSoup
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, pass_context
+from latex2mathml import converter
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from carvana_course.show.figures import DescribedFigure
 from carvana_course.show.glossary import GLOSSARY, glossary_text, link_terms, read_glossary
@@ -38,9 +40,31 @@ def fill_page(name: str, **values) -> str:
     return environment.get_template(name).render(style=style, **values)
 
 
-def cells_exporter() -> HTMLExporter:
+class FormulaRenderer(IPythonRenderer):
+    """Markdown whose formulas become MathML, which a browser draws by itself: without a script or the network."""
+
+    def block_math(self, body: str) -> str:
+        """$$...$$, on lines of its own."""
+        return converter.convert(body, display="block")
+
+    def inline_math(self, body: str) -> str:
+        """$...$, in a sentence."""
+        return converter.convert(body)
+
+
+class CellsExporter(HTMLExporter):
+    """HTML of a notebook's cells alone, with their formulas drawn."""
+
+    @pass_context
+    def markdown2html(self, context, source: str) -> str:
+        """As HTMLExporter has it, for notebooks without attached files."""
+        renderer = FormulaRenderer(escape=False, anchor_link_text=self.anchor_link_text)
+        return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def cells_exporter() -> CellsExporter:
     """What turns a notebook's cells into HTML, without the page around them."""
-    return HTMLExporter(
+    return CellsExporter(
         template_file=str(DESIGN / "cells.html.j2"), exclude_input_prompt=True, exclude_output_prompt=True
     )
 
