@@ -1,15 +1,17 @@
 """Figures look the same on light and dark pages, and every word in them can be read: its contrast, size and place."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import SCREENSHOTS
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.text import Text
 from PIL import Image
 
-from carvana_course.show import figures, pictures, plots
+from carvana_course.show import figures, pictures, plots, thumbnails
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 from carvana_lib.model import UNet
 
@@ -23,6 +25,11 @@ TABLE = pd.DataFrame(
         "car_id": np.repeat([*"abcdefgh"], 16),
         "split": np.repeat(["train", "train", "train", "train", "train", "val", "test", "test"], 16),
     }
+)
+CARS = SimpleNamespace(
+    table=TABLE.assign(width=480, height=320),
+    images=np.full((len(TABLE), 32, 32, 3), 120, np.uint8),
+    rows=lambda part: np.flatnonzero(TABLE["split"] == part),
 )
 TRIALS = pd.DataFrame(
     {
@@ -59,7 +66,7 @@ def grid():
 
 FIGURES = {
     "area_by_view": lambda: plots.area_by_view(TABLE),
-    "split_bars": lambda: plots.split_bars(TABLE),
+    "split_sheet": lambda: thumbnails.split_sheet(CARS),
     "unet_diagram": lambda: plots.unet_diagram(trace_shapes(UNet(16), 128)),
     "receptive_fields": lambda: plots.receptive_fields(np.full((128, 128, 3), 90, np.uint8), receptive_field(UNet(4))),
     "bars": lambda: plots.bars(["encoder 1", "bottleneck"], [0.02, 4.7], "parameters, millions", "{:.2f}"),
@@ -144,6 +151,33 @@ def test_a_figure_has_its_own_white_paper(name, tmp_path):
     saved = np.asarray(Image.open(tmp_path / "figure.png").convert("RGBA"))
     for picture in (draw(fig), saved):
         assert (picture[..., 3] == 255).all() and (picture[0, 0, :3] == 255).all()
+
+
+def test_the_sheet_of_a_split_frames_each_part_and_counts_its_cars():
+    fig = thumbnails.split_sheet(CARS)
+    titles = [ax.get_title(loc="left") for ax in fig.axes]
+    assert titles == ["train: 5 cars, 80 pictures", "val: 1 cars, 16 pictures", "test: 2 cars, 32 pictures"]
+    assert [ax.spines["left"].get_edgecolor() for ax in fig.axes] == [
+        to_rgba(color) for color in thumbnails.SPLIT_COLORS.values()
+    ]
+    shares = [np.mean(ax.images[0].get_array() == 120) for ax in fig.axes]
+    assert shares[0] > 0.5 > shares[2] > shares[1] > 0.1, "a thumbnail for each car"
+    many = SimpleNamespace(table=CARS.table.assign(car_id=range(128)), images=CARS.images, rows=CARS.rows)
+    assert thumbnails.split_sheet(many).axes[0].get_title(loc="left") == "train: 80 cars, 80 pictures"
+
+
+def test_an_outline_is_seen_on_every_colour_and_leaves_the_rest():
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:15, 8:22] = 1
+    for color in ("RED", "ORANGE", "YELLOW", "BLACK", "BLUE"):
+        photo = np.full((20, 30, 3), 255 * np.array(to_rgb(getattr(figures, color))), np.uint8)
+        drawn = pictures.outline(photo, mask)
+        assert (
+            drawn.shape == (320, 480, 3) and (drawn[160, 240] == photo[0, 0]).all() and (drawn[0] == photo[0, 0]).all()
+        )
+        line = np.unique(drawn[160].reshape(-1, 3), axis=0) / 255
+        assert max(figures.contrast(one, photo[0, 0] / 255) for one in line) >= 3, color
+    assert pictures.outline(np.zeros((700, 900, 3), np.uint8), np.zeros((700, 900))).shape == (700, 900, 3)
 
 
 def test_a_grid_that_is_not_finished_has_empty_cells():

@@ -1,6 +1,6 @@
 """The checks behind the notebooks' exercises and quizzes: `check("iou", my_iou)`, `quiz("leak")`.
 
-One module for each notebook, two for 04, holds its exercises; `checks` runs an answer and finds the hint that fits.
+One module for each notebook, two for 01 and 04, holds its exercises; `checks` runs an answer and finds its hint.
 """
 
 import difflib
@@ -12,6 +12,7 @@ from carvana_course.exercises import (
     deployment,
     evaluation,
     labels,
+    leaks,
     model,
     training,
     transfer,
@@ -26,7 +27,7 @@ from carvana_lib import ParameterError
 __all__ = ["CHAPTERS", "EXERCISES", "QUESTIONS", "check", "quiz"]
 
 CHAPTERS: dict[str, list[Exercise]] = {
-    "01_data": [data.LARGEST_CAR, data.MIRROR, data.NORMALISE, data.SHRINK, data.SPLIT],
+    "01_data": [data.LARGEST_CAR, leaks.FIND_LEAKS, data.SPLIT, data.SHRINK, data.MIRROR, data.NORMALISE],
     "02_model": [
         model.PARAMETERS_8,
         model.PADDED_SIDE,
@@ -37,7 +38,7 @@ CHAPTERS: dict[str, list[Exercise]] = {
     "03_tuning": [tuning.TRIALS_SECONDS, tuning.LEARNING_RATES, tuning.STEP_LR, tuning.BCE, tuning.DICE_LOSS],
     "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, validation.VALIDATE],
     "05_evaluation": [evaluation.SHARE_ABOVE, evaluation.MICRO_IOU, evaluation.IOU, evaluation.BOOTSTRAP],
-    "06_deployment": [deployment.ALPHA, deployment.PREDICT_PADDED, deployment.RLE],
+    "06_deployment": [deployment.PREDICT_PADDED, deployment.ALPHA, deployment.RLE, deployment.WHICH_TO_SHIP],
     "07_transfer": [transfer.MATCH_WEIGHTS, transfer.TWO_RATES, transfer.WHICH_TO_BELIEVE],
     "08_audit": [audit.IMPOSSIBLE_COUNTS, audit.SEEDS_NEEDED, audit.JUDGE_GAIN],
     "09_labels": [labels.ADDED_REMOVED, labels.LEAST_SURE, labels.ENOUGH_LABELS],
