@@ -53,20 +53,25 @@ def history(epochs: int) -> pd.DataFrame:
     )
 
 
-def grid():
-    """The figure behind a grid of pictures, before it becomes a JPEG."""
-    photo = np.full((80, 120, 3), 90, np.uint8)
-    titles = ["original", "from $5 to $6", "0a1b2c3d4e5f_07: IoU 0.912, the worst", "view 04"]
+def behind(module, draw_it):
+    """The figure behind a picture that a function of this module returns, before it becomes a JPEG."""
     made = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "as_jpeg", made.append)
-        pictures.picture_grid([photo] * 8, titles * 2, legend=pictures.ERROR_COLORS)
+        patch.setattr(module, "as_jpeg", made.append)
+        draw_it()
     return made[0]
+
+
+def grid():
+    """A grid of pictures with titles of several lengths."""
+    photo = np.full((80, 120, 3), 90, np.uint8)
+    titles = ["original", "from $5 to $6", "0a1b2c3d4e5f_07: IoU 0.912, the worst", "view 04"]
+    pictures.picture_grid([photo] * 8, titles * 2, legend=pictures.ERROR_COLORS)
 
 
 FIGURES = {
     "area_by_view": lambda: plots.area_by_view(TABLE),
-    "split_sheet": lambda: thumbnails.split_sheet(CARS),
+    "split_sheet": lambda: behind(thumbnails, lambda: thumbnails.split_sheet(CARS)),
     "unet_diagram": lambda: plots.unet_diagram(trace_shapes(UNet(16), 128)),
     "receptive_fields": lambda: plots.receptive_fields(np.full((128, 128, 3), 90, np.uint8), receptive_field(UNet(4))),
     "bars": lambda: plots.bars(["encoder 1", "bottleneck"], [0.02, 4.7], "parameters, millions", "{:.2f}"),
@@ -84,7 +89,7 @@ FIGURES = {
     "learning_curves_40": lambda: plots.learning_curves(history(40)),
     "iou_histogram": lambda: plots.iou_histogram(TABLE["iou"], TABLE["iou"].mean()),
     "polar_by_view": lambda: plots.polar_by_view(TABLE),
-    "picture_grid": grid,
+    "picture_grid": lambda: behind(pictures, grid),
 }
 
 
@@ -154,7 +159,7 @@ def test_a_figure_has_its_own_white_paper(name, tmp_path):
 
 
 def test_the_sheet_of_a_split_frames_each_part_and_counts_its_cars():
-    fig = thumbnails.split_sheet(CARS)
+    fig = FIGURES["split_sheet"]()
     titles = [ax.get_title(loc="left") for ax in fig.axes]
     assert titles == ["train: 5 cars, 80 pictures", "val: 1 cars, 16 pictures", "test: 2 cars, 32 pictures"]
     assert [ax.spines["left"].get_edgecolor() for ax in fig.axes] == [
@@ -163,7 +168,8 @@ def test_the_sheet_of_a_split_frames_each_part_and_counts_its_cars():
     shares = [np.mean(ax.images[0].get_array() == 120) for ax in fig.axes]
     assert shares[0] > 0.5 > shares[2] > shares[1] > 0.1, "a thumbnail for each car"
     many = SimpleNamespace(table=CARS.table.assign(car_id=range(128)), images=CARS.images, rows=CARS.rows)
-    assert thumbnails.split_sheet(many).axes[0].get_title(loc="left") == "train: 80 cars, 80 pictures"
+    fig = behind(thumbnails, lambda: thumbnails.split_sheet(many))
+    assert fig.axes[0].get_title(loc="left") == "train: 80 cars, 80 pictures"
 
 
 def test_an_outline_is_seen_on_every_colour_and_leaves_the_rest():
@@ -178,6 +184,7 @@ def test_an_outline_is_seen_on_every_colour_and_leaves_the_rest():
         line = np.unique(drawn[160].reshape(-1, 3), axis=0) / 255
         assert max(figures.contrast(one, photo[0, 0] / 255) for one in line) >= 3, color
     assert pictures.outline(np.zeros((700, 900, 3), np.uint8), np.zeros((700, 900))).shape == (700, 900, 3)
+    assert not pictures.outline(np.zeros((20, 30, 3), np.uint8), np.ones((20, 30))).any(), "a car that fills all of it"
 
 
 def test_a_grid_that_is_not_finished_has_empty_cells():

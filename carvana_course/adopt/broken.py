@@ -5,25 +5,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFile, ImageFilter, UnidentifiedImageError
 
-WIDTH = 240  # of a photo or a mask, pixels
+HALF_WIDTH = 240  # of a photo or a mask, pixels
 GAP = 8  # between them
 
 
-def half_as_large(mask: Path) -> None:
+def shrink_mask(mask: Path) -> None:
     """Save a mask at half its size."""
     with Image.open(mask) as picture:
         small = picture.resize((picture.width // 2, picture.height // 2))
     small.save(mask)
 
 
-def soft(mask: Path) -> None:
+def soften_mask(mask: Path) -> None:
     """Save a mask with a blurred outline."""
     with Image.open(mask) as picture:
         blurred = picture.convert("L").filter(ImageFilter.GaussianBlur(picture.width / 60))
     blurred.save(mask)
 
 
-def empty(mask: Path) -> None:
+def empty_mask(mask: Path) -> None:
     """Save a mask of the same size without any car."""
     with Image.open(mask) as picture:
         size = picture.size
@@ -35,9 +35,9 @@ FAULTS = (  # what becomes of the files of a pair
     lambda photo, mask: photo.unlink(),
     lambda photo, mask: mask.unlink(),
     lambda photo, mask: photo.write_bytes(photo.read_bytes()[: photo.stat().st_size // 2]),
-    lambda photo, mask: half_as_large(mask),
-    lambda photo, mask: empty(mask),
-    lambda photo, mask: soft(mask),
+    lambda photo, mask: shrink_mask(mask),
+    lambda photo, mask: empty_mask(mask),
+    lambda photo, mask: soften_mask(mask),
     lambda photo, mask: photo.write_bytes(b"not a picture"),
 )
 
@@ -65,12 +65,12 @@ def pair_picture(folder: Path, pair: dict) -> np.ndarray:
     """
     halves = [whatever_opens(folder / pair[name]) if pair[name] else None for name in ("image", "mask")]
     sizes = [half.size for half in halves if half]
-    scale = WIDTH / max(width for width, _ in sizes)
+    scale = HALF_WIDTH / max(width for width, _ in sizes)
     height = round(scale * max(height for _, height in sizes))
-    sheet = Image.new("RGB", (2 * WIDTH + GAP, height), "white")
+    sheet = Image.new("RGB", (2 * HALF_WIDTH + GAP, height), "white")
     pen = ImageDraw.Draw(sheet)
-    for left, half in zip((0, WIDTH + GAP), halves, strict=True):
-        right = left + WIDTH - 1
+    for left, half in zip((0, HALF_WIDTH + GAP), halves, strict=True):
+        right = left + HALF_WIDTH - 1
         pen.rectangle((left, 0, right, height - 1), fill="lightgrey")
         if half:
             sheet.paste(half.resize((round(scale * half.width), round(scale * half.height))), (left, 0))

@@ -82,8 +82,10 @@ def outline(image: np.ndarray, mask: np.ndarray, side: int = 480) -> np.ndarray:
     factor = max(1, -(-side // max(mask.shape)))
     drawn = image.repeat(factor, axis=0).repeat(factor, axis=1)
     large = (mask > 0).astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1)
-    contours, _ = cv2.findContours(large, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     width = max(1, max(large.shape) // 240)
+    beyond = 4 * width  # so that no line runs along the edge of the picture where the car goes on behind it
+    wider = cv2.copyMakeBorder(large, beyond, beyond, beyond, beyond, cv2.BORDER_REPLICATE)
+    contours, _ = cv2.findContours(wider, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=(-beyond, -beyond))
     for color, thickness in ((BLACK, 3 * width), (YELLOW, width)):
         cv2.drawContours(drawn, contours, -1, [255 * share for share in to_rgb(color)], thickness)
     return drawn
