@@ -21,7 +21,7 @@ SPLIT_TABLE = pd.DataFrame(
         ("F", "test", "44aa9b", 1, "Fjordan", 88),
         ("G", "test", "aa07e3", 7, "Brisewell", 131),
     ],
-    columns=["picture", "part", "car_id", "view", "make", "bits to the most alike elsewhere"],
+    columns=["picture", "part", "car_id", "view", "make", "bits to the most alike other car"],
 )
 
 
