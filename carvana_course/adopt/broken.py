@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFile, ImageFilter, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFile, ImageFilter
 
 HALF_WIDTH = 240  # of a photo or a mask, pixels
 GAP = 8  # between them
@@ -81,12 +81,12 @@ def pair_picture(folder: Path, pair: dict) -> np.ndarray:
 
 
 def whatever_opens(path: Path) -> Image.Image | None:
-    """A picture in RGB, also one that is cut off, as far as it goes; None for a file that is no picture."""
+    """A picture in RGB, also one that is cut off, as far as it goes; None for one of which nothing can be seen."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         with Image.open(path) as picture:
             return picture.convert("RGB")
-    except UnidentifiedImageError:
+    except OSError:  # also a PNG of which too little is left
         return None
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
