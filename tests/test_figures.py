@@ -1,16 +1,18 @@
 """Figures look the same on light and dark pages, and every word in them can be read: its contrast, size and place."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import SCREENSHOTS
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.text import Text
 from PIL import Image
 
 from carvana_course.exercises.tuning import RANGE_TESTS
-from carvana_course.show import figures, loss_plots, pictures, plots, rate_plots, scores
+from carvana_course.show import figures, loss_plots, pictures, plots, rate_plots, scores, thumbnails
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 from carvana_lib.model import UNet
 
@@ -24,6 +26,11 @@ TABLE = pd.DataFrame(
         "car_id": np.repeat([*"abcdefgh"], 16),
         "split": np.repeat(["train", "train", "train", "train", "train", "val", "test", "test"], 16),
     }
+)
+CARS = SimpleNamespace(
+    table=TABLE.assign(width=480, height=320),
+    images=np.full((len(TABLE), 32, 32, 3), 120, np.uint8),
+    rows=lambda part: np.flatnonzero(TABLE["split"] == part),
 )
 TRIALS = pd.DataFrame(
     {
@@ -47,20 +54,25 @@ def history(epochs: int) -> pd.DataFrame:
     )
 
 
-def grid():
-    """The figure behind a grid of pictures, before it becomes a JPEG."""
-    photo = np.full((80, 120, 3), 90, np.uint8)
-    titles = ["original", "from $5 to $6", "0a1b2c3d4e5f_07: IoU 0.912, the worst", "view 04"]
+def behind(module, draw_it):
+    """The figure behind a picture that a function of this module returns, before it becomes a JPEG."""
     made = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "as_jpeg", made.append)
-        pictures.picture_grid([photo] * 8, titles * 2, legend=pictures.ERROR_COLORS)
+        patch.setattr(module, "as_jpeg", made.append)
+        draw_it()
     return made[0]
+
+
+def grid():
+    """A grid of pictures with titles of several lengths."""
+    photo = np.full((80, 120, 3), 90, np.uint8)
+    titles = ["original", "from $5 to $6", "0a1b2c3d4e5f_07: IoU 0.912, the worst", "view 04"]
+    pictures.picture_grid([photo] * 8, titles * 2, legend=pictures.ERROR_COLORS)
 
 
 FIGURES = {
     "area_by_view": lambda: plots.area_by_view(TABLE),
-    "split_bars": lambda: plots.split_bars(TABLE),
+    "split_sheet": lambda: behind(thumbnails, lambda: thumbnails.split_sheet(CARS)),
     "unet_diagram": lambda: plots.unet_diagram(trace_shapes(UNet(16), 128)),
     "receptive_fields": lambda: plots.receptive_fields(np.full((128, 128, 3), 90, np.uint8), receptive_field(UNet(4))),
     "bars": lambda: plots.bars(["encoder 1", "bottleneck"], [0.02, 4.7], "parameters, millions", "{:.2f}"),
@@ -88,7 +100,7 @@ FIGURES = {
     "iou_histogram": lambda: scores.iou_histogram(TABLE),
     "polar_by_view": lambda: scores.polar_by_view(TABLE),
     "drawn_means": lambda: scores.drawn_means({"cars": 0.9 + NOISE, "pictures": 0.9 + NOISE / 3}, 0.9),
-    "picture_grid": grid,
+    "picture_grid": lambda: behind(pictures, grid),
 }
 
 
@@ -155,6 +167,35 @@ def test_a_figure_has_its_own_white_paper(name, tmp_path):
     saved = np.asarray(Image.open(tmp_path / "figure.png").convert("RGBA"))
     for picture in (draw(fig), saved):
         assert (picture[..., 3] == 255).all() and (picture[0, 0, :3] == 255).all()
+
+
+def test_the_sheet_of_a_split_frames_each_part_and_counts_its_cars():
+    fig = FIGURES["split_sheet"]()
+    titles = [ax.get_title(loc="left") for ax in fig.axes]
+    assert titles == ["train: 5 cars, 80 pictures", "val: 1 cars, 16 pictures", "test: 2 cars, 32 pictures"]
+    assert [ax.spines["left"].get_edgecolor() for ax in fig.axes] == [
+        to_rgba(color) for color in thumbnails.SPLIT_COLORS.values()
+    ]
+    shares = [np.mean(ax.images[0].get_array() == 120) for ax in fig.axes]
+    assert shares[0] > 0.5 > shares[2] > shares[1] > 0.1, "a thumbnail for each car"
+    many = SimpleNamespace(table=CARS.table.assign(car_id=range(128)), images=CARS.images, rows=CARS.rows)
+    fig = behind(thumbnails, lambda: thumbnails.split_sheet(many))
+    assert fig.axes[0].get_title(loc="left") == "train: 80 cars, 80 pictures"
+
+
+def test_an_outline_is_seen_on_every_colour_and_leaves_the_rest():
+    mask = np.zeros((20, 30), np.uint8)
+    mask[5:15, 8:22] = 1
+    for color in ("RED", "ORANGE", "YELLOW", "BLACK", "BLUE"):
+        photo = np.full((20, 30, 3), 255 * np.array(to_rgb(getattr(figures, color))), np.uint8)
+        drawn = pictures.outline(photo, mask)
+        assert (
+            drawn.shape == (320, 480, 3) and (drawn[160, 240] == photo[0, 0]).all() and (drawn[0] == photo[0, 0]).all()
+        )
+        line = np.unique(drawn[160].reshape(-1, 3), axis=0) / 255
+        assert max(figures.contrast(one, photo[0, 0] / 255) for one in line) >= 3, color
+    assert pictures.outline(np.zeros((700, 900, 3), np.uint8), np.zeros((700, 900))).shape == (700, 900, 3)
+    assert not pictures.outline(np.zeros((20, 30, 3), np.uint8), np.ones((20, 30))).any(), "a car that fills all of it"
 
 
 def test_a_grid_that_is_not_finished_has_empty_cells():

@@ -379,7 +379,7 @@ def test_beside_the_text_a_menu_stays_where_there_is_room(built, chromium):
 
 FIGURES = {  # a call, and what its text must say
     "plots.area_by_view(table)": "least 0.100 in view 1, most 0.400 in view 4",
-    "plots.split_bars(table)": "train 4 pictures of 2 cars",
+    "thumbnails.split_sheet(cars)": "train: 2 cars, 4 pictures; val: 1 cars, 2 pictures",
     "plots.unet_diagram(trace_shapes(UNet(4), 64))": "from 4 channels at 64 pixels to 64 at 4",
     "plots.bars(['a', 'b'], [1, 2.5], 'seconds')": "Bars of seconds: a 1.0, b 2.5.",
     "plots.curves({'a': ([1, 2, 3], [0.1, 0.9, 0.2])}, 'step', 'IoU')": "a from 0.1 to 0.2, at most 0.9 at 2.",
@@ -398,13 +398,16 @@ FIGURES = {  # a call, and what its text must say
 }
 SETUP = """
 import numpy as np, pandas as pd
-from carvana_course.show import figures, pictures, plots, scores
+from types import SimpleNamespace
+from carvana_course.show import figures, pictures, plots, scores, thumbnails
 from carvana_lib.model import UNet
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 table = pd.DataFrame({"view": [1, 2, 3, 4] * 2, "area": [0.1, 0.2, 0.3, 0.4] * 2, "iou": [0.9, 0.8, 0.7, 0.6] * 2,
                       "car_id": [*"aabb", *"cccc"], "split": ["train"] * 4 + ["val"] * 2 + ["test"] * 2})
 trials = pd.DataFrame({"loss": ["bce", "bce"], "learning_rate": [1e-4, 3e-4], "val_miou": [0.6, 0.8]})
 history = pd.DataFrame({"epoch": [1, 2], "train_loss": [0.5, 0.4], "val_loss": [0.6, 0.5], "val_miou": [0.7, 0.8]})
+cars = SimpleNamespace(table=table.assign(width=3, height=2, car_id=[*"aabbccdd"]), images=np.zeros((8, 4, 4, 3), "u1"),
+                       rows=lambda part: np.flatnonzero(table["split"] == part))
 own, black = figures.new_figure(), np.zeros((8, 12, 3), np.uint8)
 """
 

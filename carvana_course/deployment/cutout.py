@@ -126,16 +126,6 @@ def composite(photo: np.ndarray, probability: np.ndarray, background: np.ndarray
     return (solidity * car[..., :3] + (1 - solidity) * ground).round().astype(np.uint8)
 
 
-def strip(photos, probabilities, background: np.ndarray | None = None):
-    """Photos in one row and beneath them the same cars before `background`, or in a grey studio; a JPEG to show."""
-    after = [
-        composite(photo, probability, studio_gradient(*photo.shape[:2]) if background is None else background)
-        for photo, probability in zip(photos, probabilities, strict=True)
-    ]
-    titles = ["photo"] * len(after) + ["cut out, its shadow kept"] * len(after)
-    return pictures.picture_grid([*photos, *after], titles, columns=len(after))
-
-
 def steps(photo: np.ndarray, probability: np.ndarray):
     """Photo, probability, mask and the car in a grey studio, in a row; a JPEG to show."""
     mask = (probability >= 0.5).astype(np.uint8)

@@ -1,6 +1,6 @@
 """The checks behind the notebooks' exercises and quizzes: `check("iou", my_iou)`, `quiz("leak")`.
 
-One module for each notebook, two for 04 and for 05, holds its exercises; `checks` runs an answer and finds the hint
+One module for each notebook, two for 01, 04 and 05, holds its exercises; `checks` runs an answer and finds the hint
 that fits.
 """
 
@@ -17,6 +17,7 @@ from carvana_course.exercises import (
     evaluation,
     failures,
     labels,
+    leaks,
     model,
     training,
     transfer,
@@ -35,7 +36,7 @@ __all__ = ["CHAPTERS", "EXERCISES", "QUESTIONS", "check", "exercises_done", "qui
 LOOKS = {"right": ("✓", BLUE), "not tried": ("○", "#808080"), "wrong": ("✗", RED)}  # sign and colour of a verdict
 
 CHAPTERS: dict[str, list[Exercise]] = {
-    "01_data": [data.LARGEST_CAR, data.MIRROR, data.NORMALISE, data.SHRINK, data.SPLIT],
+    "01_data": [data.LARGEST_CAR, leaks.FIND_LEAKS, data.SPLIT, data.SHRINK, data.MIRROR, data.NORMALISE],
     "02_model": [
         model.PARAMETERS_8,
         model.PADDED_SIDE,
@@ -58,7 +59,7 @@ CHAPTERS: dict[str, list[Exercise]] = {
         evaluation.MICRO_IOU,
         evaluation.BOOTSTRAP,
     ],
-    "06_deployment": [deployment.ALPHA, deployment.PREDICT_PADDED, deployment.RLE],
+    "06_deployment": [deployment.PREDICT_PADDED, deployment.ALPHA, deployment.RLE, deployment.WHICH_TO_SHIP],
     "07_transfer": [transfer.MATCH_WEIGHTS, transfer.TWO_RATES, transfer.WHICH_TO_BELIEVE],
     "08_audit": [audit.IMPOSSIBLE_COUNTS, audit.SEEDS_NEEDED, audit.JUDGE_GAIN],
     "09_labels": [labels.LEAST_SURE, labels.ADDED_REMOVED, labels.WHICH_TO_TRUST, labels.ENOUGH_LABELS],

@@ -1,11 +1,13 @@
-"""Exercises of notebook 06: opacity, padding and run lengths, with the mistakes that are typical of each."""
+"""Exercises of notebook 06: opacity, padding, run lengths, what to ship; with the mistakes that are typical of each."""
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from carvana_course.deployment.submission import rle_encode
 from carvana_course.exercises.checks import Exercise
+from carvana_course.exercises.letters import all_but, chosen_letters
 
 P = np.float32([[0, 0.1, 0.4, 0.49], [0.51, 0.77, 0.9995, 1]])
 
@@ -122,5 +124,53 @@ RLE = Exercise(
         "commas": (lambda m: as_text(runs_of(m.ravel()), by=","), "Right numbers; separate them by spaces."),
         "list": (lambda m: (runs_of(m.ravel()) + (1, 0)).ravel(), "Right numbers; join them into one line of text."),
         "pairs": (lambda m: runs_of(m.ravel()) + (1, 0), "Right numbers; join them into one line of text."),
+    },
+)
+
+OFFERS = pd.DataFrame(
+    [
+        ("A", "ONNX, float32", 0.000002, "0.0000, on 160 validation pictures", "6.4 ms, on the server", 7.8),
+        ("B", "ONNX, 8 bits", 0.11, "-0.0012, on 160 validation pictures", "3.9 ms, on the server", 2.0),
+        ("C", "ONNX, 8 bits, one scale for all filters", 0.62, "-0.0610, on 160 validation pictures",
+         "3.8 ms, on the server", 2.0),
+        ("D", "ONNX, float32", 0.31, "0.0000, on one picture", "6.4 ms, on the server", 7.8),
+        ("E", "ONNX, 16 bits", 0.0004, "0.0000, on 160 validation pictures", "9.8 ms, on the server", 3.9),
+        ("F", "ONNX, 8 bits, the best of 20 on the test", 0.12, "+0.0011, on 80 test pictures",
+         "3.9 ms, on the server", 2.0),
+        ("G", "TorchScript, float32", 0.000001, "0.0000, on 160 validation pictures", "0.9 ms, on a graphics card",
+         7.8),
+    ],
+    columns=["offer", "file", "largest difference", "mIoU against PyTorch", "time per picture", "MB"],
+)
+
+
+def offers_but(wrong: str):
+    """The offers to accept, wrong in these."""
+    return all_but("AB", "ABCDEFG", wrong)
+
+
+WHICH_TO_SHIP = Exercise(
+    "which_to_ship", "AB",
+    observe=lambda answer: chosen_letters(answer(), "ABCDEFG"),
+    parts=tuple(f"offer {letter}" for letter in "ABCDEFG"),
+    mistakes={
+        "not A": (offers_but("A"), "A: the same net to the last digits, and faster than PyTorch's 7.0 ms."),
+        "not B": (offers_but("B"),
+            "B: some numbers differ by 0.11, as 8 bits will; the masks lose 0.0012, which is less than 0.005."),
+        "C": (offers_but("C"), "C: fast and small, and it loses 0.06 of mIoU, twelve times what is allowed."),
+        "D": (offers_but("D"),
+            "D: float32 does not differ by 0.31 from float32. A step is missing, and one picture did not show it."),
+        "E": (offers_but("E"), "E: half the size, but slower than PyTorch's 7.0 ms on this server."),
+        "F": (offers_but("F"),
+            "F: the test chose it among 20, so the +0.0011 flatters it. Ask for its score on validation."),
+        "G": (offers_but("G"), "G: timed on a machine that the server is not. Ask for its time there."),
+        "fastest": (lambda: "G", "The least time was measured elsewhere; only times on the server compare."),
+        "smallest": (lambda: "BCF",
+            "Size comes third. Ask first whether the masks are as good, and on which pictures that was measured."),
+        "exact only": (lambda: "AEG",
+            "These are those with hardly a difference in their numbers. What people use are masks, and they have to "
+            "come faster than now, on the server."),
+        "all": (lambda: "ABCDEFG", "Five of them lack something: the score, a fair score, a fair time, a gain."),
+        "none": (lambda: "", "Two of them are as good, measured fairly, and faster than PyTorch's 7.0 ms."),
     },
 )

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
-from carvana_course.show.figures import BLUE, ORANGE, PINK, DescribedFigure, new_figure
+from carvana_course.show.figures import BLACK, BLUE, ORANGE, PINK, YELLOW, DescribedFigure, new_figure
 from carvana_lib.runs import atomic
 
 ERROR_COLORS = {"hit": BLUE, "missed": ORANGE, "false alarm": PINK}
@@ -72,6 +72,23 @@ def overlay(image: np.ndarray, mask: np.ndarray, color: str = ORANGE, opacity: f
     tint = 255 * np.array(to_rgb(color))
     blended = (1 - opacity) * image + opacity * tint
     return np.where(mask[..., None] > 0, blended, image).round().astype(np.uint8)
+
+
+def outline(image: np.ndarray, mask: np.ndarray, side: int = 480) -> np.ndarray:
+    """A picture with the contour of a mask, in yellow between black lines, which shows on a car of any colour.
+
+    image (H, W, 3) uint8 and mask (H, W) -> (h, w, 3) uint8, both enlarged to at least `side` pixels, without blur.
+    """
+    factor = max(1, -(-side // max(mask.shape)))
+    drawn = image.repeat(factor, axis=0).repeat(factor, axis=1)
+    large = (mask > 0).astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1)
+    width = max(1, max(large.shape) // 240)
+    beyond = 4 * width  # so that no line runs along the edge of the picture where the car goes on behind it
+    wider = cv2.copyMakeBorder(large, beyond, beyond, beyond, beyond, cv2.BORDER_REPLICATE)
+    contours, _ = cv2.findContours(wider, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE, offset=(-beyond, -beyond))
+    for color, thickness in ((BLACK, 3 * width), (YELLOW, width)):
+        cv2.drawContours(drawn, contours, -1, [255 * share for share in to_rgb(color)], thickness)
+    return drawn
 
 
 def error_map(image: np.ndarray, mask: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -29,8 +29,6 @@ from carvana_course.show.figures import (
 )
 from carvana_lib.device import is_live
 
-SPLIT_COLORS = {"train": BLUE, "val": ORANGE, "test": GREEN}
-
 
 def area_by_view(table):
     """Columns `area` (share of the picture, 0 to 1) by `view` (1 to 16): pictures as dots, medians as a line."""
@@ -39,27 +37,11 @@ def area_by_view(table):
     ax.scatter(table["view"] + shift, table["area"], s=8, color=SKY, label="one picture")
     medians = table.groupby("view")["area"].median()
     ax.plot(medians.index, medians, "o-", color=BLUE, label="median")
-    ax.set(xlabel="view (22.5 degrees a step)", ylabel="car area, % of\nthe picture", xticks=range(1, 17))
+    ax.set(xlabel="view (22.5 degrees per step)", ylabel="car area, % of\nthe picture", xticks=range(1, 17))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend_above(ax)
     extremes = describe_extremes(medians)
     fig.alt = f"Car area by view as a share of the picture, a dot each, and a line of medians: {extremes}."
-    return fig
-
-
-def split_bars(table):
-    """Pictures and cars in train, val and test, from the columns `split` and `car_id`."""
-    fig, (left, right) = new_figure(2, height=2.4)
-    pictures = table["split"].value_counts()
-    cars = table.groupby("split")["car_id"].nunique()
-    for ax, counts, unit in ((left, pictures, "pictures"), (right, cars, "cars")):
-        drawn = ax.barh(list(SPLIT_COLORS), [counts[name] for name in SPLIT_COLORS], color=SPLIT_COLORS.values())
-        ax.bar_label(drawn, padding=3)
-        ax.set(xlabel=unit, xlim=(0, 1.15 * counts.max()))
-        ax.invert_yaxis()
-        ax.grid(False)
-    sizes = [f"{name} {n} pictures of {cars[name]} cars" for name, n in pictures.items()]
-    fig.alt = f"Bars of pictures and of cars in each part of the split: {', '.join(sizes)}."
     return fig
 
 
