@@ -28,11 +28,12 @@ __all__ = ["CHAPTERS", "EXERCISES", "QUESTIONS", "check", "quiz"]
 CHAPTERS: dict[str, list[Exercise]] = {
     "01_data": [data.LARGEST_CAR, data.MIRROR, data.NORMALISE, data.SHRINK, data.SPLIT],
     "02_model": [
-        model.PARAMETERS_8,
-        model.PADDED_SIDE,
         model.DECODER_STEP,
+        model.PADDED_SIDE,
+        model.PARAMETERS_8,
         model.DOUBLE_CONV_PARAMETERS,
         model.RECEPTIVE_FIELD,
+        model.WHAT_FOLLOWS,
     ],
     "03_tuning": [tuning.TRIALS_SECONDS, tuning.LEARNING_RATES, tuning.STEP_LR, tuning.BCE, tuning.DICE_LOSS],
     "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, validation.VALIDATE],
