@@ -160,7 +160,7 @@ WORTH = pd.DataFrame(  # of notebook 02's `overfit(40, ...)` with these seeds an
     columns=["net", "seeds 0, 1 and 2 at 0.002", "seeds 0, 1 and 2 at 0.0005"],
 ).set_index("net")
 
-CLAIMS = pd.DataFrame(
+WORTH_CLAIMS = pd.DataFrame(
     [
         ("A", "Without BatchNorm, a U-Net cannot memorise the eight pictures."),
         ("B", "At a learning rate of 0.002, BatchNorm makes the first 40 steps more effective."),
@@ -183,15 +183,19 @@ WHAT_FOLLOWS = Exercise(
     observe=lambda answer: chosen_letters(answer(), "ABCDEF"),
     parts=tuple(f"claim {letter}" for letter in "ABCDEF"),
     mistakes={
-        "A": (following_but("A"), "A: it has not done so after 40 steps, at two rates. \"Cannot\" would need more of both."),
-        "C": (following_but("C"), "C: with seed 0. With seed 1 it is the other way round, and with seed 2 they are even."),
-        "D": (following_but("D"), "D: these are eight pictures that the net trained on. They say nothing about new cars."),
+        "A": (following_but("A"),
+            "A: it has not done so after 40 steps, at two rates. \"Cannot\" would need more of both."),
+        "C": (following_but("C"),
+            "C: with seed 0. With seed 1 it is the other way round, and with seed 2 they are even."),
+        "D": (following_but("D"),
+            "D: these are eight pictures that the net trained on. They say nothing about new cars."),
         "F": (following_but("F"), "F: look at seed 0. At the lower rate two levels are far behind."),
         "not B": (following_but("B"),
             "B: with each of three seeds the net without is behind by more than any two seeds of one net differ."),
         "not E": (following_but("E"), "E: with each of the three seeds, interpolation scored no lower."),
         "C and D": (following_but("CD"), "One seed is not three, and eight memorised pictures are not new cars."),
-        "all": (lambda: "ABCDEF", "Some claim more than 40 steps, three seeds and two rates on eight pictures can show."),
+        "all": (lambda: "ABCDEF",
+            "Some claim more than 40 steps, three seeds and two rates on eight pictures can show."),
         "none": (lambda: "", "Two of them keep to what was measured: the rate, the steps, and all three seeds."),
     },
 )
