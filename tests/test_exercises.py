@@ -920,7 +920,7 @@ def wrong_gradient_right_value(logits, masks):
 
 
 WORTH_SCORES = {
-    net: [[float(score) for score in scores.split(",")] for scores in row] for net, row in model.WORTH.T.items()
+    net: [[float(score) for score in scores.split(",")] for scores in row] for net, *row in model.WORTH.to_numpy()
 }
 
 

@@ -158,7 +158,7 @@ WORTH = pd.DataFrame(  # of notebook 02's `overfit(40, ...)` with these seeds an
         ("bilinear", "0.971, 0.956, 0.959", "0.972, 0.958, 0.951"),
     ],
     columns=["net", "seeds 0, 1 and 2 at 0.002", "seeds 0, 1 and 2 at 0.0005"],
-).set_index("net")
+)
 
 WORTH_CLAIMS = pd.DataFrame(
     [
@@ -169,8 +169,8 @@ WORTH_CLAIMS = pd.DataFrame(
         ("E", "At 0.002, replacing the transposed convolutions by interpolation costs nothing in the first 40 steps."),
         ("F", "What holds of two levels at 0.002 holds at 0.0005 as well."),
     ],
-    columns=["", "claim"],
-).set_index("")
+    columns=["claim", "it says"],
+)
 
 
 def following_but(wrong: str):

@@ -32,7 +32,7 @@ def pixels(photo, mask):
     center = car[car[:, 1].argmin()] if len(car) else np.array(mask.shape) // 2
     top, left = np.clip(center - SIDE // 2, 0, np.array(mask.shape) - SIDE)
     patch = (slice(top, top + SIDE), slice(left, left + SIDE))
-    fig, axes = new_figure(3, width=9, height=3.4)
+    fig, axes = new_figure(3, width=9, height=3.25)
     axes[0].imshow(photo)
     frame(axes[0], left, top, SIDE)
     axes[0].axis("off")
