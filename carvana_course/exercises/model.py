@@ -150,7 +150,7 @@ RECEPTIVE_FIELD = Exercise(
     },
 )
 
-WORTH = pd.DataFrame(  # of notebook 02's `overfit(40, ...)` with these seeds and learning rates, on a CPU
+WORTH = pd.DataFrame(  # of notebook 02's `overfit` with these seeds and learning rates, on a CPU
     [
         ("all parts", "0.967, 0.940, 0.954", "0.963, 0.915, 0.947"),
         ("no BatchNorm", "0.647, 0.643, 0.758", "0.694, 0.628, 0.711"),

@@ -32,17 +32,18 @@ def pixels(photo, mask):
     center = car[car[:, 1].argmin()] if len(car) else np.array(mask.shape) // 2
     top, left = np.clip(center - SIDE // 2, 0, np.array(mask.shape) - SIDE)
     patch = (slice(top, top + SIDE), slice(left, left + SIDE))
-    fig, axes = new_figure(3, width=9, height=3.25)
+    fig, axes = new_figure(3, width=9, height=3.4)
     axes[0].imshow(photo)
     frame(axes[0], left, top, SIDE)
     axes[0].axis("off")
-    numbers(axes[1], photo[patch].mean(-1).round().astype(int))
+    greys = photo[patch].mean(-1).round().astype(int)
+    numbers(axes[1], greys)
     numbers(axes[2], np.asarray(mask[patch]).astype(int))
     for ax, title in zip(axes, ("the photo", "what the net is given", "what it should answer"), strict=True):
         ax.set_title(title)
     fig.alt = (
-        f"A photo of a car with a small frame; the {SIDE}x{SIDE} pixels in it as numbers, {photo[patch].min()} to "
-        f"{photo[patch].max()}; and the same pixels in the mask, 1 where there is car and 0 elsewhere."
+        f"A photo of a car with a small frame; the {SIDE}x{SIDE} pixels in it as numbers, {greys.min()} to "
+        f"{greys.max()}; and the same pixels in the mask, 1 where there is car and 0 elsewhere."
     )
     return fig
 
@@ -70,7 +71,7 @@ def number_grids(grids: dict, frames: dict | None = None):
 
 
 def numbers(ax, values) -> None:
-    """The numbers of an array (H, W) in cells as grey as they are small."""
+    """The numbers of an array (H, W) in their cells, the smaller the darker."""
     shown = ax.imshow(values, cmap="gray")
     for (row, column), value in np.ndenumerate(values):
         color = text_color(shown.to_rgba(value)[:3])
@@ -164,6 +165,8 @@ def receptive_fields(photo, stages):
     widest = stages[-1]["pixels"] / 2
     first = stages[-1]["stride"] / 2 - widest  # where the corner cell's square begins
     fig, axes = new_figure(2, width=9, height=5.6)
+    right = max(width, width / 2 + widest) + 2
+    bottom = max(height, height / 2 + widest) + 2
     for ax, title in zip(axes, ("a cell in the middle", "a cell in the corner"), strict=True):
         ax.imshow(photo)
         for stage, color in zip(stages, (BLUE, ORANGE, GREEN, RED, PINK), strict=True):
@@ -174,8 +177,6 @@ def receptive_fields(photo, stages):
                 y = x
             reach = stage["pixels"] / 2
             frame(ax, x - reach, y - reach, stage["pixels"], color, f"{stage['stage']}: {stage['pixels']} px")
-        right = max(width, width / 2 + widest) + 2
-        bottom = max(height, height / 2 + widest) + 2
         ax.set(title=title, xlim=(first - 2, right), ylim=(bottom, first - 2))
         ax.axis("off")
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)

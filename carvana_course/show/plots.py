@@ -1,4 +1,4 @@
-"""Every chart of the notebooks. Pictures with masks are drawn in `pictures.py`.
+"""Every chart of the notebooks. Pictures with masks are drawn in `pictures.py`, what explains in `drawings.py`.
 
 Functions return a Figure; as the last line of a cell it is shown once. Its `alt` says in a sentence what there is to
 see, for those who see none.
