@@ -1,10 +1,12 @@
 """Exercises and quizzes: right answers pass however they are written, and a wrong one gets the hint that fits it."""
 
 import json
+import re
 import subprocess
 import sys
 import warnings
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,17 @@ import torch
 import torch.nn.functional as F
 from conftest import ROOT
 
-from carvana_course.exercises import CHAPTERS, EXERCISES, QUESTIONS, Feedback, check, exercises_done, progress, quiz
+from carvana_course.exercises import (
+    CHAPTERS,
+    EXERCISES,
+    QUESTIONS,
+    Feedback,
+    check,
+    exercises_done,
+    model,
+    progress,
+    quiz,
+)
 from carvana_course.exercises.checks import Exercise, Verdict, agree, judge
 from carvana_course.exercises.quiz import Quiz
 from carvana_lib import ParameterError
@@ -796,6 +808,11 @@ def a_quarter():
     return 1_942_577 // 4
 
 
+@gets("what_follows", "C")
+def one_seed_believed():
+    return ["b", "c", "e"]
+
+
 @pytest.mark.parametrize(("exercise", "hint", "answer"), WRONG)
 def test_a_wrong_answer_gets_the_hint_that_fits_it(exercise, hint, answer):
     found = verdict(exercise, answer)
@@ -895,6 +912,7 @@ RIGHT = {
     "read_range_tests": ["ac", ["C", "A"], lambda: "C A"],
     "parameters_8": [float(EXERCISES["parameters_8"].answer), np.int64(EXERCISES["parameters_8"].answer)],
     "padded_side": [lambda side: int(np.ceil(side / 16)) * 16],
+    "what_follows": ["be", ["E", "B"], lambda: ("B", "E")],
     "share_above": [lambda ious, limit: sum(v > limit for v in ious) / len(ious)],
 }  # fmt: skip
 
@@ -909,6 +927,32 @@ def wrong_gradient_right_value(logits, masks):
     """As if somebody had written a backward() of their own, without the factor 2."""
     loss = EXERCISES["dice_loss"].answer(logits, masks)
     return loss.detach() + (loss - loss.detach()) / 2
+
+
+WORTH_SCORES = {
+    net: [[float(score) for score in scores.split(",")] for scores in row] for net, *row in model.WORTH.to_numpy()
+}
+
+
+def test_what_the_parts_are_worth_is_what_the_chapter_finds_with_seed_0():
+    """The chapter runs one column of the table itself; another machine differs in the last digits."""
+    cells = {cell["id"]: cell for cell in nbformat.read(ROOT / "notebooks" / "02_model.ipynb", 4).cells}
+    alt = cells["02-variants-plot"].outputs[0].metadata["image/png"]["alt"]
+    for net, (at_the_chapters_rate, _) in WORTH_SCORES.items():
+        found = re.search(rf"{net} from [\d.e-]+ to (\d\.\d+)", alt)
+        assert float(found[1]) == pytest.approx(at_the_chapters_rate[0], abs=0.03), net
+
+
+def test_what_the_solution_says_of_the_parts_follows_from_the_table():
+    cells = {cell["id"]: cell for cell in nbformat.read(ROOT / "notebooks/solutions/02_model.ipynb", 4).cells}
+    high, low = (dict(zip(WORTH_SCORES, rate, strict=True)) for rate in zip(*WORTH_SCORES.values(), strict=True))
+    behind = [a - b for a, b in zip(high["all parts"], high["no BatchNorm"], strict=True)]
+    spread = max(max(scores) - min(scores) for scores in high.values())
+    lost = low["all parts"][0] - low["two levels"][0]
+    for words in (f"by {min(behind):.2f} to {max(behind):.2f}", f"more than {spread:.3f}", f"by {lost:.2f}, which"):
+        assert words in cells["s02-what-follows"].source
+    assert all(a <= b for a, b in zip(high["all parts"], high["bilinear"], strict=True))
+    assert high["two levels"][1] > high["all parts"][1] and max(high["two levels"]) - min(high["two levels"]) < lost
 
 
 def test_numbers_that_must_be_exact_are():

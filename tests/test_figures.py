@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from carvana_course.exercises.tuning import RANGE_TESTS
-from carvana_course.show import figures, loss_plots, pictures, plots, rate_plots, scores, thumbnails
+from carvana_course.show import drawings, figures, loss_plots, pictures, plots, rate_plots, scores, thumbnails
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 from carvana_lib.model import UNet
 
@@ -40,6 +40,9 @@ TRIALS = pd.DataFrame(
     }
 )
 SHARE = np.linspace(0, 1, 20)
+PHOTO = np.linspace(0, 255, 128 * 128 * 3).astype(np.uint8).reshape(128, 128, 3)
+MASK = np.zeros((128, 128), np.uint8)
+MASK[60:90, 40:100] = 1
 
 
 def history(epochs: int) -> pd.DataFrame:
@@ -73,8 +76,14 @@ def grid():
 FIGURES = {
     "area_by_view": lambda: plots.area_by_view(TABLE),
     "split_sheet": lambda: behind(thumbnails, lambda: thumbnails.split_sheet(CARS)),
-    "unet_diagram": lambda: plots.unet_diagram(trace_shapes(UNet(16), 128)),
-    "receptive_fields": lambda: plots.receptive_fields(np.full((128, 128, 3), 90, np.uint8), receptive_field(UNet(4))),
+    "pixels": lambda: drawings.pixels(PHOTO, MASK),
+    "number_grids": lambda: drawings.number_grids(
+        {"picture": np.arange(25).reshape(5, 5), "weights": np.eye(3), "feature map": -np.eye(3)},
+        {"picture": (0, 1, 3)},
+    ),
+    "descent": lambda: drawings.descent(lambda w: (2 * w - 6) ** 2, {"rate 0.02": [0, 0.5, 0.9], "0.26": [0, 6, -0.5]}),
+    "unet_diagram": lambda: drawings.unet_diagram(trace_shapes(UNet(64), 256), PHOTO, MASK),
+    "receptive_fields": lambda: drawings.receptive_fields(PHOTO, receptive_field(UNet(4))),
     "bars": lambda: plots.bars(["encoder 1", "bottleneck"], [0.02, 4.7], "parameters, millions", "{:.2f}"),
     "curves": lambda: plots.curves(
         {name: (SHARE, SHARE**power) for power, name in enumerate(["bce", "dice", "half of each"], 1)},
@@ -204,6 +213,23 @@ def test_a_grid_that_is_not_finished_has_empty_cells():
     assert said == ["0.667", "0.712", "0.768", "0.801", "0.857"]
 
 
+def test_the_pixels_shown_are_those_at_the_left_end_of_the_car():
+    said = [text.get_text() for text in drawings.pixels(PHOTO, MASK).axes[2].texts]
+    assert said == [*"00000", *"00000", *"00111", *"00111", *"00111"]
+    assert len(drawings.pixels(PHOTO, 0 * MASK).axes[2].texts) == 25, "without a car the middle is shown"
+    corner = np.zeros_like(MASK)
+    corner[127, 0] = 1
+    assert drawings.pixels(PHOTO, corner).axes[2].texts[20].get_text() == "1"
+
+
+def test_receptive_fields_of_a_wide_photo_lie_around_its_cells():
+    fig = drawings.receptive_fields(PHOTO[:64], receptive_field(UNet(4)))
+    for ax, centers in zip(fig.axes, ([(64, 32)] * 5, [(side, side) for side in (0.5, 1, 2, 4, 8)]), strict=True):
+        for line, center in zip(ax.get_lines(), centers, strict=True):
+            corners = line.get_xydata()[:4] + 0.5
+            assert np.allclose(corners.mean(0), center)
+
+
 def test_contrast_is_wcags():
     assert figures.contrast("black", "white") == pytest.approx(21)
     assert figures.contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)
@@ -214,7 +240,7 @@ def test_words_stand_out_on_every_colour_of_the_palette_and_of_the_maps():
     palette = [value for name, value in vars(figures).items() if name.isupper() and isinstance(value, str)]
     assert len(palette) == 8
     greys = [str(value) for value in np.linspace(0, 1, 101)]
-    map_colors = [to_rgb(color) for color in plots.plt.get_cmap("cividis")(np.linspace(0, 1, 101))[:, :3]]
+    map_colors = [to_rgb(color) for color in figures.plt.get_cmap("cividis")(np.linspace(0, 1, 101))[:, :3]]
     for ground in (*palette, *greys, *map_colors):
         assert figures.contrast(figures.text_color(ground), ground) >= 4.5, ground
 

@@ -380,12 +380,15 @@ def test_beside_the_text_a_menu_stays_where_there_is_room(built, chromium):
 FIGURES = {  # a call, and what its text must say
     "plots.area_by_view(table)": "least 0.100 in view 1, most 0.400 in view 4",
     "thumbnails.split_sheet(cars)": "train: 2 cars, 4 pictures; val: 1 cars, 2 pictures",
-    "plots.unet_diagram(trace_shapes(UNet(4), 64))": "from 4 channels at 64 pixels to 64 at 4",
+    "drawings.unet_diagram(trace_shapes(UNet(4), 64), black, black[..., 0])": "4 channels at 64 pixels to 64 at 4",
+    "drawings.pixels(black, black[..., 0])": "as numbers, 0 to 0; and the same pixels in the mask",
+    "drawings.number_grids({'a': [[1, 2], [3, 4]], 'b': [[0.5]]})": "row by row: a (1 2; 3 4), b (0.5).",
+    "drawings.descent(lambda w: w**2, {'rate 1': [3, -3, 3], 'rate 0': [3, 3]})": "rate 0: weight 3 throughout.",
     "plots.bars(['a', 'b'], [1, 2.5], 'seconds')": "Bars of seconds: a 1.0, b 2.5.",
     "plots.curves({'a': ([1, 2, 3], [0.1, 0.9, 0.2])}, 'step', 'IoU')": "a from 0.1 to 0.2, at most 0.9 at 2.",
     "plots.curves({'b': ([1, 2, 3], [0, 4, 0]), 'c': ([1, 2, 3], [5] * 3)}, 'x', 'y')": "b 0 at both ends, at most 4",
     "plots.curves({'d': ([1, 3, 9], [5, 6, 7]), 'e': ([2], [6])}, 'x', 'y')": ": d (from 1 to 9) from 5 to 7; e (2) 6.",
-    "plots.receptive_fields(np.zeros((64, 64, 3)), receptive_field(UNet(4)))": "sees: encoder 1 5, encoder 2 14",
+    "drawings.receptive_fields(np.zeros((64, 64, 3)), receptive_field(UNet(4)))": "of a stage sees: encoder 1 5",
     "plots.scatter([1, 2, 3, 4], [0.9, 0.8, 0.6, 0.7], 'doubt', 'IoU')": "doubt 1 to 4 and IoU 0.6 to 0.9; rank corr",
     "plots.heat_map(trials)": "bce at 0.0001 0.600, bce at 0.0003 0.800",
     "plots.learning_curves(history)": "Epochs 1 to 2: train loss from 0.5 to 0.4",
@@ -399,7 +402,7 @@ FIGURES = {  # a call, and what its text must say
 SETUP = """
 import numpy as np, pandas as pd
 from types import SimpleNamespace
-from carvana_course.show import figures, pictures, plots, scores, thumbnails
+from carvana_course.show import drawings, figures, pictures, plots, scores, thumbnails
 from carvana_lib.model import UNet
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 table = pd.DataFrame({"view": [1, 2, 3, 4] * 2, "area": [0.1, 0.2, 0.3, 0.4] * 2, "iou": [0.9, 0.8, 0.7, 0.6] * 2,

@@ -38,11 +38,12 @@ LOOKS = {"right": ("✓", BLUE), "not tried": ("○", "#808080"), "wrong": ("✗
 CHAPTERS: dict[str, list[Exercise]] = {
     "01_data": [data.LARGEST_CAR, leaks.FIND_LEAKS, data.SPLIT, data.SHRINK, data.MIRROR, data.NORMALISE],
     "02_model": [
-        model.PARAMETERS_8,
-        model.PADDED_SIDE,
         model.DECODER_STEP,
+        model.PADDED_SIDE,
+        model.PARAMETERS_8,
         model.DOUBLE_CONV_PARAMETERS,
         model.RECEPTIVE_FIELD,
+        model.WHAT_FOLLOWS,
     ],
     "03_tuning": [
         tuning.BCE,
@@ -83,8 +84,8 @@ class Feedback:
         self.said = f"{name}: {verdict.message}"
 
     def __repr__(self):
-        text = f"{self.sign} {self.said}"
-        return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False)  # JupyterLab breaks within words
+        text = f"{self.sign} {self.said}"  # filled here, since JupyterLab breaks within words
+        return textwrap.fill(text, 110, break_long_words=False, break_on_hyphens=False)
 
     def _repr_html_(self):
         return (

@@ -1,9 +1,11 @@
-"""Exercises of notebook 02: sizes, parameters, skips and receptive fields, with the mistakes typical of each."""
+"""Exercises of notebook 02: sizes, parameters, skips, receptive fields, what follows; with the typical mistakes."""
 
+import pandas as pd
 import torch
 from torch import nn
 
 from carvana_course.exercises.checks import Exercise
+from carvana_course.exercises.letters import all_but, chosen_letters
 from carvana_lib.model import DoubleConv, UNet, count_parameters
 
 PARAMETERS_8 = Exercise(
@@ -145,5 +147,55 @@ RECEPTIVE_FIELD = Exercise(
             "A pooling looks at more than one pixel too: it adds (kernel - 1) x stride like any layer."),
         "multiplied": (lambda layers: int(torch.tensor([k for k, _ in layers]).prod()),
             "Kernels do not multiply: each adds (kernel - 1) times the strides so far."),
+    },
+)
+
+WORTH = pd.DataFrame(  # of notebook 02's `overfit` with these seeds and learning rates, on a CPU
+    [
+        ("all parts", "0.967, 0.940, 0.954", "0.963, 0.915, 0.947"),
+        ("no BatchNorm", "0.647, 0.643, 0.758", "0.694, 0.628, 0.711"),
+        ("two levels", "0.927, 0.958, 0.954", "0.663, 0.939, 0.931"),
+        ("bilinear", "0.971, 0.956, 0.959", "0.972, 0.958, 0.951"),
+    ],
+    columns=["net", "seeds 0, 1 and 2 at 0.002", "seeds 0, 1 and 2 at 0.0005"],
+)
+
+WORTH_CLAIMS = pd.DataFrame(
+    [
+        ("A", "Without BatchNorm, a U-Net cannot memorise the eight pictures."),
+        ("B", "At a learning rate of 0.002, BatchNorm makes the first 40 steps more effective."),
+        ("C", "At 0.002, four levels learn faster than two: 0.967 against 0.927."),
+        ("D", "Two levels are enough for cars that the net has not seen."),
+        ("E", "At 0.002, replacing the transposed convolutions by interpolation costs nothing in the first 40 steps."),
+        ("F", "What holds of two levels at 0.002 holds at 0.0005 as well."),
+    ],
+    columns=["claim", "it says"],
+)
+
+
+def following_but(wrong: str):
+    """The claims that follow, wrong in these."""
+    return all_but("BE", "ABCDEF", wrong)
+
+
+WHAT_FOLLOWS = Exercise(
+    "what_follows", "BE",
+    observe=lambda answer: chosen_letters(answer(), "ABCDEF"),
+    parts=tuple(f"claim {letter}" for letter in "ABCDEF"),
+    mistakes={
+        "A": (following_but("A"),
+            "A: it has not done so after 40 steps, at two rates. \"Cannot\" would need more of both."),
+        "C": (following_but("C"),
+            "C: with seed 0. With seed 1 it is the other way round, and with seed 2 they are even."),
+        "D": (following_but("D"),
+            "D: these are eight pictures that the net trained on. They say nothing about new cars."),
+        "F": (following_but("F"), "F: look at seed 0. At the lower rate two levels are far behind."),
+        "not B": (following_but("B"),
+            "B: with each of three seeds the net without is behind by more than any two seeds of one net differ."),
+        "not E": (following_but("E"), "E: with each of the three seeds, interpolation scored no lower."),
+        "C and D": (following_but("CD"), "One seed is not three, and eight memorised pictures are not new cars."),
+        "all": (lambda: "ABCDEF",
+            "Some claim more than 40 steps, three seeds and two rates on eight pictures can show."),
+        "none": (lambda: "", "Two of them keep to what was measured: the rate, the steps, and all three seeds."),
     },
 )

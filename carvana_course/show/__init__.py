@@ -1,1 +1,1 @@
-"""What is shown: charts, photos with masks on them, and the anatomy of a net."""
+"""What is shown: charts, drawings, photos with masks on them, and the anatomy of a net."""

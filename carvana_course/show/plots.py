@@ -1,23 +1,16 @@
-"""Every chart of the notebooks. Pictures with masks are drawn in `pictures.py`.
+"""Every chart of the notebooks. Pictures with masks are drawn in `pictures.py`, what explains in `drawings.py`.
 
 Functions return a Figure; as the last line of a cell it is shown once. Its `alt` says in a sentence what there is to
 see, for those who see none.
 """
 
-from itertools import pairwise
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from carvana_course.show.figures import (
-    BLACK,
     BLUE,
-    GREEN,
     LINE_STYLES,
     ORANGE,
-    PINK,
-    RED,
     SKY,
     describe_extremes,
     describe_lines,
@@ -42,58 +35,6 @@ def area_by_view(table):
     legend_above(ax)
     extremes = describe_extremes(medians)
     fig.alt = f"Car area by view as a share of the picture, a dot each, and a line of medians: {extremes}."
-    return fig
-
-
-def unet_diagram(stages):
-    """The U, drawn from what `trace_shapes` returns: a box a stage, with its channels and its size."""
-    down = [row for row in stages if row["stage"].startswith("encoder")]
-    bottom = [row for row in stages if row["stage"] == "bottleneck"]
-    up = [row for row in stages if row["stage"].startswith("decoder")]
-    sizes = sorted({row["size"] for row in stages}, reverse=True)
-    places = {row["stage"]: (x, -sizes.index(row["size"])) for x, row in enumerate(down + bottom + up)}
-    fig, ax = new_figure(width=8, height=5)
-    for rows, color in ((down, BLUE), (bottom, ORANGE), (up, GREEN)):
-        box = {"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": "none"}
-        for row in rows:
-            label = f"{row['channels']} ch\n{row['size']} px"
-            place = places[row["stage"]]
-            ax.text(*place, label, ha="center", va="center", color=text_color(color), bbox=box)
-    step = {"arrowstyle": "-|>", "shrinkA": 27, "shrinkB": 27, "linewidth": 1.4, "color": BLACK}
-    for start, end in pairwise(places.values()):
-        ax.annotate("", end, start, arrowprops=step)
-    skip = {"arrowstyle": "-|>", "shrinkA": 36, "shrinkB": 36, "linewidth": 1.4, "color": PINK, "linestyle": "--"}
-    for left, right in zip(down, reversed(up), strict=True):
-        ax.annotate("", places[right["stage"]], places[left["stage"]], arrowprops=skip)
-    ax.text(len(down), 0.18, "skip connections", ha="center")
-    ax.set(xlim=(-0.7, len(places) - 0.3), ylim=(-len(sizes) + 0.5, 0.55))
-    ax.axis("off")
-    top = down[0]
-    low = bottom[0]
-    fig.alt = (
-        f"Diagram of the U: {len(down)} stages down, from {top['channels']} channels at {top['size']} pixels to "
-        f"{low['channels']} at {low['size']}, {len(up)} stages up, and a skip connection across each level."
-    )
-    return fig
-
-
-def receptive_fields(photo, stages):
-    """What one output of each stage depends on, from `receptive_field`, as squares on a photo (S, S, 3)."""
-    fig, ax = new_figure(width=8, height=4.8)
-    ax.imshow(photo)
-    middle = len(photo) / 2
-    for stage, color in zip(stages, (BLUE, ORANGE, GREEN, RED, PINK), strict=True):
-        pixels = stage["pixels"]
-        name = f"{stage['stage']}: {pixels} px"
-        corner = middle - pixels / 2
-        ax.add_patch(plt.Rectangle((corner, corner), pixels, pixels, fill=False, color=color, linewidth=2, label=name))
-    reach = max(middle, *(stage["pixels"] / 2 for stage in stages)) + 3
-    ax.set(xlim=(middle - reach, middle + reach), ylim=(middle + reach, middle - reach))
-    ax.set(xlabel="pixels", ylabel="pixels")
-    ax.grid(False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    seen = ", ".join(f"{stage['stage']} {stage['pixels']}" for stage in stages)
-    fig.alt = f"A photo of {len(photo)} pixels a side, and the squares that one output of a stage sees: {seen} pixels."
     return fig
 
 
