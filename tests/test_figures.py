@@ -9,7 +9,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from PIL import Image
 
-from carvana_course.show import figures, pictures, plots
+from carvana_course.exercises.diagnosis import six_runs
+from carvana_course.show import figures, histories, pictures, plots
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 from carvana_lib.model import UNet
 
@@ -75,6 +76,7 @@ FIGURES = {
     "learning_curves_1": lambda: plots.learning_curves(history(1)),
     "learning_curves_2": lambda: plots.learning_curves(history(2)),
     "learning_curves_40": lambda: plots.learning_curves(history(40)),
+    "loss_panels": lambda: histories.loss_panels(six_runs()[0]),
     "iou_histogram": lambda: plots.iou_histogram(TABLE["iou"], TABLE["iou"].mean()),
     "polar_by_view": lambda: plots.polar_by_view(TABLE),
     "picture_grid": grid,

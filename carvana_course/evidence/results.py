@@ -10,6 +10,7 @@ from carvana_lib.runs import ROOT, read_json
 RESULTS = ROOT / "results"
 RARE = RESULTS / "rare-object.json"  # of scripts/rare_object.py
 FINE_TUNING = RESULTS / "fine-tuning.json"  # of scripts/fine_tuning.py
+DIAGNOSES = RESULTS / "diagnoses.json"  # of scripts/diagnoses.py
 SCORE_COLUMNS = ["test_miou", "test_iou_std", "test_iou_min", "test_iou_max", "val_miou"]
 SIZES = {"small": "base_channels 16, 128 px", "32": "base_channels 32, 256 px", "full": "base_channels 64, 256 px"}
 RECIPE_STEPS = {  # experiment -> what it adds to the one before it

@@ -1,6 +1,6 @@
 """The checks behind the notebooks' exercises and quizzes: `check("iou", my_iou)`, `quiz("leak")`.
 
-One module for each notebook, two for 04, holds its exercises; `checks` runs an answer and finds the hint that fits.
+One module for each notebook, three for 04, holds its exercises; `checks` runs an answer and finds the hint that fits.
 """
 
 import difflib
@@ -10,6 +10,7 @@ from carvana_course.exercises import (
     audit,
     data,
     deployment,
+    diagnosis,
     evaluation,
     labels,
     model,
@@ -35,7 +36,13 @@ CHAPTERS: dict[str, list[Exercise]] = {
         model.RECEPTIVE_FIELD,
     ],
     "03_tuning": [tuning.TRIALS_SECONDS, tuning.LEARNING_RATES, tuning.STEP_LR, tuning.BCE, tuning.DICE_LOSS],
-    "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, validation.VALIDATE],
+    "04_training": [
+        validation.VALIDATE,
+        training.CLIP,
+        training.TRAIN_STEP,
+        training.BEST_EPOCH,
+        diagnosis.DIAGNOSE,
+    ],
     "05_evaluation": [evaluation.SHARE_ABOVE, evaluation.MICRO_IOU, evaluation.IOU, evaluation.BOOTSTRAP],
     "06_deployment": [deployment.ALPHA, deployment.PREDICT_PADDED, deployment.RLE],
     "07_transfer": [transfer.MATCH_WEIGHTS, transfer.TWO_RATES, transfer.WHICH_TO_BELIEVE],
