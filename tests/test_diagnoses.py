@@ -11,11 +11,13 @@ from carvana_lib.config import Params
 from carvana_lib.data import open_data
 from carvana_lib.runs import read_json
 
-RUNS = read_json(DIAGNOSES)["runs"]
+RECORD = read_json(DIAGNOSES)
+RUNS = RECORD["runs"]
 
 
 def test_every_cause_has_its_run_and_its_letter():
     assert list(RUNS) == list(diagnoses.FAULTS) and set(CAUSES) == set(RUNS)
+    assert not RECORD["commit"].endswith("-dirty")
     assert sorted(CAUSE_OF_RUN.values()) == sorted(CAUSES)
     curves, table = six_runs()
     assert "".join(curves) == "".join(table["run"]) == "ABCDEF"
