@@ -813,6 +813,26 @@ def one_seed_believed():
     return ["b", "c", "e"]
 
 
+@gets("diagnose", "A and E")
+def leak_taken_for_overfitting():
+    return "265134"
+
+
+@gets("diagnose", "B and F")
+def by_the_curves_alone():
+    return [3, 4, 5, 1, 2, 6]
+
+
+@gets("diagnose", "A")
+def a_leak_that_looks_fine():
+    return 665124
+
+
+@gets("diagnose", "several")
+def in_the_order_of_the_list():
+    return "123456"
+
+
 @pytest.mark.parametrize(("exercise", "hint", "answer"), WRONG)
 def test_a_wrong_answer_gets_the_hint_that_fits_it(exercise, hint, answer):
     found = verdict(exercise, answer)
@@ -911,6 +931,7 @@ RIGHT = {
     "rle": [lambda mask: text((a + 1, n) for a, n in runs(mask.flatten()))],
     "read_range_tests": ["ac", ["C", "A"], lambda: "C A"],
     "parameters_8": [float(EXERCISES["parameters_8"].answer), np.int64(EXERCISES["parameters_8"].answer)],
+    "diagnose": [365124, [3, 6, 5, 1, 2, 4], "3 6 5 1 2 4", lambda: ("3", "6", "5", "1", "2", "4")],
     "padded_side": [lambda side: int(np.ceil(side / 16)) * 16],
     "what_follows": ["be", ["E", "B"], lambda: ("B", "E")],
     "share_above": [lambda ious, limit: sum(v > limit for v in ious) / len(ious)],
@@ -974,6 +995,7 @@ def test_numbers_that_must_be_exact_are():
         ("rle", lambda mask: 7, "type", "got int64"),
         ("step_lr", lambda lr, epoch: 0.3, "differs", "expected 0.0008 and got 0.3"),
         ("parameters_8", 12, "differs", "got 12"),
+        ("diagnose", "36", "raised", "2 numbers were given; it takes six"),
     ],
 )
 def test_other_answers_are_described_without_a_guess(name, answer, kind, says):

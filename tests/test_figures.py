@@ -11,8 +11,19 @@ from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.text import Text
 from PIL import Image
 
+from carvana_course.exercises.diagnosis import six_runs
 from carvana_course.exercises.tuning import RANGE_TESTS
-from carvana_course.show import drawings, figures, loss_plots, pictures, plots, rate_plots, scores, thumbnails
+from carvana_course.show import (
+    drawings,
+    figures,
+    histories,
+    loss_plots,
+    pictures,
+    plots,
+    rate_plots,
+    scores,
+    thumbnails,
+)
 from carvana_course.show.anatomy import receptive_field, trace_shapes
 from carvana_lib.model import UNet
 
@@ -106,6 +117,7 @@ FIGURES = {
     "learning_curves_1": lambda: plots.learning_curves(history(1)),
     "learning_curves_2": lambda: plots.learning_curves(history(2)),
     "learning_curves_40": lambda: plots.learning_curves(history(40)),
+    "loss_panels": lambda: histories.loss_panels(six_runs()[0]),
     "iou_histogram": lambda: scores.iou_histogram(TABLE),
     "polar_by_view": lambda: scores.polar_by_view(TABLE),
     "drawn_means": lambda: scores.drawn_means({"cars": 0.9 + NOISE, "pictures": 0.9 + NOISE / 3}, 0.9),

@@ -97,6 +97,6 @@ def test_figures_of_validation_differ_by_what_is_named(tiny, monkeypatch):
 
 
 def test_an_unknown_study_is_explained():
-    with pytest.raises(ParameterError, match="no study 'lek'; there are fine-tuning, leak"):
+    with pytest.raises(ParameterError, match="no study 'lek'; there are diagnoses, fine-tuning, leak"):
         run_study("lek")
     assert all((ROOT / "results" / f"{name}.json").exists() for name in STUDIES), "each has been run"

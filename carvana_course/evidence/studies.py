@@ -1,6 +1,6 @@
 """Studies: questions that need more than one training run from a parameter file. Each yields rows, kept as one JSON."""
 
-from carvana_course.evidence import fine_tuning, leak, rare, small_cars, validation_gap, wide_grid
+from carvana_course.evidence import diagnoses, fine_tuning, leak, rare, small_cars, validation_gap, wide_grid
 from carvana_course.evidence.results import study_json
 from carvana_lib import ParameterError
 from carvana_lib.config import Params
@@ -8,6 +8,7 @@ from carvana_lib.device import describe_device
 from carvana_lib.runs import environment, write_json
 
 STUDIES = {  # name of the JSON -> the rows of a folder of photographs
+    "diagnoses": diagnoses.train_with_each_fault,  # what do curves look like where something is wrong? On renders
     "fine-tuning": fine_tuning.compare_orders,  # in which order is a pretrained encoder fine-tuned?
     "leak": leak.compare_splits,  # what does a net that has seen a car from another side score on it?
     "rare-object": rare.train_each,  # which loss finds a car of 0.2 % of the picture? On renders

@@ -1,7 +1,7 @@
 """The checks behind the notebooks' exercises and quizzes: `check("iou", my_iou)`, `quiz("leak")`.
 
-One module for each notebook, two for 01, 04 and 05, holds its exercises; `checks` runs an answer and finds the hint
-that fits.
+One module for each notebook, two for 01 and 05, three for 04, holds its exercises; `checks` runs an answer and finds
+the hint that fits.
 """
 
 import difflib
@@ -14,6 +14,7 @@ from carvana_course.exercises import (
     audit,
     data,
     deployment,
+    diagnosis,
     evaluation,
     failures,
     labels,
@@ -52,7 +53,13 @@ CHAPTERS: dict[str, list[Exercise]] = {
         tuning.READ_RANGE_TESTS,
         tuning.STEP_LR,
     ],
-    "04_training": [training.BEST_EPOCH, training.CLIP, training.TRAIN_STEP, validation.VALIDATE],
+    "04_training": [
+        validation.VALIDATE,
+        training.CLIP,
+        training.TRAIN_STEP,
+        training.BEST_EPOCH,
+        diagnosis.DIAGNOSE,
+    ],
     "05_evaluation": [
         evaluation.IOU,
         evaluation.SHARE_ABOVE,
