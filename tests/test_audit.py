@@ -219,9 +219,10 @@ def test_the_notebook_leaves_digits_to_its_cells():
 def test_what_the_notebook_says_in_sentences_is_so_in_the_jsons():
     gains = transfer.pretraining_gains().set_index("cars").loc[190]
     assert gains["low"] > 0.0075 and round(gains["gain"] / 0.005) == 3 and "about three times the claim" in TEXT
-    assert transfer.pretraining_gains()["low"][0] < 0 and "with three cars the interval holds 0" in TEXT
+    every = transfer.pretraining_gains()
+    assert every["low"].max() < every["high"].min() and "the intervals overlap" in TEXT
     (lead,) = transfer.leads().set_index("cars")["lead"].loc[[190]]
-    assert round(lead / 0.005) == 1 and "about the half per cent" in TEXT
+    assert 0 < lead < 0.005 and "less than the half per cent" in TEXT
     curves = [results.results_by_seed(f"protocol-{size}")[0]["val_miou_each_epoch"] for size in results.SIZES]
     first, *others = (curve[0] for curve in curves)
     assert first > 0.93 and min(others) > 0.95 and "two of them by far" in TEXT
@@ -229,8 +230,13 @@ def test_what_the_notebook_says_in_sentences_is_so_in_the_jsons():
     assert (dice < 0).all() and "lower than [BCE]" in TEXT and "with each of the seeds" in TEXT
     assert 0 < results.mean_interval(dice)[1] < 0.001 and "just holds 0" in TEXT
     largest = float(re.search(r"the largest is (\d[.]\d{4});", claims.on_real_photos()["verdict"][3])[1])
-    assert largest < 0.005 and "by a few thousandths at most" in TEXT
-    assert 10 * largest < DOCUMENT_GAP and "over ten times" in TEXT
+    gaps = [
+        results.scores_by_seed(f"protocol-{size}") - results.scores_by_seed(f"protocol-{size}", "val_miou")
+        for size in results.SIZES
+    ]
+    worst, *others = sorted(pd.concat(gaps), key=abs, reverse=True)
+    assert round(-worst, 2) == 0.01 and max(map(abs, others)) < 0.005 and "but for one split" in TEXT
+    assert 2 * largest < DOCUMENT_GAP and -worst == pytest.approx(largest, abs=1e-4) and "more than twice" in TEXT
     averaged = dict(results.results_by_seed("protocol-full")[0]["metrics"]["test_averagings"])
     assert averaged.pop("soft") < min(averaged.values()) - 0.03 and "far below the one [per image]" in TEXT
     rise = judges.even_view_scores("split-by-image-small") - judges.even_view_scores("protocol-small")

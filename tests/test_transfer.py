@@ -89,13 +89,14 @@ def test_what_chapter_07_says_of_real_photographs():
     ways = results.fine_tuning()
     assert (ways.max() - ways.min()).max() < results.scores_by_seed("lite0-003-small").std()
     gains = transfer.pretraining_gains().set_index("cars")
-    assert gains["low"][3] < 0 < gains["low"][[13, 63, 190]].min()
+    assert (gains["gain"] > 0).all() and gains["gain"].idxmax() == 3
+    assert -0.001 < gains["low"][63] < 0 < gains["low"].drop(63).min() and gains["low"].max() < gains["high"].min()
     means = transfer.starts().set_index(["net", "cars"])["test_miou"]
     unet = means["U-Net, random weights"]
     lite = means["encoder, random weights"]
-    assert abs(unet[3] - lite[3]) < 0.005 and (unet[[13, 63, 190]] > lite[[13, 63, 190]]).all()
+    assert (unet > lite).all()
     leads = transfer.leads().set_index("cars")["lead"]
-    assert leads[3] > 0.01 > leads[[13, 63, 190]].max() and leads.min() > 0.001
+    assert leads[3] > 0.01 > leads.drop(3).max() and leads.min() == leads[190] > 0.001
     columns = {
         (net, cars): results.scores_by_seed(name.format(transfer.CAR_COUNTS[cars]))
         for net, name in transfer.NETS.items()
@@ -105,7 +106,7 @@ def test_what_chapter_07_says_of_real_photographs():
     start, renders, _, imagenet, both = scored[3]
     _, renders_some, _, _, both_some = scored[13]
     assert start < imagenet < renders < both and abs(renders_some - both_some) < 0.002
-    assert round(gains["gain"][190] / 0.005) == 3 and round(leads[190] / 0.005) == 1
+    assert round(gains["gain"][190] / 0.005) == 3 and leads[190] < 0.005
     (printed,) = cells["07-claim-numbers"].outputs
     shares = [f"{100 * value:.1f}" for value in (gains["gain"][190], leads[190])]
     assert re.findall(r"(\d[.]\d)%", printed.text) == shares
