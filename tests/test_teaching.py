@@ -98,6 +98,16 @@ STATED = {
     "an hour and a quarter": 75,
     "an hour and a half": 90,
 }
+HOURS = {  # as the tables in both READMEs say it
+    "¾ h": 45,
+    "1 h": 60,
+    "1¼ h": 75,
+    "1½ h": 90,
+    "45 мин": 45,
+    "1 ч": 60,
+    "1 ч 15 мин": 75,
+    "1 ч 30 мин": 90,
+}
 TEXTS = {path.stem: "\n\n".join(cell.source for cell in nbformat.read(path, 4).cells) for path in NOTEBOOKS}
 MINUTES = {
     name: LABELS[label] for text in TEXTS.values() for name, label in re.findall(r"^### (\w+) · ([\w ]+)$", text, re.M)
@@ -123,7 +133,11 @@ def test_the_readmes_say_how_long_a_chapter_takes():
         ("README.md", "three quarters of an hour to an hour and a half"),
         ("README.ru.md", "от сорока пяти минут до полутора часов"),
     ):
-        assert words in (ROOT / name).read_text("utf8")
+        text = (ROOT / name).read_text("utf8")
+        assert words in text
+        rows = re.findall(r"^\| \[\d · [^|]*notebooks/(\w+)\.ipynb\) \| (\d+) \| ([^|]+) \|", text, re.M)
+        assert [(stem, int(minutes)) for stem, minutes, _ in rows] == list(READING.items())
+        assert [HOURS[hours] for _, _, hours in rows] == stated
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -19,6 +19,7 @@ from carvana_lib.training import fit
 
 SMALL_SHARE = 0.02  # of the picture that is car
 SMALL_RATES = (1e-4, 1e-3)  # the protocol's, and the better recipe's first ingredient
+SMALL_SIZE = 64  # pixels: the car has some eighty
 SMALL_SEEDS = (0, 1, 2)
 
 
@@ -56,7 +57,7 @@ def train_on_small_cars(folder: str):
         padded = Path(name) / "padded"
         write_padded(Path(folder), padded)
         for seed in SMALL_SEEDS:
-            asked = experiment.params(seed, data_dir=str(padded))
+            asked = experiment.params(seed, data_dir=str(padded), image_size=SMALL_SIZE)
             data = open_data(asked)
             for rate in SMALL_RATES:
                 for loss in LOSSES:
