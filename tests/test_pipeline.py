@@ -519,7 +519,7 @@ def test_the_time_of_a_run_is_told_by_notebook_and_kind(runs):
     assert said.startswith("20 s in the notebooks: 04 100%; ") and "train 50%" in said and "kernel start 20%" in said
 
 
-LIBRARY_TRAINS = {"train", "trained", "fit", "search", "range_test", "with_best", "train_step"}
+LIBRARY_TRAINS = {"train", "train_with_leak", "trained", "fit", "search", "range_test", "with_best", "train_step"}
 
 
 def called(tree) -> set[str]:
