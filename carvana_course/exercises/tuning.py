@@ -74,7 +74,7 @@ READ_RANGE_TESTS = Exercise(
         "not A": (but_for("A"), "A: 1e-3 is where the loss falls fastest, and far from where it breaks."),
         "not C": (but_for("C"), "C: single steps jump, as those of small batches do. Look at their mean: it falls."),
         "lowest": (lambda: "F", "The lowest point is not the goal. Look for the slope that leads down to it."),
-        "all": (lambda: "ABCDEF", "The six differ in where they learn. Does the loss fall at the mark?"),
+        "all": (lambda: "ABCDEF", "The six differ in where they learn. See whether the loss falls at the mark."),
         "none": (lambda: "", "In two of them the loss falls steadily at the mark, and breaks much later."),
     },
     parts=tuple(f"range test {letter}" for letter in RANGE_TESTS),
