@@ -69,7 +69,7 @@ def test_an_experiment_trains_scores_and_keeps_its_numbers(params, tmp_path, res
     assert low <= record["metrics"]["test_miou"] <= high and record["commit"] and record["versions"]["torch"]
     assert record["elsewhere"]["n"] == 40 and 0 <= record["elsewhere"]["miou"] <= 1
     assert len(record["val_miou_each_epoch"]) == 1 and len(record["test_miou_each_view"]) == 4
-    each = pd.read_csv(image_scores(path)).set_index("car_id")
+    each = pd.read_csv(image_scores(path), dtype={"car_id": str}).set_index("car_id")
     assert list(record["test_miou_each_car"]) == list(each.index)
     assert each.stack().mean() == pytest.approx(record["metrics"]["test_miou"], abs=1e-5)
     ways = pd.DataFrame(record["native"]["ways"])
@@ -360,7 +360,7 @@ def test_results_come_from_committed_code_and_keep_each_image():
         if not image_scores(path).exists():
             assert record["device"].startswith("cpu")
             continue
-        scores = pd.read_csv(image_scores(path)).set_index("car_id")
+        scores = pd.read_csv(image_scores(path), dtype={"car_id": str}).set_index("car_id")
         assert scores.stack().mean() == pytest.approx(record["metrics"]["test_miou"], abs=1e-5)
         by_car = pd.Series(record["test_miou_each_car"])
         assert (scores.mean(axis=1) - by_car).abs().max() < 1e-5 and len(by_car) == 40
