@@ -240,7 +240,7 @@ def test_what_the_notebook_says_in_sentences_is_so_in_the_jsons():
     averaged = dict(results.results_by_seed("protocol-full")[0]["metrics"]["test_averagings"])
     assert averaged.pop("soft") < min(averaged.values()) - 0.03 and "far below the one [per image]" in TEXT
     rise = judges.even_view_scores("split-by-image-small") - judges.even_view_scores("protocol-small")
-    assert rise.min() < -0.002 and rise.max() > 0.002 and "With some seeds it rises a little" in TEXT
+    assert rise.min() < -0.001 and rise.max() > 0.001 and "With some seeds it rises a little" in TEXT
     winner, higher = (results.scores_by_seed(name)[0] for name in ("grid-small", "rate-small"))
     assert winner < higher and "1e-3 scores higher than the grid's winner" in TEXT
     trials = pd.DataFrame(results.results_by_seed("grid-small")[0]["grid"]).sort_values("val_miou")

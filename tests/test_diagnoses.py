@@ -5,7 +5,7 @@ from conftest import ROOT
 
 from carvana_course.evidence import diagnoses
 from carvana_course.evidence.results import study_json, study_rows
-from carvana_course.exercises.diagnosis import CAUSE_OF_RUN, CAUSES, six_runs
+from carvana_course.exercises.diagnosis import CAUSE_OF_RUN, six_runs
 from carvana_course.show import histories
 from carvana_lib.config import Params
 from carvana_lib.data import open_data
@@ -16,9 +16,9 @@ RUNS = study_rows("diagnoses").set_index("fault").to_dict("index")
 
 
 def test_every_cause_has_its_run_and_its_letter():
-    assert list(RUNS) == list(diagnoses.FAULTS) and set(CAUSES) == set(RUNS)
+    assert list(RUNS) == list(diagnoses.RUN_FAULTS)
     assert not RECORD["commit"].endswith("-dirty")
-    assert sorted(CAUSE_OF_RUN.values()) == sorted(CAUSES)
+    assert sorted(CAUSE_OF_RUN.values()) == sorted(RUNS)
     curves, table = six_runs()
     assert "".join(curves) == "".join(table["run"]) == "ABCDEF"
 
@@ -45,7 +45,7 @@ def test_the_curves_give_the_others_away():
 
 def test_a_run_can_be_made_again():
     data = open_data(Params(data_dir=str(ROOT / "sample"), **diagnoses.SMALL))
-    again = diagnoses.train_with_fault(data, **diagnoses.FAULTS["overfitting"] | {"epochs": 1})
+    again = diagnoses.train_with_fault(data, **diagnoses.RUN_FAULTS["overfitting"] | {"epochs": 1})
     recorded = RUNS["overfitting"]
     assert again["pictures"] == recorded["pictures"] == 16
     assert again["train_loss"] == pytest.approx(recorded["train_loss"][:1], rel=0.02)

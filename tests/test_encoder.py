@@ -191,7 +191,7 @@ def test_it_is_trained_in_two_processes_scored_described_and_started_from(data, 
     with pytest.raises(CheckpointError, match="start_from='tiny' is another net, .*'encoder'.*, not .*base_channels"):
         make_model(begun.replace(encoder="none"))
     text = write_model_card(run)
-    assert "with the encoder `lite0-random`, that says" in text and "ImageNet" not in text
+    assert "with the encoder `lite0-random`, that marks" in text and "ImageNet" not in text
     assert count_parameters(model) == measured["parameters"] and f"{measured['parameters']:,} parameters" in text
 
 

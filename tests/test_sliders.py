@@ -122,7 +122,9 @@ def test_what_chapter_03_says_of_real_photographs_is_what_was_measured():
     assert trials.max().idxmax() == max(GRID["learning_rate"]) == 5e-4 and "the winner is 5e-4, the highest" in seen
     protocol, higher = (results.scores_by_seed(name) for name in ("protocol-small", "rate-small"))
     removed = results.error_removed(protocol, higher).dropna()
-    assert len(removed) == 3 and removed.between(0.28, 0.39).all() and "about a third with each of three seeds" in seen
+    assert (
+        len(removed) == 3 and removed.between(0.32, 0.45).all() and "a third or more with each of three seeds" in seen
+    )
     winner = results.scores_by_seed("grid-small")[0]
     assert protocol[0] < winner < higher[0] and "is better still" in seen
     assert results.in_percent(removed) in printed("03-photos-rate")

@@ -67,7 +67,7 @@ def test_tables_hold_what_was_trained(scored):
     (lead,) = transfer.leads().itertuples()
     assert (lead.cars, lead.seeds, lead.lead) == (13, 2, pytest.approx(0.01, abs=0.001))
     table = transfer.starts_table().set_index("net")
-    assert table.columns.tolist() == [13] and table.loc["encoder, after ImageNet", 13] == "0.8800 (2)"
+    assert table.columns.tolist() == [13] and table.loc["encoder, after ImageNet", 13] == "0.8801 (2)"
     assert table.loc["U-Net, after the sample", 13] == ""
 
 

@@ -14,7 +14,7 @@ from carvana_lib.dataset import make_loader
 from carvana_lib.losses import bce_loss
 
 SMALL = {"image_size": 64, "base_channels": 8, "augment": "none", "precision": "float32", "loss": "bce"}
-FAULTS = {  # what went wrong -> how the run differs from the one in which nothing did
+RUN_FAULTS = {  # what went wrong -> how the run differs from the one in which nothing did
     "learning rate too high": {"learning_rate": 10.0},
     "overfitting": {"learning_rate": 1e-2, "cars": 1, "epochs": 60},
     "leak": {"learning_rate": 1e-2, "cars": 2, "epochs": 60, "leak": True},
@@ -68,7 +68,7 @@ def train_with_fault(
 
 
 def train_with_each_fault(_: str):
-    """Yield a row for each of FAULTS, on the sample: fault, and what `train_with_fault` found."""
+    """Yield a row for each of RUN_FAULTS, on the sample: fault, and what `train_with_fault` found."""
     data = open_data(Params(**SMALL))
-    for fault, changes in FAULTS.items():
+    for fault, changes in RUN_FAULTS.items():
         yield {"fault": fault} | train_with_fault(data, **changes)

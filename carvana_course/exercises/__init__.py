@@ -97,7 +97,7 @@ class Feedback:
     def _repr_html_(self):
         return (
             f"<div role='status' style='border-left:4px solid {self.colour};padding:2px 8px;max-width:60em'>"
-            f"<b style='color:{self.colour}'>{self.sign}</b> {html.escape(self.said)}</div>"
+            f"<b>{self.sign}</b> {html.escape(self.said)}</div>"
         )
 
 

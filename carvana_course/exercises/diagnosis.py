@@ -2,17 +2,10 @@
 
 import pandas as pd
 
+from carvana_course.evidence.diagnoses import RUN_FAULTS
 from carvana_course.evidence.results import study_rows
 from carvana_course.exercises.checks import Exercise
 
-CAUSES = [
-    "learning rate too high",
-    "overfitting",
-    "leak",
-    "eval() forgotten",
-    "stopped too early",
-    "nothing wrong",
-]
 CAUSE_OF_RUN = {
     "A": "leak",
     "B": "nothing wrong",
@@ -21,7 +14,7 @@ CAUSE_OF_RUN = {
     "E": "overfitting",
     "F": "eval() forgotten",
 }
-NUMBER_OF_RUN = {run: str(CAUSES.index(cause) + 1) for run, cause in CAUSE_OF_RUN.items()}
+NUMBER_OF_RUN = {run: str(list(RUN_FAULTS).index(cause) + 1) for run, cause in CAUSE_OF_RUN.items()}
 
 
 def six_runs() -> tuple[dict, pd.DataFrame]:
