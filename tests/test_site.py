@@ -293,7 +293,7 @@ def test_the_search_finds_sections_and_is_worked_by_keys(built, chromium):
         "skip connections": "Skip connection · Glossary",
         "dice": "Dice · Glossary",
         "range test learning": "A range test: raise the learning rate until it breaks · 3 · Tuning",
-        "my_bce": "bce · twenty minutes · 3 · Tuning",
+        "my_bce": "bce · fifteen minutes · 3 · Tuning",
         "обрезка градиентов": "Обрезка градиента (gradient clipping) · Глоссарий",
     }.items():
         page.keyboard.press("Control+a")
