@@ -19,9 +19,11 @@ def machine() -> dict:
     """Processor, cores and memory."""
     import torch
 
+    from carvana_lib.device import capabilities
+
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return {
-        "cpu": torch.cpu.get_capabilities().get("cpu_name", "unknown"),
+        "cpu": capabilities().get("cpu_name", "unknown"),
         "cores": os.cpu_count(),
         "memory_gb": round(memory, 1),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

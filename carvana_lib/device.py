@@ -38,6 +38,11 @@ def pick_device(device: str) -> str:
     return device
 
 
+def capabilities() -> dict:
+    """What the CPU computes with, and its name; nothing before torch 2.11. Used by `describe_device` in 04."""
+    return getattr(torch.cpu, "get_capabilities", dict)()
+
+
 def pick_precision(precision: str, device: str, net: torch.nn.Module | None = None) -> str:
     """'float32', 'bf16' or 'fp16'; 'auto' takes bf16 where the hardware computes with it, not where a CPU emulates it,
     nor for a net of depthwise convolutions on a CPU, which took 4 to 13 % longer so. Raises ParameterError for fp16
@@ -52,7 +57,7 @@ def pick_precision(precision: str, device: str, net: torch.nn.Module | None = No
     depthwise = net is not None and any(getattr(layer, "groups", 1) > 1 for layer in net.modules())
     if device != "cpu" or depthwise:
         return "float32"
-    capable = torch.cpu.get_capabilities()
+    capable = capabilities()
     return "bf16" if capable.get("avx512_bf16") or capable.get("amx_bf16") else "float32"
 
 
@@ -77,7 +82,7 @@ def describe_device(params, net: torch.nn.Module | None = None) -> str:
     if device == "cuda":
         name = torch.cuda.get_device_name()
     else:
-        name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+        name = capabilities().get("cpu_name") or platform.processor() or platform.machine()
         name = f"{name}, {torch.get_num_threads()} threads"
     return f"{device} ({name}), {pick_precision(params.precision, device, net)}"
 

@@ -13,7 +13,7 @@ from carvana_lib import CheckpointError, ParameterError, TrainingError, evaluati
 from carvana_lib.checkpoints import has_ended, is_trained, load_checkpoint, load_model, load_trained, make_model
 from carvana_lib.config import Params
 from carvana_lib.dataset import training_rows
-from carvana_lib.device import make_accelerator, pick_precision
+from carvana_lib.device import describe_device, make_accelerator, pick_precision
 from carvana_lib.model import UNet
 from carvana_lib.runs import Run
 from carvana_lib.training import fit, train
@@ -289,6 +289,12 @@ def test_a_cpu_without_bf16_instructions_gets_float32(monkeypatch):
         depthwise = torch.nn.Sequential(torch.nn.Conv2d(4, 4, 3, groups=4))
         assert pick_precision("auto", "cpu", depthwise) == "float32"
         assert pick_precision("bf16", "cpu", depthwise) == "bf16", "what is asked for by name counts"
+
+
+def test_a_torch_that_does_not_know_the_cpu_computes_in_float32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert pick_precision("auto", "cpu") == "float32"
+    assert describe_device(Params(device="cpu")).startswith("cpu (")
 
 
 def test_train_uses_the_subset_and_writes_history(data, params):
