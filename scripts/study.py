@@ -7,5 +7,11 @@ at 256 pixels lie in the folder, else in data/carvana-256.
 import sys
 
 from carvana_course.evidence.studies import run_study
+from carvana_lib import CarvanaError
 
-run_study(*sys.argv[1:])
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
+try:
+    run_study(*sys.argv[1:])
+except CarvanaError as error:
+    sys.exit(f"error: {error}")

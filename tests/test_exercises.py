@@ -1078,7 +1078,7 @@ def test_what_was_right_once_is_kept_and_counted(tmp_path, monkeypatch):
     names = [exercise.name for exercise in CHAPTERS["05_evaluation"]]
     dots = "".join("●" if name == "iou" else "○" for name in names)
     assert f"05 evaluation  {dots:<6} 1 of {len(names)} done" in repr(shown) and dots in shown._repr_html_()
-    for damaged in ("", "[]", "{}", '{"solved": 3}', "not json"):
+    for damaged in ("", "[]", "{}", '{"solved": 3}', '{"solved": [[1]]}', "not json"):
         progress.progress_file().write_text(damaged)
         assert progress.solved() == []
     progress.progress_file().unlink()

@@ -13,7 +13,14 @@ from carvana_lib.data import open_data
 from carvana_lib.dataset import make_loader
 from carvana_lib.losses import bce_loss
 
-SMALL = {"image_size": 64, "base_channels": 8, "augment": "none", "precision": "float32", "loss": "bce"}
+SMALL = {
+    "run_name": "study-diagnoses",
+    "image_size": 64,
+    "base_channels": 8,
+    "augment": "none",
+    "precision": "float32",
+    "loss": "bce",
+}
 RUN_FAULTS = {  # what went wrong -> how the run differs from the one in which nothing did
     "learning rate too high": {"learning_rate": 10.0},
     "overfitting": {"learning_rate": 1e-2, "cars": 1, "epochs": 60},

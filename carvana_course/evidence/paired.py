@@ -2,8 +2,8 @@
 
 The gain of a car under a seed is taken to be the mean gain, plus what that seed adds to all of its cars, plus what
 the car adds: a mixed model. Every seed scores as many cars, so the mean's estimate is the mean over seeds, and its
-interval Student's on the seeds' means. Where there is one seed, only its cars can be drawn with replacement, and the
-interval leaves out what another seed would have given.
+interval Student's on the seeds' means; seeds share test cars, which makes it somewhat too narrow. Where there is one
+seed, only its cars can be drawn with replacement, and the interval leaves out what another seed would have given.
 """
 
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def gains_by_car(name: str, other: str) -> dict[int, np.ndarray]:
         after = pd.Series(results[seed].get("test_miou_each_car"), dtype=float)
         before = pd.Series(others[seed].get("test_miou_each_car"), dtype=float)
         if len(after) and len(before):
-            gains[seed] = (after - before).to_numpy()
+            gains[seed] = (after - before).dropna().to_numpy()
     return gains
 
 

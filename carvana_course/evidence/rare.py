@@ -96,7 +96,7 @@ def train_far_away(folder: Path):
     """The rows of `train_each`, of pictures that have been written."""
     bce = LOSSES["bce"]
     for seed in RARE_SEEDS:
-        asked = Params(data_dir=str(folder), seed=seed, loss="bce", epochs=EPOCHS)
+        asked = Params(run_name="study-rare", data_dir=str(folder), seed=seed, loss="bce", epochs=EPOCHS)
         data = open_data(asked)
         for rate in RATES:
             params = asked.replace(learning_rate=rate)

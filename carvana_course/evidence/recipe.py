@@ -28,7 +28,7 @@ def ingredients() -> pd.DataFrame:
     """A row a step of the recipe: recipe, experiment, test mIoU, error (1 - mIoU), gain over the row above, its 95 %
     interval, and p, corrected by Holm for as many looks as there are gains.
 
-    Of the seeds that all steps have. Steps that were not trained are left out, and no gain is given where the step
+    Scores are of the seeds that all steps have, gains of those that a step shares with the one above. Steps that were not trained are left out, and no gain is given where the step
     before is missing.
     """
     trained = pd.DataFrame({name: scores_by_seed(name) for name in RECIPE_STEPS})  # a row a seed
@@ -54,7 +54,7 @@ def ingredients() -> pd.DataFrame:
             gain = gains[name]
             row["gain"] = f"{gain.mean:+.4f}"
             row["95 % interval"] = f"{gain.low:+.4f} to {gain.high:+.4f}"
-            row["p, corrected"] = f"{corrected[name]:.3f}"
+            row["p, corrected"] = f"{corrected[name]:.3f}" if gain.seeds > 1 else ""
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 

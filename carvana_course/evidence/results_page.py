@@ -1,5 +1,6 @@
 """The page results/README.md: its tables, drawn from the JSONs beside it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from carvana_course.evidence.recipe import ingredients, recipe_gain
 from carvana_course.evidence.summary import sentences
 from carvana_course.parameters import read_yaml
 from carvana_course.show.tables import markdown_table
+from carvana_lib import RunError
 from carvana_lib.runs import atomic, read_json
 
 BEGIN = "<!-- {}: written by `experiment` -->"
@@ -19,7 +21,8 @@ END = "<!-- end of {} -->"
 
 def write_page() -> None:
     """Bring the tables in results/README.md up to date with the JSONs beside it."""
-    fill_section("summary", "\n".join(f"{i}. {sentence}" for i, sentence in enumerate(sentences(), 1)))
+    with suppress(RunError):  # where a run they speak of is being made again, the sentences stay as they were
+        fill_section("summary", "\n".join(f"{i}. {sentence}" for i, sentence in enumerate(sentences(), 1)))
     fill_section("table", markdown_table(trainings_table()))
     fill_section("document", markdown_table(recipe_at_full_size()))
     fill_section("audit", markdown_table(on_real_photos()))

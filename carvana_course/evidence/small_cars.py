@@ -1,4 +1,4 @@
-"""Cars of 2 % of the picture: real photographs, made small and put into a larger picture of the same studio's edges."""
+"""Cars of 2 % of the picture: real photographs shrunk, with their edge pixels drawn out to fill the frame."""
 
 import tempfile
 from pathlib import Path
@@ -24,12 +24,12 @@ SMALL_SEEDS = (0, 1, 2)
 
 
 def pad_to_share(photo: np.ndarray, mask: np.ndarray, share: float = SMALL_SHARE) -> tuple[np.ndarray, np.ndarray]:
-    """Make a photo so small that its car covers `share` of the picture, in the middle of its own edge pixels drawn out.
+    """Shrink a photo until its car covers `share` of the picture, and fill the frame around it with its edge pixels.
 
     Photo (H, W, 3) uint8 RGB and mask (H, W) uint8 {0, 1} -> the same, of the same size.
     """
     height, width = mask.shape
-    scale = min(1.0, np.sqrt(share * mask.size / mask.sum()))
+    scale = min(1.0, np.sqrt(share * mask.size / max(1, mask.sum())))
     size = (round(width * scale), round(height * scale))
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
     small_mask = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
@@ -57,7 +57,7 @@ def train_on_small_cars(folder: str):
         padded = Path(name) / "padded"
         write_padded(Path(folder), padded)
         for seed in SMALL_SEEDS:
-            asked = experiment.params(seed, data_dir=str(padded), image_size=SMALL_SIZE)
+            asked = experiment.params(seed, data_dir=str(padded), image_size=SMALL_SIZE, run_name="study-small-cars")
             data = open_data(asked)
             for rate in SMALL_RATES:
                 for loss in LOSSES:

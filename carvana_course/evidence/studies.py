@@ -2,7 +2,7 @@
 
 from carvana_course.evidence import diagnoses, fine_tuning, leak, rare, small_cars, validation_gap, wide_grid
 from carvana_course.evidence.results import study_json
-from carvana_lib import ParameterError
+from carvana_lib import ParameterError, RunError
 from carvana_lib.config import Params
 from carvana_lib.device import describe_device
 from carvana_lib.runs import environment, write_json
@@ -26,5 +26,7 @@ def run_study(name: str, folder: str = "data/carvana-256") -> None:
     for row in STUDIES[name](folder):
         rows.append(row)
         print(row, flush=True)
+    if not rows:
+        raise RunError(f"study '{name}' found nothing to score; train first what {STUDIES[name].__module__} names")
     made_with = {"device": describe_device(Params())} | environment()
     write_json(study_json(name), {"study": name} | made_with | {"rows": rows})

@@ -4,13 +4,19 @@ from carvana_course.evidence import transfer
 from carvana_course.evidence.document import DOCUMENT_RESULTS
 from carvana_course.evidence.paired import Gain, compare, holm
 from carvana_course.evidence.recipe import RECIPE_STEPS
-from carvana_course.evidence.results import mean_interval, scores_by_seed
+from carvana_course.evidence.results import mean_interval, scores_by_seed, seeds_in_words
+from carvana_lib import RunError
 
 SIGNIFICANT = 0.05
+SPOKEN_OF = ["protocol-full", "best-batch-2-full", "best-batch-2-full-20", *RECIPE_STEPS]
+SPOKEN_OF += [net.format("all") for net in transfer.NETS.values() if "pretrained" not in net]
 
 
 def sentences() -> list[str]:
-    """The five, in Markdown."""
+    """The five, in Markdown. Raises RunError where one of the experiments that they speak of is missing."""
+    for name in SPOKEN_OF:
+        if len(scores_by_seed(name)) == 0:
+            raise RunError(f"results/ has no {name}; run 'carvana experiment results/params/{name}.yaml'")
     return [of_protocol(), of_recipe(), of_ingredients(), of_pretraining(), of_validation()]
 
 
@@ -43,7 +49,7 @@ def of_recipe() -> str:
     return (
         f"The same net with the same photos and five epochs reaches {scores.mean():.4f} (95 % interval over "
         f"{len(scores)} seeds {low:.4f} to {high:.4f}) with a better recipe, and {listed(longer)} in 20 epochs "
-        f"({len(longer)} seed)."
+        f"({seeds_in_words(longer)})."
     )
 
 
@@ -51,12 +57,13 @@ def of_ingredients() -> str:
     """Which ingredients stand after Holm's correction."""
     steps = list(RECIPE_STEPS)
     gains = {name: compare(name, before) for name, before in zip(steps[1:], steps, strict=False)}
+    seeds = min(gain.seeds for gain in gains.values())
     corrected = holm([gain.p for gain in gains.values()])
     stand = [name for name, p in zip(gains, corrected, strict=True) if p < SIGNIFICANT]
     said = " and ".join(f"{RECIPE_STEPS[name].removeprefix('+ ')}, {interval(gains[name])}" for name in stand)
     return (
-        f"Of that recipe's {len(gains)} ingredients {len(stand)} are certain with three seeds, "
-        f"corrected for as many looks: {said}."
+        f"Of that recipe's {len(gains)} ingredients {len(stand)} stand at the 5 % level with {seeds} seeds, "
+        f"corrected for as many looks: {said or 'none'}."
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from carvana_course.exercises.checks import Exercise
-from carvana_course.exercises.transfer import REPORT_LETTERS, believed, believing
+from carvana_course.exercises.letters import all_but, chosen_letters
 
 BEFORE = np.zeros((6, 8), np.uint8)
 BEFORE[1:4, 2:6] = 1
@@ -140,23 +140,23 @@ OFFERED_MASKS = pd.DataFrame(
 
 WHICH_TO_TRUST = Exercise(
     "which_to_trust", "BE",
-    observe=lambda answer: believed(answer()),
+    observe=lambda answer: chosen_letters(answer(), FOLDER_LETTERS),
     mistakes={
-        "A": (believing("A", "BE"), "A: the net agrees with itself, whatever it drew. Nobody has looked."),
-        "C": (believing("C", "BE"), "C: two seconds are too few to follow an outline, and fifty masks without a fault "
+        "A": (all_but("BE", FOLDER_LETTERS, "A"), "A: the net agrees with itself, whatever it drew. Nobody has looked."),
+        "C": (all_but("BE", FOLDER_LETTERS, "C"), "C: two seconds are too few to follow an outline, and fifty masks without a fault "
             "are too good. That was clicking, not looking."),
-        "D": (believing("D", "BE"), "D: each of the two is right, but together they teach the net both. Write the rule "
+        "D": (all_but("BE", FOLDER_LETTERS, "D"), "D: each of the two is right, but together they teach the net both. Write the rule "
             "down first."),
-        "F": (believing("F", "BE"), "F: good masks, wrong cars. Once test cars have been trained on, the test no "
+        "F": (all_but("BE", FOLDER_LETTERS, "F"), "F: good masks, wrong cars. Once test cars have been trained on, the test no "
             "longer asks about new ones."),
-        "not B": (believing("B", "BE"), "B: corrected predictions are no worse than drawn ones; somebody has looked at "
+        "not B": (all_but("BE", FOLDER_LETTERS, "B"), "B: corrected predictions are no worse than drawn ones; somebody has looked at "
             "each, and the trail says who."),
-        "not E": (believing("E", "BE"), "E: not every mask was looked at, but the doubtful ones were, and a random "
+        "not E": (all_but("BE", FOLDER_LETTERS, "E"), "E: not every mask was looked at, but the doubtful ones were, and a random "
             "sample of the others says what they are worth."),
         "by hand": (lambda: "DF",
             "Drawn by hand is not the same as right: ask which rule was followed, and which cars."),
         "all": (lambda: "ABCDEF", "In some of them nobody looked, or two rules meet, or test cars take part."),
         "none": (lambda: "", "Two of them can be trusted as they are: somebody has looked, and says so."),
     },
-    parts=tuple(f"folder {letter}" for letter in REPORT_LETTERS),
+    parts=tuple(f"folder {letter}" for letter in FOLDER_LETTERS),
 )

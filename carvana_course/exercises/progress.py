@@ -23,7 +23,7 @@ def solved() -> list[str]:
         names = json.loads(progress_file().read_text(encoding="utf8"))["solved"]
     except (OSError, ValueError, TypeError, KeyError):
         return []
-    return names if isinstance(names, list) else []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def remember(name: str) -> None:

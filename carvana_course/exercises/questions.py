@@ -101,8 +101,8 @@ QUESTIONS = {
         {
             "pretraining is worth the whole lift": "To this encoder, which learns slowly from random weights. Another "
             "net has less to gain.",
-            "pretraining is worth nothing": "With three cars the pretrained net is well ahead of both others, and with "
-            "190 it is still ahead.",
+            "pretraining is worth nothing": "With three cars the pretrained net is well ahead of both others. With "
+            "190, three seeds do not tell whether it still is.",
             "two questions have two answers": "What ImageNet brings to an encoder is one, which net to take is the "
             "other. For the second, compare with the best you have without it.",
         },

@@ -106,30 +106,20 @@ REPORTS = pd.DataFrame(
 REPORT_LETTERS = "ABCDEF"
 
 
-def believed(letters) -> tuple:
-    """Of each report whether it is believed, from letters in a text or a list."""
-    return tuple(letter in {str(one).strip().upper() for one in letters} for letter in REPORT_LETTERS)
-
-
-def believing(letters: str, right: str = "BF"):
-    """A wrong answer that is right but for these reports."""
-    return lambda: "".join(letter for letter in REPORT_LETTERS if (letter in right) != (letter in letters))
-
-
 WHICH_TO_BELIEVE = Exercise(
     "which_to_believe", "BF",
-    observe=lambda answer: believed(answer()),
+    observe=lambda answer: chosen_letters(answer(), REPORT_LETTERS),
     mistakes={
-        "A": (believing("A"), "A: ten times the steps are a reason of their own. Count them before you read a score."),
-        "C": (believing("C"), "C: the best of five lies above the mean of five, whatever the start."),
-        "D": (believing("D"), "D: different test cars, and easy ones; they may explain a gap of 0.013."),
-        "E": (believing("E"), "E: one of the two was chosen by the test cars, so its score flatters it."),
-        "not B": (believing("B"), "B: one rate for both would favour the one it suits. A choice on validation cars, "
+        "A": (all_but("BF", REPORT_LETTERS, "A"), "A: ten times the steps are a reason of their own. Count them before you read a score."),
+        "C": (all_but("BF", REPORT_LETTERS, "C"), "C: the best of five lies above the mean of five, whatever the start."),
+        "D": (all_but("BF", REPORT_LETTERS, "D"), "D: different test cars, and easy ones; they may explain a gap of 0.013."),
+        "E": (all_but("BF", REPORT_LETTERS, "E"), "E: one of the two was chosen by the test cars, so its score flatters it."),
+        "not B": (all_but("BF", REPORT_LETTERS, "B"), "B: one rate for both would favour the one it suits. A choice on validation cars, "
             "made for each alike, is fair."),
-        "not F": (believing("F"), "F: small, but three pairs agree and nothing else differs: a result."),
+        "not F": (all_but("BF", REPORT_LETTERS, "F"), "F: small, but three pairs agree and nothing else differs: a result."),
         "all": (lambda: "ABCDEF", "In some of them more than the start differs: steps, seeds, test cars, who chose."),
         "none": (lambda: "", "Two of them are fair comparisons: the start is all that differs."),
-        "the largest": (believing("AF"), "Not the size of the gain decides, but whether only the start differs."),
+        "the largest": (all_but("BF", REPORT_LETTERS, "AF"), "Not the size of the gain decides, but whether only the start differs."),
     },
     parts=tuple(f"report {letter}" for letter in REPORT_LETTERS),
 )

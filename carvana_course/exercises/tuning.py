@@ -50,29 +50,18 @@ RANGE_TESTS = {
 }
 
 
-def chosen(letters) -> tuple:
-    """Of each range test whether it was chosen, from letters in a text or a list."""
-    named = {str(one).strip().upper() for one in letters}
-    return tuple(letter in named for letter in RANGE_TESTS)
-
-
-def but_for(letters: str):
-    """A wrong answer that is right but for these tests."""
-    return lambda: "".join(letter for letter in RANGE_TESTS if (letter in "AC") != (letter in letters))
-
-
 READ_RANGE_TESTS = Exercise(
     "read_range_tests", "AC",
-    observe=lambda answer: chosen(answer()),
+    observe=lambda answer: chosen_letters(answer(), RANGE_TESTS),
     mistakes={
-        "B": (but_for("B"), "B: at 1e-3 this one broke long ago. The same code, and a different net or batch size, may "
+        "B": (all_but("AC", "".join(RANGE_TESTS), "B"), "B: at 1e-3 this one broke long ago. The same code, and a different net or batch size, may "
             "need a hundredth of the rate."),
-        "D": (but_for("D"), "D: at 1e-3 the loss has not begun to fall. Training would be safe, and take for ever."),
-        "E": (but_for("E"), "E: it never falls, at any rate. No rate mends that: something is wired wrongly."),
-        "F": (but_for("F"), "F: at 1e-3 the loss is lowest, just before it breaks. A training run has thousands of "
+        "D": (all_but("AC", "".join(RANGE_TESTS), "D"), "D: at 1e-3 the loss has not begun to fall. Training would be safe, and take for ever."),
+        "E": (all_but("AC", "".join(RANGE_TESTS), "E"), "E: it never falls, at any rate. No rate mends that: something is wired wrongly."),
+        "F": (all_but("AC", "".join(RANGE_TESTS), "F"), "F: at 1e-3 the loss is lowest, just before it breaks. A training run has thousands of "
             "steps in which to fail; take a fifth or a tenth of that rate."),
-        "not A": (but_for("A"), "A: 1e-3 is where the loss falls fastest, and far from where it breaks."),
-        "not C": (but_for("C"), "C: single steps jump, as those of small batches do. Look at their mean: it falls."),
+        "not A": (all_but("AC", "".join(RANGE_TESTS), "A"), "A: 1e-3 is where the loss falls fastest, and far from where it breaks."),
+        "not C": (all_but("AC", "".join(RANGE_TESTS), "C"), "C: single steps jump, as those of small batches do. Look at their mean: it falls."),
         "lowest": (lambda: "F", "The lowest point is not the goal. Look for the slope that leads down to it."),
         "all": (lambda: "ABCDEF", "The six differ in where they learn. See whether the loss falls at the mark."),
         "none": (lambda: "", "In two of them the loss falls steadily at the mark, and breaks much later."),
