@@ -28,8 +28,8 @@ def ingredients() -> pd.DataFrame:
     """A row a step of the recipe: recipe, experiment, test mIoU, error (1 - mIoU), gain over the row above, its 95 %
     interval, and p, corrected by Holm for as many looks as there are gains.
 
-    Scores are of the seeds that all steps have, gains of those that a step shares with the one above. Steps that were not trained are left out, and no gain is given where the step
-    before is missing.
+    Scores are of the seeds that all steps have, gains of those that a step shares with the one above. Steps that were
+    not trained are left out, and no gain is given where the step before is missing.
     """
     trained = pd.DataFrame({name: scores_by_seed(name) for name in RECIPE_STEPS})  # a row a seed
     trained = trained.dropna(axis=1, how="all").dropna()

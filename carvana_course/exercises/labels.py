@@ -1,5 +1,7 @@
 """Exercises of notebook 09: what to look at first, what was corrected, what to trust, when to stop; with mistakes."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -138,20 +140,23 @@ OFFERED_MASKS = pd.DataFrame(
     columns=["folder", "where its masks come from"],
 )
 
+FOLDER_LETTERS = "ABCDEF"
+_but_for = partial(all_but, "BE", FOLDER_LETTERS)
+
 WHICH_TO_TRUST = Exercise(
     "which_to_trust", "BE",
     observe=lambda answer: chosen_letters(answer(), FOLDER_LETTERS),
     mistakes={
-        "A": (all_but("BE", FOLDER_LETTERS, "A"), "A: the net agrees with itself, whatever it drew. Nobody has looked."),
-        "C": (all_but("BE", FOLDER_LETTERS, "C"), "C: two seconds are too few to follow an outline, and fifty masks without a fault "
+        "A": (_but_for("A"), "A: the net agrees with itself, whatever it drew. Nobody has looked."),
+        "C": (_but_for("C"), "C: two seconds are too few to follow an outline, and fifty masks without a fault "
             "are too good. That was clicking, not looking."),
-        "D": (all_but("BE", FOLDER_LETTERS, "D"), "D: each of the two is right, but together they teach the net both. Write the rule "
+        "D": (_but_for("D"), "D: each of the two is right, but together they teach the net both. Write the rule "
             "down first."),
-        "F": (all_but("BE", FOLDER_LETTERS, "F"), "F: good masks, wrong cars. Once test cars have been trained on, the test no "
+        "F": (_but_for("F"), "F: good masks, wrong cars. Once test cars have been trained on, the test no "
             "longer asks about new ones."),
-        "not B": (all_but("BE", FOLDER_LETTERS, "B"), "B: corrected predictions are no worse than drawn ones; somebody has looked at "
+        "not B": (_but_for("B"), "B: corrected predictions are no worse than drawn ones; somebody has looked at "
             "each, and the trail says who."),
-        "not E": (all_but("BE", FOLDER_LETTERS, "E"), "E: not every mask was looked at, but the doubtful ones were, and a random "
+        "not E": (_but_for("E"), "E: not every mask was looked at, but the doubtful ones were, and a random "
             "sample of the others says what they are worth."),
         "by hand": (lambda: "DF",
             "Drawn by hand is not the same as right: ask which rule was followed, and which cars."),

@@ -1,11 +1,14 @@
 """Exercises of notebook 03: losses, learning rates, range tests to judge; with the mistakes typical of each."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from carvana_course.exercises.checks import Exercise
+from carvana_course.exercises.letters import all_but, chosen_letters
 from carvana_lib import losses
 from carvana_lib.training import STEP_EPOCHS, STEP_GAMMA
 
@@ -50,18 +53,20 @@ RANGE_TESTS = {
 }
 
 
+_but_for = partial(all_but, "AC", "".join(RANGE_TESTS))
+
 READ_RANGE_TESTS = Exercise(
     "read_range_tests", "AC",
     observe=lambda answer: chosen_letters(answer(), RANGE_TESTS),
     mistakes={
-        "B": (all_but("AC", "".join(RANGE_TESTS), "B"), "B: at 1e-3 this one broke long ago. The same code, and a different net or batch size, may "
+        "B": (_but_for("B"), "B: at 1e-3 this one broke long ago. The same code, and a different net or batch size, may "
             "need a hundredth of the rate."),
-        "D": (all_but("AC", "".join(RANGE_TESTS), "D"), "D: at 1e-3 the loss has not begun to fall. Training would be safe, and take for ever."),
-        "E": (all_but("AC", "".join(RANGE_TESTS), "E"), "E: it never falls, at any rate. No rate mends that: something is wired wrongly."),
-        "F": (all_but("AC", "".join(RANGE_TESTS), "F"), "F: at 1e-3 the loss is lowest, just before it breaks. A training run has thousands of "
+        "D": (_but_for("D"), "D: at 1e-3 the loss has not begun to fall. Training would be safe, and take for ever."),
+        "E": (_but_for("E"), "E: it never falls, at any rate. No rate mends that: something is wired wrongly."),
+        "F": (_but_for("F"), "F: at 1e-3 the loss is lowest, just before it breaks. A training run has thousands of "
             "steps in which to fail; take a fifth or a tenth of that rate."),
-        "not A": (all_but("AC", "".join(RANGE_TESTS), "A"), "A: 1e-3 is where the loss falls fastest, and far from where it breaks."),
-        "not C": (all_but("AC", "".join(RANGE_TESTS), "C"), "C: single steps jump, as those of small batches do. Look at their mean: it falls."),
+        "not A": (_but_for("A"), "A: 1e-3 is where the loss falls fastest, and far from where it breaks."),
+        "not C": (_but_for("C"), "C: single steps jump, as those of small batches do. Look at their mean: it falls."),
         "lowest": (lambda: "F", "The lowest point is not the goal. Look for the slope that leads down to it."),
         "all": (lambda: "ABCDEF", "The six differ in where they learn. See whether the loss falls at the mark."),
         "none": (lambda: "", "In two of them the loss falls steadily at the mark, and breaks much later."),
