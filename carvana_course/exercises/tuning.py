@@ -59,7 +59,7 @@ READ_RANGE_TESTS = Exercise(
     "read_range_tests", "AC",
     observe=lambda answer: chosen_letters(answer(), RANGE_TESTS),
     mistakes={
-        "B": (_but_for("B"), "B: at 1e-3 this one broke long ago. The same code, and a different net or batch size, may "
+        "B": (_but_for("B"), "B: at 1e-3 this one broke long ago. The same code, and another net or batch size, may "
             "need a hundredth of the rate."),
         "D": (_but_for("D"), "D: at 1e-3 the loss has not begun to fall. Training would be safe, and take for ever."),
         "E": (_but_for("E"), "E: it never falls, at any rate. No rate mends that: something is wired wrongly."),
