@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from carvana_course.evidence import leak, small_cars, validation_gap, wide_grid
 from carvana_course.evidence.experiments import Experiment
+from carvana_course.evidence.results import RESULTS, leak_gains, study_json, wide_grid_scores
 from carvana_course.evidence.studies import STUDIES, run_study
-from carvana_lib import ParameterError
+from carvana_lib import ParameterError, RunError
 from carvana_lib.data import open_data
 from carvana_lib.evaluation import trained
 
@@ -99,4 +99,26 @@ def test_figures_of_validation_differ_by_what_is_named(tiny, monkeypatch):
 def test_an_unknown_study_is_explained():
     with pytest.raises(ParameterError, match="no study 'lek'; there are diagnoses, fine-tuning, leak"):
         run_study("lek")
-    assert all((ROOT / "results" / f"{name}.json").exists() for name in STUDIES), "each has been run"
+
+
+def test_the_page_names_the_studies_that_have_not_been_run():
+    page = (RESULTS / "README.md").read_text("utf8")
+    missing = [name for name in STUDIES if not study_json(name).exists()]
+    assert f"Not run yet: {', '.join(f'`{name}`' for name in sorted(missing))}." in page
+
+
+def test_a_study_without_rows_keeps_what_was_there(monkeypatch, tmp_path):
+    monkeypatch.setitem(STUDIES, "leak", lambda folder: iter(()))
+    monkeypatch.setattr("carvana_course.evidence.results.RESULTS", tmp_path)
+    with pytest.raises(RunError, match="found nothing to score"):
+        run_study("leak")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_said_of_leak_and_wide_grid():
+    gains = leak_gains()
+    assert len(gains) == 5 and set(gains["augment"]) == {"none"}
+    assert gains["gain"].min() > 0.02 and gains["gain"].max() < 0.07, "two to six hundredths, with each seed"
+    scores = wide_grid_scores()
+    winners = scores.groupby("seed").max().idxmax(axis=1)
+    assert len(winners) == 3 and set(winners) <= {5e-4, 1e-3}, "the winner is 5e-4 or 1e-3"

@@ -13,10 +13,12 @@ from carvana_course.evidence.document import DOCUMENT_GAP
 from carvana_course.evidence.judgement import NAN, NOT_MEASURED, Judgement, holds, judge_differences, too_few_seeds
 from carvana_course.evidence.results import (
     SIZES,
+    leak_gains,
     prediction_interval,
     results_by_seed,
     scores_by_seed,
     signed_differences,
+    study_json,
 )
 
 HALF_A_PERCENT = (0.0025, 0.0075)  # what is taken for "about 0.5 %"
@@ -176,7 +178,13 @@ def judge_leak() -> Judgement:
         return "cannot be told: these seeds do not settle it"
 
     seen = "the same test pictures, as many training pictures, but odd views of the test and validation cars among them"
-    return judge_differences(seen, gain, verdict, (0, 1))
+    found = judge_differences(seen, gain, verdict, (0, 1))
+    if not study_json("leak").exists():
+        return found
+    few = leak_gains().set_index("seed")["gain"]
+    seen = f"{found.seen}; with 13 cars and 100 passes over them: {signed_differences(few)}"
+    flatters = "; a net that can memorise 13 cars is flattered with every seed" if (few > 0).all() else ""
+    return found._replace(seen=seen, verdict=f"{found.verdict}{flatters}")
 
 
 def judge_step_schedule() -> Judgement:

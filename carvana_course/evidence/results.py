@@ -166,25 +166,9 @@ def native_dice() -> pd.DataFrame:
     return pd.DataFrame(columns).round(4).reset_index()
 
 
-def wide_grid() -> pd.DataFrame:
-    """Validation mIoU after one epoch: a row a learning rate, a column a loss, mean over seeds."""
-    return study_rows("wide-grid").pivot_table("val_miou", "learning_rate", "loss")
-
-
-def wide_grid_winners() -> pd.DataFrame:
-    """The best point of each seed: seed, learning_rate, loss, val_miou."""
-    rows = study_rows("wide-grid")
-    return rows.loc[rows.groupby("seed")["val_miou"].idxmax()].reset_index(drop=True)
-
-
-def validation_figures() -> pd.DataFrame:
-    """What could be reported as the validation score: a row a figure, a column an experiment, mean over seeds."""
-    return study_rows("validation-gap").pivot_table("value", "figure", "experiment", sort=False)
-
-
-def small_cars() -> pd.DataFrame:
-    """Test mIoU on cars of 2 % of the picture: a row a learning rate, a column a loss, mean over seeds."""
-    return study_rows("small-cars").pivot_table("test_miou", "learning_rate", "loss", sort=False)
+def wide_grid_scores() -> pd.DataFrame:
+    """Validation mIoU after one epoch on photographs: a row a seed and loss, a column a learning rate."""
+    return study_rows("wide-grid").pivot(index=["seed", "loss"], columns="learning_rate", values="val_miou")
 
 
 def leak_gains() -> pd.DataFrame:

@@ -28,6 +28,8 @@ def write_page() -> None:
     fill_section("audit", markdown_table(on_real_photos()))
     fill_section("ingredients", f"{markdown_table(ingredients())}\n\n{recipe_gain()}")
     fill_section("between", markdown_table(results.renders_against_photos()))
+    fill_section("leak", markdown_table(leak_table()))
+    fill_section("grid", markdown_table(grid_table()))
     fill_section("curve", markdown_table(curve_table()))
     fill_section("pretraining", markdown_table(transfer.pretraining_table()))
     fill_section("starts", markdown_table(transfer.starts_table()))
@@ -73,6 +75,25 @@ def about_experiment(path: Path, record: dict) -> str:
     file = results.RESULTS / "params" / f"{name}.yaml"
     about = read_yaml(file).get("about") if file.exists() else None
     return about or record["about"]
+
+
+def leak_table() -> pd.DataFrame:
+    """`results.leak_gains` as text."""
+    gains = results.leak_gains().drop(columns="augment").rename_axis(columns=None)
+    table = gains[["seed"]].astype(str)
+    table["split by car"] = gains["car"].map("{:.4f}".format)
+    table["split by image"] = gains["image"].map("{:.4f}".format)
+    return table.assign(gain=gains["gain"].map("{:+.4f}".format))
+
+
+def grid_table() -> pd.DataFrame:
+    """`results.wide_grid_scores` as text, the best of a seed in bold."""
+    scores = results.wide_grid_scores()
+    best = scores.groupby("seed").transform("max").max(axis=1)
+    table = scores.map("{:.3f}".format)
+    table = table.where(~scores.eq(best, axis=0), "**" + table + "**")
+    table.columns = [f"{rate:g}" for rate in table.columns]
+    return table.reset_index()
 
 
 def curve_table() -> pd.DataFrame:
