@@ -100,7 +100,7 @@ def test_the_gap_of_a_further_split(jsons):
     found, _ = jsons(seeds("protocol-small", [0.944, 0.950, 0.957]))
     assert found["4"].startswith("cannot be told: a further split may lie beyond; the largest of 3 is 0.0070")
     found, seen = jsons(seeds("protocol-full", [0.99]))
-    assert found["4"].startswith("does not hold; the largest of 3 is 0.0400")
+    assert found["4"].startswith("does not hold; the largest of 4 is 0.0400")
     assert "differ by 0.0100, 0.0100; soft" in seen[3] and "(base_channels 16, 128 px; base_channels 64" in seen[3]
 
 
