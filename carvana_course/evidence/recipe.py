@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from carvana_course.evidence.paired import compare, holm
+from carvana_course.evidence.paired import Gain, compare, holm
 from carvana_course.evidence.results import (
     SIZES,
     error_removed,
@@ -24,6 +24,17 @@ RECIPE_STEPS = {  # experiment -> what it adds to the one before it
 }
 
 
+def step_gains() -> dict[str, tuple[Gain, float]]:
+    """Of each step that can be compared with the one before it: its gain, and p, corrected by Holm for all of them."""
+    gains = {}
+    for name, before in zip(list(RECIPE_STEPS)[1:], RECIPE_STEPS, strict=False):
+        found = compare(name, before)
+        if found is not None:
+            gains[name] = found
+    corrected = holm([gain.p for gain in gains.values()])
+    return {name: (gain, float(p)) for (name, gain), p in zip(gains.items(), corrected, strict=True)}
+
+
 def ingredients() -> pd.DataFrame:
     """A row a step of the recipe: recipe, experiment, test mIoU, error (1 - mIoU), gain over the row above, its 95 %
     interval, and p, corrected by Holm for as many looks as there are gains.
@@ -33,12 +44,7 @@ def ingredients() -> pd.DataFrame:
     """
     trained = pd.DataFrame({name: scores_by_seed(name) for name in RECIPE_STEPS})  # a row a seed
     trained = trained.dropna(axis=1, how="all").dropna()
-    gains = {}
-    for name, before in zip(list(RECIPE_STEPS)[1:], RECIPE_STEPS, strict=False):
-        found = compare(name, before)
-        if found is not None:
-            gains[name] = found
-    corrected = dict(zip(gains, holm([gain.p for gain in gains.values()]), strict=True))
+    gains = step_gains()
     rows = []
     for name, what in RECIPE_STEPS.items():
         if name not in trained:
@@ -51,10 +57,10 @@ def ingredients() -> pd.DataFrame:
             "error": f"{1 - mean:.4f}",
         }
         if name in gains:
-            gain = gains[name]
+            gain, corrected = gains[name]
             row["gain"] = f"{gain.mean:+.4f}"
             row["95 % interval"] = f"{gain.low:+.4f} to {gain.high:+.4f}"
-            row["p, corrected"] = f"{corrected[name]:.3f}" if gain.seeds > 1 else ""
+            row["p, corrected"] = f"{corrected:.3f}" if gain.seeds > 1 else ""
         rows.append(row)
     return pd.DataFrame(rows).fillna("")
 

@@ -2,8 +2,8 @@
 
 from carvana_course.evidence import transfer
 from carvana_course.evidence.document import DOCUMENT_RESULTS
-from carvana_course.evidence.paired import Gain, compare, holm
-from carvana_course.evidence.recipe import RECIPE_STEPS
+from carvana_course.evidence.paired import Gain, compare
+from carvana_course.evidence.recipe import RECIPE_STEPS, step_gains
 from carvana_course.evidence.results import mean_interval, scores_by_seed, seeds_in_words
 from carvana_lib import RunError
 
@@ -55,12 +55,10 @@ def of_recipe() -> str:
 
 def of_ingredients() -> str:
     """Which ingredients stand after Holm's correction."""
-    steps = list(RECIPE_STEPS)
-    gains = {name: compare(name, before) for name, before in zip(steps[1:], steps, strict=False)}
-    seeds = min(gain.seeds for gain in gains.values())
-    corrected = holm([gain.p for gain in gains.values()])
-    stand = [name for name, p in zip(gains, corrected, strict=True) if p < SIGNIFICANT]
-    said = " and ".join(f"{RECIPE_STEPS[name].removeprefix('+ ')}, {interval(gains[name])}" for name in stand)
+    gains = step_gains()
+    seeds = min(gain.seeds for gain, _ in gains.values())
+    stand = {name: gain for name, (gain, p) in gains.items() if p < SIGNIFICANT}
+    said = " and ".join(f"{RECIPE_STEPS[name].removeprefix('+ ')}, {interval(gain)}" for name, gain in stand.items())
     return (
         f"Of that recipe's {len(gains)} ingredients {len(stand)} stand at the 5 % level with {seeds} seeds, "
         f"corrected for as many looks: {said or 'none'}."

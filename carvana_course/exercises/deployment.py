@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from carvana_course.deployment.submission import rle_encode
 from carvana_course.exercises.checks import Exercise
-from carvana_course.exercises.letters import all_but, chosen_letters
+from carvana_course.exercises.letters import choose_letters
 
 P = np.float32([[0, 0.1, 0.4, 0.49], [0.51, 0.77, 0.9995, 1]])
 
@@ -144,33 +144,23 @@ OFFERS = pd.DataFrame(
 )
 
 
-def offers_but(wrong: str):
-    """The offers to accept, wrong in these."""
-    return all_but("AB", "ABCDEFG", wrong)
-
-
-WHICH_TO_SHIP = Exercise(
-    "which_to_ship", "AB",
-    observe=lambda answer: chosen_letters(answer(), "ABCDEFG"),
-    parts=tuple(f"offer {letter}" for letter in "ABCDEFG"),
-    mistakes={
-        "not A": (offers_but("A"), "A: the same net to the last digits, and faster than PyTorch's 7.0 ms."),
-        "not B": (offers_but("B"),
-            "B: some numbers differ by 0.11, as 8 bits will; the masks lose 0.0012, which is less than 0.005."),
-        "C": (offers_but("C"), "C: fast and small, and it loses 0.06 of mIoU, twelve times what is allowed."),
-        "D": (offers_but("D"),
-            "D: float32 does not differ by 0.31 from float32. A step is missing, and one picture did not show it."),
-        "E": (offers_but("E"), "E: half the size, but slower than PyTorch's 7.0 ms on this server."),
-        "F": (offers_but("F"),
-            "F: the test chose it among 20, so the +0.0011 flatters it. Ask for its score on validation."),
-        "G": (offers_but("G"), "G: timed on a machine that the server is not. Ask for its time there."),
-        "fastest": (lambda: "G", "The least time was measured elsewhere; only times on the server compare."),
-        "smallest": (lambda: "BCF",
+WHICH_TO_SHIP = choose_letters(
+    "which_to_ship", "AB", "ABCDEFG", "offer",
+    hints={
+        "not A": "A: the same net to the last digits, and faster than PyTorch's 7.0 ms.",
+        "not B": "B: some numbers differ by 0.11, as 8 bits will; the masks lose 0.0012, which is less than 0.005.",
+        "C": "C: fast and small, and it loses 0.06 of mIoU, twelve times what is allowed.",
+        "D": "D: float32 does not differ by 0.31 from float32. A step is missing, and one picture did not show it.",
+        "E": "E: half the size, but slower than PyTorch's 7.0 ms on this server.",
+        "F": "F: the test chose it among 20, so the +0.0011 flatters it. Ask for its score on validation.",
+        "G": "G: timed on a machine that the server is not. Ask for its time there.",
+        "fastest": ("G", "The least time was measured elsewhere; only times on the server compare."),
+        "smallest": ("BCF",
             "Size comes third. Ask first whether the masks are as good, and on which pictures that was measured."),
-        "exact only": (lambda: "AEG",
+        "exact only": ("AEG",
             "These are those with hardly a difference in their numbers. What people use are masks, and they have to "
             "come faster than now, on the server."),
-        "all": (lambda: "ABCDEFG", "Five of them lack something: the score, a fair score, a fair time, a gain."),
-        "none": (lambda: "", "Two of them are as good, measured fairly, and faster than PyTorch's 7.0 ms."),
+        "all": ("ABCDEFG", "Five of them lack something: the score, a fair score, a fair time, a gain."),
+        "none": ("", "Two of them are as good, measured fairly, and faster than PyTorch's 7.0 ms."),
     },
 )

@@ -1,12 +1,11 @@
 """Exercises of notebook 09: what to look at first, what was corrected, what to trust, when to stop; with mistakes."""
 
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from carvana_course.exercises.checks import Exercise
-from carvana_course.exercises.letters import all_but, chosen_letters
+from carvana_course.exercises.letters import choose_letters
 
 BEFORE = np.zeros((6, 8), np.uint8)
 BEFORE[1:4, 2:6] = 1
@@ -140,28 +139,23 @@ OFFERED_MASKS = pd.DataFrame(
     columns=["folder", "where its masks come from"],
 )
 
-FOLDER_LETTERS = "ABCDEF"
-_but_for = partial(all_but, "BE", FOLDER_LETTERS)
-
-WHICH_TO_TRUST = Exercise(
-    "which_to_trust", "BE",
-    observe=lambda answer: chosen_letters(answer(), FOLDER_LETTERS),
-    mistakes={
-        "A": (_but_for("A"), "A: the net agrees with itself, whatever it drew. Nobody has looked."),
-        "C": (_but_for("C"), "C: two seconds are too few to follow an outline, and fifty masks without a fault "
+WHICH_TO_TRUST = choose_letters(
+    "which_to_trust", "BE", "ABCDEF", "folder",
+    hints={
+        "A": "A: the net agrees with itself, whatever it drew. Nobody has looked.",
+        "C": ("C: two seconds are too few to follow an outline, and fifty masks without a fault "
             "are too good. That was clicking, not looking."),
-        "D": (_but_for("D"), "D: each of the two is right, but together they teach the net both. Write the rule "
+        "D": ("D: each of the two is right, but together they teach the net both. Write the rule "
             "down first."),
-        "F": (_but_for("F"), "F: good masks, wrong cars. Once test cars have been trained on, the test no "
+        "F": ("F: good masks, wrong cars. Once test cars have been trained on, the test no "
             "longer asks about new ones."),
-        "not B": (_but_for("B"), "B: corrected predictions are no worse than drawn ones; somebody has looked at "
+        "not B": ("B: corrected predictions are no worse than drawn ones; somebody has looked at "
             "each, and the trail says who."),
-        "not E": (_but_for("E"), "E: not every mask was looked at, but the doubtful ones were, and a random "
+        "not E": ("E: not every mask was looked at, but the doubtful ones were, and a random "
             "sample of the others says what they are worth."),
-        "by hand": (lambda: "DF",
+        "by hand": ("DF",
             "Drawn by hand is not the same as right: ask which rule was followed, and which cars."),
-        "all": (lambda: "ABCDEF", "In some of them nobody looked, or two rules meet, or test cars take part."),
-        "none": (lambda: "", "Two of them can be trusted as they are: somebody has looked, and says so."),
+        "all": ("ABCDEF", "In some of them nobody looked, or two rules meet, or test cars take part."),
+        "none": ("", "Two of them can be trusted as they are: somebody has looked, and says so."),
     },
-    parts=tuple(f"folder {letter}" for letter in FOLDER_LETTERS),
 )

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from carvana_course.exercises.checks import Exercise
-from carvana_course.exercises.letters import all_but, chosen_letters
+from carvana_course.exercises.letters import choose_letters
 
 SPLIT_TABLE = pd.DataFrame(
     [
@@ -25,35 +24,26 @@ SPLIT_TABLE = pd.DataFrame(
 )
 
 
-def leaks_but(wrong: str):
-    """The leaks of SPLIT_TABLE, wrong in these pictures."""
-    return all_but("ACDE", "ABCDEFG", wrong)
-
-
-FIND_LEAKS = Exercise(
-    "find_leaks", "ACDE",
-    observe=lambda answer: chosen_letters(answer(), "ABCDEFG"),
-    parts=tuple(f"picture {letter}" for letter in "ABCDEFG"),
-    mistakes={
-        "not A": (leaks_but("A"), "A: training has view 3 of the same car."),
-        "B": (leaks_but("B"), "B: a new car of a known make. That is what the test is to ask for."),
-        "not C": (leaks_but("C"),
+FIND_LEAKS = choose_letters(
+    "find_leaks", "ACDE", "ABCDEFG", "picture",
+    hints={
+        "not A": "A: training has view 3 of the same car.",
+        "B": "B: a new car of a known make. That is what the test is to ask for.",
+        "not C": (
             "C: look at the car_id of d once more. To a program, capital letters make another name; to you, they do "
             "not."),
-        "not D": (leaks_but("D"),
-            "D: 5 bits of 256 to a picture elsewhere. It is a copy of b, under the name of another car."),
-        "not E": (leaks_but("E"),
-            "E: its car is in validation, where settings are chosen. They would be chosen for a test car."),
-        "F": (leaks_but("F"), "F: the same view and make as c, but 88 bits apart: another car."),
-        "G": (leaks_but("G"), "G: no car of this make anywhere else. Harder, but no leak."),
-        "by name": (lambda: "AE",
+        "not D": "D: 5 bits of 256 to a picture elsewhere. It is a copy of b, under the name of another car.",
+        "not E": "E: its car is in validation, where settings are chosen. They would be chosen for a test car.",
+        "F": "F: the same view and make as c, but 88 bits apart: another car.",
+        "G": "G: no car of this make anywhere else. Harder, but no leak.",
+        "by name": ("AE",
             "These are the car_ids that are equal to the letter. Two more cars are the same under another name."),
-        "training only": (lambda: "A", "One car_id is equal to the letter in training; look at validation too, and at "
+        "training only": ("A", "One car_id is equal to the letter in training; look at validation too, and at "
             "names that are written in another way."),
-        "no copy, no capitals": (leaks_but("CE"), "Compare each test car with validation too, and read names slowly."),
-        "by make": (lambda: "ABCDEF", "Most makes occur in training; what must not occur there is the same *car*."),
-        "all": (lambda: "ABCDEFG", "Three of them are cars that nothing else in the table shows."),
-        "none": (lambda: "", "Compare the columns car_id and bits with those of the rows a to f."),
-        "the clean ones": (lambda: "BFG", "Those are the pictures that do not leak; the others were wanted."),
+        "no copy, no capitals": ("AD", "Compare each test car with validation too, and read names slowly."),
+        "by make": ("ABCDEF", "Most makes occur in training; what must not occur there is the same *car*."),
+        "all": ("ABCDEFG", "Three of them are cars that nothing else in the table shows."),
+        "none": ("", "Compare the columns car_id and bits with those of the rows a to f."),
+        "the clean ones": ("BFG", "Those are the pictures that do not leak; the others were wanted."),
     },
 )

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from carvana_course.exercises.checks import Exercise
-from carvana_course.exercises.letters import all_but, chosen_letters
+from carvana_course.exercises.letters import choose_letters
 from carvana_lib.model import DoubleConv, UNet, count_parameters
 
 PARAMETERS_8 = Exercise(
@@ -173,29 +173,18 @@ WORTH_CLAIMS = pd.DataFrame(
 )
 
 
-def following_but(wrong: str):
-    """The claims that follow, wrong in these."""
-    return all_but("BE", "ABCDEF", wrong)
-
-
-WHAT_FOLLOWS = Exercise(
-    "what_follows", "BE",
-    observe=lambda answer: chosen_letters(answer(), "ABCDEF"),
-    parts=tuple(f"claim {letter}" for letter in "ABCDEF"),
-    mistakes={
-        "A": (following_but("A"),
-            "A: it has not done so after 40 steps, at two rates. \"Cannot\" would need more of both."),
-        "C": (following_but("C"),
-            "C: with seed 0. With seed 1 it is the other way round, and with seed 2 they are even."),
-        "D": (following_but("D"),
-            "D: these are eight pictures that the net trained on. They say nothing about new cars."),
-        "F": (following_but("F"), "F: look at seed 0. At the lower rate two levels are far behind."),
-        "not B": (following_but("B"),
-            "B: with each of three seeds the net without is behind by more than any two seeds of one net differ."),
-        "not E": (following_but("E"), "E: with each of the three seeds, interpolation scored no lower."),
-        "C and D": (following_but("CD"), "One seed is not three, and eight memorised pictures are not new cars."),
-        "all": (lambda: "ABCDEF",
+WHAT_FOLLOWS = choose_letters(
+    "what_follows", "BE", "ABCDEF", "claim",
+    hints={
+        "A": "A: it has not done so after 40 steps, at two rates. \"Cannot\" would need more of both.",
+        "C": "C: with seed 0. With seed 1 it is the other way round, and with seed 2 they are even.",
+        "D": "D: these are eight pictures that the net trained on. They say nothing about new cars.",
+        "F": "F: look at seed 0. At the lower rate two levels are far behind.",
+        "not B": "B: with each of three seeds the net without is behind by more than any two seeds of one net differ.",
+        "not E": "E: with each of the three seeds, interpolation scored no lower.",
+        "C and D": ("BCDE", "One seed is not three, and eight memorised pictures are not new cars."),
+        "all": ("ABCDEF",
             "Some claim more than 40 steps, three seeds and two rates on eight pictures can show."),
-        "none": (lambda: "", "Two of them keep to what was measured: the rate, the steps, and all three seeds."),
+        "none": ("", "Two of them keep to what was measured: the rate, the steps, and all three seeds."),
     },
 )

@@ -1,12 +1,11 @@
 """Exercises of notebook 07: weights by place, two learning rates, what to believe; with typical mistakes."""
 
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from carvana_course.exercises.checks import Exercise
-from carvana_course.exercises.letters import all_but, chosen_letters
+from carvana_course.exercises.letters import choose_letters
 
 
 def named(names: str, *shapes, start: int = 0) -> dict:
@@ -106,25 +105,19 @@ REPORTS = pd.DataFrame(
     ],
     columns=["report", "what it says of pretraining"],
 )
-REPORT_LETTERS = "ABCDEF"
 
-
-_but_for = partial(all_but, "BF", REPORT_LETTERS)
-
-WHICH_TO_BELIEVE = Exercise(
-    "which_to_believe", "BF",
-    observe=lambda answer: chosen_letters(answer(), REPORT_LETTERS),
-    mistakes={
-        "A": (_but_for("A"), "A: ten times the steps are a reason of their own. Count them before you read a score."),
-        "C": (_but_for("C"), "C: the best of five lies above the mean of five, whatever the start."),
-        "D": (_but_for("D"), "D: different test cars, and easy ones; they may explain a gap of 0.013."),
-        "E": (_but_for("E"), "E: one of the two was chosen by the test cars, so its score flatters it."),
-        "not B": (_but_for("B"), "B: one rate for both would favour the one it suits. A choice on validation cars, "
+WHICH_TO_BELIEVE = choose_letters(
+    "which_to_believe", "BF", "ABCDEF", "report",
+    hints={
+        "A": "A: ten times the steps are a reason of their own. Count them before you read a score.",
+        "C": "C: the best of five lies above the mean of five, whatever the start.",
+        "D": "D: different test cars, and easy ones; they may explain a gap of 0.013.",
+        "E": "E: one of the two was chosen by the test cars, so its score flatters it.",
+        "not B": ("B: one rate for both would favour the one it suits. A choice on validation cars, "
             "made for each alike, is fair."),
-        "not F": (_but_for("F"), "F: small, but three pairs agree and nothing else differs: a result."),
-        "all": (lambda: "ABCDEF", "In some of them more than the start differs: steps, seeds, test cars, who chose."),
-        "none": (lambda: "", "Two of them are fair comparisons: the start is all that differs."),
-        "the largest": (_but_for("AF"), "Not the size of the gain decides, but whether only the start differs."),
+        "not F": "F: small, but three pairs agree and nothing else differs: a result.",
+        "all": ("ABCDEF", "In some of them more than the start differs: steps, seeds, test cars, who chose."),
+        "none": ("", "Two of them are fair comparisons: the start is all that differs."),
+        "the largest": ("AB", "Not the size of the gain decides, but whether only the start differs."),
     },
-    parts=tuple(f"report {letter}" for letter in REPORT_LETTERS),
 )

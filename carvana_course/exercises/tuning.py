@@ -1,6 +1,5 @@
 """Exercises of notebook 03: losses, learning rates, range tests to judge; with the mistakes typical of each."""
 
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -8,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from carvana_course.exercises.checks import Exercise
-from carvana_course.exercises.letters import all_but, chosen_letters
+from carvana_course.exercises.letters import choose_letters
 from carvana_lib import losses
 from carvana_lib.training import STEP_EPOCHS, STEP_GAMMA
 
@@ -52,26 +51,21 @@ RANGE_TESTS = {
     "F": range_test_curve(5, falls=1e-4, breaks=1.3e-3),
 }
 
-
-_but_for = partial(all_but, "AC", "".join(RANGE_TESTS))
-
-READ_RANGE_TESTS = Exercise(
-    "read_range_tests", "AC",
-    observe=lambda answer: chosen_letters(answer(), RANGE_TESTS),
-    mistakes={
-        "B": (_but_for("B"), "B: at 1e-3 this one broke long ago. The same code, and another net or batch size, may "
+READ_RANGE_TESTS = choose_letters(
+    "read_range_tests", "AC", "".join(RANGE_TESTS), "range test",
+    hints={
+        "B": ("B: at 1e-3 this one broke long ago. The same code, and another net or batch size, may "
             "need a hundredth of the rate."),
-        "D": (_but_for("D"), "D: at 1e-3 the loss has not begun to fall. Training would be safe, and take for ever."),
-        "E": (_but_for("E"), "E: it never falls, at any rate. No rate mends that: something is wired wrongly."),
-        "F": (_but_for("F"), "F: at 1e-3 the loss is lowest, just before it breaks. A training run has thousands of "
+        "D": "D: at 1e-3 the loss has not begun to fall. Training would be safe, and take for ever.",
+        "E": "E: it never falls, at any rate. No rate mends that: something is wired wrongly.",
+        "F": ("F: at 1e-3 the loss is lowest, just before it breaks. A training run has thousands of "
             "steps in which to fail; take a fifth or a tenth of that rate."),
-        "not A": (_but_for("A"), "A: 1e-3 is where the loss falls fastest, and far from where it breaks."),
-        "not C": (_but_for("C"), "C: single steps jump, as those of small batches do. Look at their mean: it falls."),
-        "lowest": (lambda: "F", "The lowest point is not the goal. Look for the slope that leads down to it."),
-        "all": (lambda: "ABCDEF", "The six differ in where they learn. See whether the loss falls at the mark."),
-        "none": (lambda: "", "In two of them the loss falls steadily at the mark, and breaks much later."),
+        "not A": "A: 1e-3 is where the loss falls fastest, and far from where it breaks.",
+        "not C": "C: single steps jump, as those of small batches do. Look at their mean: it falls.",
+        "lowest": ("F", "The lowest point is not the goal. Look for the slope that leads down to it."),
+        "all": ("ABCDEF", "The six differ in where they learn. See whether the loss falls at the mark."),
+        "none": ("", "In two of them the loss falls steadily at the mark, and breaks much later."),
     },
-    parts=tuple(f"range test {letter}" for letter in RANGE_TESTS),
 )
 
 STEP_LR = Exercise(
