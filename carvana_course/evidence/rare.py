@@ -76,11 +76,11 @@ def far_example() -> tuple[np.ndarray, np.ndarray]:
     return photo, mask
 
 
-def write_far_away(folder: Path) -> None:
-    """Write them all in Carvana's layout."""
+def write_pictures(folder: Path, pictures) -> None:
+    """Write (image_id, photo, mask), arrays as `far_away` returns them, in Carvana's layout, as PNG."""
     for name in ("train", "train_masks"):
         (folder / name).mkdir(parents=True)
-    for image_id, photo, mask in far_pictures():
+    for image_id, photo, mask in pictures:
         Image.fromarray(photo).save(folder / "train" / f"{image_id}.png")
         Image.fromarray(255 * mask).save(folder / "train_masks" / f"{image_id}_mask.png")
 
@@ -88,7 +88,7 @@ def write_far_away(folder: Path) -> None:
 def train_each(_: str):
     """Yield a row for each loss, rate and seed, trained on the sample: loss, learning_rate, seed, val_miou by epoch."""
     with tempfile.TemporaryDirectory() as name:
-        write_far_away(Path(name) / "far")
+        write_pictures(Path(name) / "far", far_pictures())
         yield from train_far_away(Path(name) / "far")
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from carvana_course.evidence.experiments import read_experiment
+from carvana_course.evidence.rare import write_pictures
 from carvana_course.evidence.results import RESULTS
 from carvana_lib.checkpoints import make_model
 from carvana_lib.data import open_data
@@ -40,14 +40,11 @@ def pad_to_share(photo: np.ndarray, mask: np.ndarray, share: float = SMALL_SHARE
     return padded, cv2.copyMakeBorder(small_mask.astype(np.uint8), *around, cv2.BORDER_CONSTANT, value=0)
 
 
-def write_padded(folder: Path, padded: Path) -> None:
-    """Write the photos of a folder so, in Carvana's layout, as PNG."""
-    for name in ("train", "train_masks"):
-        (padded / name).mkdir(parents=True)
+def padded_pictures(folder: Path):
+    """Yield (image_id, photo, mask) of a folder's photos, padded so."""
     for pair in find_pairs(folder).to_dict("records"):
-        photo, mask = pad_to_share(read_photo(folder / pair["image"]), read_mask(folder / pair["mask"]))
-        Image.fromarray(photo).save(padded / "train" / f"{pair['image_id']}.png")
-        Image.fromarray(255 * mask).save(padded / "train_masks" / f"{pair['image_id']}_mask.png")
+        photo = read_photo(folder / pair["image"])
+        yield pair["image_id"], *pad_to_share(photo, read_mask(folder / pair["mask"]))
 
 
 def train_on_small_cars(folder: str):
@@ -55,7 +52,7 @@ def train_on_small_cars(folder: str):
     experiment = read_experiment(RESULTS / "params" / "protocol-small.yaml")
     with tempfile.TemporaryDirectory() as name:
         padded = Path(name) / "padded"
-        write_padded(Path(folder), padded)
+        write_pictures(padded, padded_pictures(Path(folder)))
         for seed in SMALL_SEEDS:
             asked = experiment.params(seed, data_dir=str(padded), image_size=SMALL_SIZE, run_name="study-small-cars")
             data = open_data(asked)
